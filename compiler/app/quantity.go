@@ -1,0 +1,59 @@
+package app
+
+import (
+	"fmt"
+	"math/big"
+	"regexp"
+)
+
+// Quantity is a Kubernetes resource quantity as written: "250m", "64Mi".
+type Quantity string
+
+// The grammar of apimachinery's resource.Quantity, without the exponent's long
+// tail: number, then a binary, decimal or milli suffix, or an exponent.
+var quantityPattern = regexp.MustCompile(`^([0-9]+)(?:\.([0-9]+))?(Ki|Mi|Gi|Ti|Pi|Ei|[num]|[kMGTPE]|[eE][+-]?[0-9]{1,2})?$`)
+
+// Milli is the quantity in thousandths, rounded up, as Kubernetes rounds.
+func (q Quantity) Milli() (int64, error) { return q.scaled(1000) }
+
+// Value is the quantity in whole units (bytes, cores), rounded up.
+func (q Quantity) Value() (int64, error) { return q.scaled(1) }
+
+func (q Quantity) scaled(unit int64) (int64, error) {
+	m := quantityPattern.FindStringSubmatch(string(q))
+	if m == nil {
+		return 0, fmt.Errorf("%q is not a quantity such as 250m, 0.5, 64Mi or 1G", string(q))
+	}
+	r, _ := new(big.Rat).SetString(m[1] + "." + m[2] + "0")
+	r.Mul(r, multiplier(m[3]))
+	r.Mul(r, new(big.Rat).SetInt64(unit))
+	whole := new(big.Int).Div(new(big.Int).Add(r.Num(), new(big.Int).Sub(r.Denom(), big.NewInt(1))), r.Denom())
+	if !whole.IsInt64() {
+		return 0, fmt.Errorf("%q is larger than Kubernetes allows (2^63-1)", string(q))
+	}
+	return whole.Int64(), nil
+}
+
+func multiplier(suffix string) *big.Rat {
+	pow := func(base, exp int64) *big.Rat {
+		return new(big.Rat).SetInt(new(big.Int).Exp(big.NewInt(base), big.NewInt(exp), nil))
+	}
+	binary := map[string]int64{"Ki": 1, "Mi": 2, "Gi": 3, "Ti": 4, "Pi": 5, "Ei": 6}
+	decimal := map[string]int64{"": 0, "k": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+	fraction := map[string]int64{"m": 1, "u": 2, "n": 3}
+	if e, ok := binary[suffix]; ok {
+		return pow(1024, e)
+	}
+	if e, ok := decimal[suffix]; ok {
+		return pow(1000, e)
+	}
+	if e, ok := fraction[suffix]; ok {
+		return new(big.Rat).Inv(pow(1000, e))
+	}
+	var e int64
+	fmt.Sscanf(suffix[1:], "%d", &e)
+	if e < 0 {
+		return new(big.Rat).Inv(pow(10, -e))
+	}
+	return pow(10, e)
+}

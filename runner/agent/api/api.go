@@ -1,0 +1,207 @@
+// Package api holds what the supervisor, the gateway and the pods' agents say
+// to each other: plain values, sent as one JSON object a line.
+//
+//	supervisor --stdin attach--> gateway --TCP--> agent in each pod
+//	supervisor <-stdout attach-- gateway <--TCP-- agent in each pod
+//
+// The supervisor sends whole snapshots, never deltas. The gateway keeps the
+// last one and works from it while no supervisor is there: agents report probe
+// results to the gateway, the gateway decides which pods are ready, moves the
+// endpoints, and tells every agent.
+package api
+
+// ControlPort is where the gateway listens for agents, on its own address.
+const ControlPort = 4095
+
+// HTTPPort is where the gateway's HTTP router listens inside its container.
+const HTTPPort = 8080
+
+// Zone is the DNS zone of services, as in Kubernetes.
+const Zone = "cluster.local"
+
+// Probe kinds, in Kubernetes' words.
+const (
+	Startup   = "startup"
+	Readiness = "readiness"
+	Liveness  = "liveness"
+)
+
+// Bootstrap is the first line an agent reads on its standard input. It comes
+// that way, and not by environment or argument, because it carries a secret.
+// A repeated Bootstrap replaces the one before.
+type Bootstrap struct {
+	// Gateway only: the app's key. A pod's token is Token(Key, pod).
+	Key string `json:"key,omitempty"`
+	// Pod agents: who they are, whom to call, and the proof.
+	Pod     string `json:"pod,omitempty"`
+	Gateway string `json:"gateway,omitempty"` // host:port
+	Token   string `json:"token,omitempty"`
+}
+
+// ToGateway is one line from the supervisor to the gateway.
+type ToGateway struct {
+	Bootstrap *Bootstrap `json:"bootstrap,omitempty"`
+	Snapshot  *Snapshot  `json:"snapshot,omitempty"`
+	// Report asks the gateway to send a full Status now.
+	Report bool `json:"report,omitempty"`
+}
+
+// Snapshot is all the gateway has to know. A newer one replaces it whole.
+type Snapshot struct {
+	Generation int64     `json:"generation"` // grows with each snapshot of an app
+	App        string    `json:"app"`        // for <service>.<app>.localhost
+	Namespace  string    `json:"namespace"`  // of services, for DNS
+	Services   []Service `json:"services"`
+	Pods       []Pod     `json:"pods"`
+}
+
+// Service is one service as the data plane sees it.
+type Service struct {
+	Name     string        `json:"name"`
+	VIP      string        `json:"vip,omitempty"` // "" for a headless service
+	Headless bool          `json:"headless,omitempty"`
+	Affinity bool          `json:"affinity,omitempty"` // sessionAffinity ClientIP
+	Ports    []ServicePort `json:"ports"`
+}
+
+// ServicePort is one port of a service.
+type ServicePort struct {
+	Name     string    `json:"name"`
+	Port     int       `json:"port"`
+	Protocol string    `json:"protocol"` // TCP or UDP
+	Backends []Backend `json:"backends"`
+}
+
+// Backend is a pod's port behind a service port, the target port already
+// resolved. In the supervisor's snapshot these are all pods that could serve;
+// in what the gateway tells the agents, only the ready ones.
+type Backend struct {
+	Pod  string `json:"pod"`
+	IP   string `json:"ip"` // "" while the pod has none
+	Port int    `json:"port"`
+}
+
+// Pod is one pod replica.
+type Pod struct {
+	Name       string       `json:"name"`
+	IP         string       `json:"ip"`
+	Draining   bool         `json:"draining,omitempty"` // being stopped: no endpoint any more
+	Containers []Container  `json:"containers"`         // what counts for readiness
+	Files      []FileVolume `json:"files,omitempty"`
+	// Directories the agent makes usable: emptyDir volumes, chmod 0777.
+	Dirs []string `json:"dirs,omitempty"`
+}
+
+// Container is one container's state, as the supervisor saw it, and its probes.
+type Container struct {
+	Name    string `json:"name"`
+	ID      string `json:"id"` // a new ID starts the probes anew
+	Running bool   `json:"running"`
+	// Exec probes run in the supervisor; their verdicts come down here:
+	// by probe kind, true for success.
+	Exec   map[string]bool `json:"exec,omitempty"`
+	Probes []Probe         `json:"probes,omitempty"` // exec probes included, without a handler to run
+}
+
+// Probe is one probe with all defaults applied. HTTP, TCP and GRPC go to the
+// pod's address; a probe with none of them is an exec probe.
+type Probe struct {
+	Kind             string     `json:"kind"` // Startup, Readiness or Liveness
+	HTTP             *HTTPProbe `json:"http,omitempty"`
+	TCP              *TCPProbe  `json:"tcp,omitempty"`
+	GRPC             *GRPCProbe `json:"grpc,omitempty"`
+	InitialDelay     int        `json:"initialDelay"` // seconds
+	Period           int        `json:"period"`       // seconds
+	Timeout          int        `json:"timeout"`      // seconds
+	SuccessThreshold int        `json:"successThreshold"`
+	FailureThreshold int        `json:"failureThreshold"`
+}
+
+// HTTPProbe asks for a path.
+type HTTPProbe struct {
+	Port    int         `json:"port"`
+	Path    string      `json:"path"`
+	Scheme  string      `json:"scheme"`            // HTTP or HTTPS
+	Headers [][2]string `json:"headers,omitempty"` // name, value
+}
+
+// TCPProbe opens a connection.
+type TCPProbe struct {
+	Port int `json:"port"`
+}
+
+// GRPCProbe calls the health service.
+type GRPCProbe struct {
+	Port    int    `json:"port"`
+	Service string `json:"service,omitempty"`
+}
+
+// FileVolume is a volume whose content the agent writes: a ConfigMap or Secret
+// as files, swapped atomically in the layout of kubelet's AtomicWriter.
+type FileVolume struct {
+	Dir   string `json:"dir"` // where the volume is mounted in the agent's container
+	Files []File `json:"files"`
+}
+
+// File is one file of a FileVolume.
+type File struct {
+	Path string `json:"path"` // relative, no ".."
+	Mode uint32 `json:"mode"`
+	Data []byte `json:"data"`
+}
+
+// FromGateway is one line from the gateway to the supervisor.
+type FromGateway struct {
+	Status *Status `json:"status,omitempty"`
+	// Error is something a person should see: a port that cannot be bound.
+	Error string `json:"error,omitempty"`
+}
+
+// Status is how the pods are. The gateway sends it on every change.
+type Status struct {
+	Generation int64                `json:"generation"` // of the snapshot in force
+	Pods       map[string]PodStatus `json:"pods"`
+}
+
+// PodStatus is how one pod is.
+type PodStatus struct {
+	Connected  bool                       `json:"connected"`  // its agent is on the line
+	Generation int64                      `json:"generation"` // of the snapshot its agent has applied: files written, names served
+	Ready      bool                       `json:"ready"`
+	Error      string                     `json:"error,omitempty"` // why the agent could not apply
+	Containers map[string]ContainerStatus `json:"containers"`
+}
+
+// ContainerStatus is the verdict of the probes on one container.
+type ContainerStatus struct {
+	ID      string `json:"id"`
+	Started bool   `json:"started"`
+	Ready   bool   `json:"ready"`
+	// Unhealthy is why the container has to be restarted: a failed liveness or
+	// startup probe, in words. "" while it lives.
+	Unhealthy string `json:"unhealthy,omitempty"`
+	// Message is the last failure of a probe, in words, for ps and logs.
+	Message string `json:"message,omitempty"`
+}
+
+// Hello is the first line from an agent to the gateway.
+type Hello struct {
+	Pod   string `json:"pod"`
+	Token string `json:"token"`
+}
+
+// ToAgent is one line from the gateway to an agent: what this pod needs of the
+// snapshot. Services carry ready backends only.
+type ToAgent struct {
+	Generation int64     `json:"generation"`
+	Namespace  string    `json:"namespace"`
+	Services   []Service `json:"services"`
+	Pod        Pod       `json:"pod"`
+}
+
+// FromAgent is one line from an agent to the gateway.
+type FromAgent struct {
+	Generation int64                      `json:"generation"` // applied so far
+	Error      string                     `json:"error,omitempty"`
+	Containers map[string]ContainerStatus `json:"containers,omitempty"`
+}

@@ -1,0 +1,280 @@
+// Package engine is the container engine as the runner needs it: a small
+// interface, its plain values, and the kinds of error a caller branches on.
+//
+// Two implementations pass the same conformance suite (package enginetest):
+// Fake, in memory, and dockerapi.Client, on a real engine.
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Engine is a local or remote container engine. All methods are safe for
+// concurrent use. Every error is, or wraps, an *Error.
+type Engine interface {
+	// Info asks the engine who it is. It is the reachability check: it fails
+	// with Unreachable when nobody answers.
+	Info(ctx context.Context) (Info, error)
+
+	// InspectImage fails with NotFound when the image is not on the engine.
+	InspectImage(ctx context.Context, ref string) (Image, error)
+	// PullImage reports progress lines; progress may be nil.
+	PullImage(ctx context.Context, ref string, progress func(string)) error
+	// LoadImage loads a docker-archive.
+	LoadImage(ctx context.Context, archive io.Reader) error
+
+	// CreateNetwork fails with SubnetTaken when the subnet overlaps another network's.
+	CreateNetwork(ctx context.Context, spec NetworkSpec) (id string, err error)
+	RemoveNetwork(ctx context.Context, id string) error
+	ListNetworks(ctx context.Context, labels map[string]string) ([]Network, error)
+
+	// CreateVolume is idempotent for an equal spec.
+	CreateVolume(ctx context.Context, spec VolumeSpec) error
+	RemoveVolume(ctx context.Context, name string) error
+	ListVolumes(ctx context.Context, labels map[string]string) ([]Volume, error)
+
+	// CreateContainer fails with NameTaken or ImageMissing.
+	CreateContainer(ctx context.Context, spec ContainerSpec) (id string, err error)
+	// StartContainer fails with PortTaken when a published port is in use; the
+	// container then still exists, created and not running.
+	StartContainer(ctx context.Context, id string) error
+	// StopContainer sends the stop signal, waits up to grace, then kills. A
+	// stopped container is not an error.
+	StopContainer(ctx context.Context, id string, grace time.Duration) error
+	// RemoveContainer removes it with its anonymous volumes, killing it first
+	// when it runs. A missing container is not an error.
+	RemoveContainer(ctx context.Context, id string) error
+	InspectContainer(ctx context.Context, id string) (Container, error)
+	// ListContainers returns running and stopped containers that carry all the
+	// labels, sorted by name, each fully inspected.
+	ListContainers(ctx context.Context, labels map[string]string) ([]Container, error)
+	// WaitContainer returns the exit code once the container is not running.
+	WaitContainer(ctx context.Context, id string) (exitCode int, err error)
+
+	// Logs streams the container's output, demultiplexed, until it ends or ctx
+	// does. stdout and stderr get whole writes and may be the same writer.
+	Logs(ctx context.Context, id string, opts LogOptions, stdout, stderr io.Writer) error
+	// Exec runs a command in a running container and returns its exit code.
+	Exec(ctx context.Context, id string, spec ExecSpec) (exitCode int, err error)
+	// Attach joins the standard streams of a running container that was created
+	// with OpenStdin. Closing the stream leaves the container running. Reads
+	// give standard output only.
+	Attach(ctx context.Context, id string) (io.ReadWriteCloser, error)
+	// CopyTo unpacks a tar stream into a directory of a container in any state.
+	CopyTo(ctx context.Context, id, dir string, tar io.Reader) error
+	// CopyFrom gives a path of a container in any state as a tar stream. It
+	// fails with NotFound when the path does not exist.
+	CopyFrom(ctx context.Context, id, path string) (io.ReadCloser, error)
+
+	// Events streams container events that carry all the labels until ctx ends.
+	// The error channel gets one error when the stream breaks. Events are hints:
+	// they may be lost or repeated, so look again instead of trusting them.
+	Events(ctx context.Context, labels map[string]string) (<-chan Event, <-chan error)
+
+	Close() error
+}
+
+// Info describes an engine.
+type Info struct {
+	Name          string // "docker" or "podman"
+	Version       string // of the engine, for people
+	APIVersion    string // negotiated
+	OS            string // "linux"
+	Arch          string // in Go's words: "amd64", "arm64"
+	Endpoint      string // the address in use, for messages
+	Local         bool   // the engine shares this machine's network: a Unix socket on Linux
+	Rootless      bool
+	NumCPU        int
+	DriverMessage string // the engine's own remark worth showing; may be empty
+}
+
+// Image is an image on the engine.
+type Image struct {
+	ID         string
+	Entrypoint []string
+	Cmd        []string
+	Env        []string
+	User       string
+	StopSignal string
+}
+
+// NetworkSpec asks for a bridge network with a fixed address plan.
+type NetworkSpec struct {
+	Name    string
+	Labels  map[string]string
+	Subnet  string // CIDR
+	IPRange string // CIDR within Subnet that containers without a fixed address get
+	Gateway string // the host's address
+}
+
+// Network is a network on the engine.
+type Network struct {
+	ID, Name string
+	Labels   map[string]string
+	Subnet   string
+}
+
+// VolumeSpec asks for a named volume.
+type VolumeSpec struct {
+	Name   string
+	Labels map[string]string
+	Memory bool  // backed by memory, never on disk
+	Size   int64 // bytes; 0 means no limit; only for Memory
+}
+
+// Volume is a volume on the engine.
+type Volume struct {
+	Name   string
+	Labels map[string]string
+}
+
+// ContainerSpec is one create call.
+type ContainerSpec struct {
+	Name       string
+	Image      string
+	Labels     map[string]string
+	Entrypoint []string // nil keeps the image's
+	Cmd        []string // nil keeps the image's, unless Entrypoint is set
+	WorkingDir string
+	Env        []string // NAME=value
+	User       string   // uid[:gid]; "" keeps the image's
+	OpenStdin  bool
+
+	// Namespaces. JoinContainer, when set, shares the network and IPC
+	// namespaces (and so hostname, hosts and resolv.conf) of that container;
+	// the fields below it must then be empty.
+	JoinContainer string
+	Network       string // network name
+	IP            string // fixed address in Network; "" means the engine's choice
+	Hostname      string
+	ShareableIPC  bool
+	ExtraHosts    []string // host:ip
+	Sysctls       map[string]string
+	Publish       []PortBinding
+
+	Mounts          []Mount
+	CapAdd          []string // without CAP_
+	CapDrop         []string
+	NoNewPrivileges bool
+	ReadOnlyRootFS  bool
+	CPUShares       int64
+	CPUQuota        int64 // microseconds per 100 ms period; 0 means none
+	MemoryBytes     int64 // 0 means none; swap is never added
+	OOMScoreAdj     int
+	StopTimeout     time.Duration // 0 means the engine's default
+	NoLog           bool          // keep no log of the output
+}
+
+// PortBinding publishes a container port on the host.
+type PortBinding struct {
+	HostIP        string // "127.0.0.1" unless asked otherwise
+	HostPort      int    // 0 lets the engine choose
+	ContainerPort int
+	Protocol      string // "TCP" or "UDP"
+}
+
+// Mount puts a volume into a container.
+type Mount struct {
+	Volume   string
+	Path     string
+	SubPath  string // within the volume; "" is its root
+	ReadOnly bool
+	NoCopy   bool // do not fill a new volume from the image
+}
+
+// Container is a container as it is now.
+type Container struct {
+	ID, Name  string
+	Image     string // as given at create
+	ImageID   string
+	Labels    map[string]string
+	Env       []string
+	State     State
+	ExitCode  int
+	OOMKilled bool
+	Error     string    // the engine's word on why it did not start
+	Started   time.Time // zero when it never ran
+	Finished  time.Time // zero while it runs
+	IP        string    // on its network; "" when it joins another container or is stopped
+	Publish   []PortBinding
+}
+
+// State of a container.
+type State string
+
+const (
+	Created State = "created"
+	Running State = "running"
+	Paused  State = "paused"
+	Exited  State = "exited" // also dead
+)
+
+// LogOptions select what Logs gives.
+type LogOptions struct {
+	Follow     bool
+	Tail       int       // last lines; negative means all, zero none
+	Since      time.Time // zero means from the start
+	Timestamps bool
+}
+
+// ExecSpec is one command in a running container.
+type ExecSpec struct {
+	Cmd            []string
+	Env            []string
+	TTY            bool
+	Stdin          io.Reader // nil means none
+	Stdout, Stderr io.Writer // nil discards
+}
+
+// Event is something that happened to a container.
+type Event struct {
+	Action   string // create, start, die, destroy, oom
+	ID       string
+	Name     string
+	Labels   map[string]string
+	ExitCode int // of die
+	Time     time.Time
+}
+
+// Kind is the sort of failure a caller branches on.
+type Kind string
+
+const (
+	Other        Kind = ""
+	NotFound     Kind = "not found"
+	Unreachable  Kind = "engine not reachable"
+	NameTaken    Kind = "name in use"
+	PortTaken    Kind = "port in use"
+	SubnetTaken  Kind = "subnet in use"
+	ImageMissing Kind = "image missing"
+)
+
+// Error is a failed engine call.
+type Error struct {
+	Kind   Kind
+	Op     string // "create container"
+	Object string // its name
+	Err    error  // the engine's own word
+}
+
+func (e *Error) Error() string {
+	if e.Object == "" {
+		return fmt.Sprintf("%s: %v", e.Op, e.Err)
+	}
+	return fmt.Sprintf("%s %s: %v", e.Op, e.Object, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// KindOf returns the kind of an engine error, or Other.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return Other
+}

@@ -1,0 +1,183 @@
+// Package runner runs an app on an engine: it compares the desired state with
+// what it observes, carries out the difference, and keeps it that way while
+// files, containers and probes change.
+package runner
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// Identity tells apps apart: the name alone is not enough, as two checkouts of
+// one repository may run side by side.
+type Identity struct {
+	App  string
+	Root string // absolute directory of the CUE module
+}
+
+// Compiled is what a compile gives the runner.
+type Compiled struct {
+	State  *docker.State
+	Root   string
+	Inputs []string // files and directories to watch
+}
+
+// Compile makes the desired state anew. A definition error is shown with its
+// Error method, as it is.
+type Compile func(ctx context.Context) (Compiled, error)
+
+// Config is what Up needs.
+type Config struct {
+	Engine     engine.Engine
+	Identity   Identity
+	Compile    Compile
+	Agent      AgentImage
+	Secrets    SecretSources
+	HTTPPort   int  // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
+	Watch      bool // recompile when inputs change
+	Keep       bool // leave everything running when ctx ends
+	Once       bool // return once everything is ready (or failed), leaving it running
+	Timeout    time.Duration
+	Log        *slog.Logger
+	Report     func(Event) // called from one goroutine, must not block for long
+	InputsSeen []string
+}
+
+// AgentImage gives the docker-archive of the infra image for an architecture
+// in Go's words, and its reference.
+type AgentImage func(arch string) (ref string, archive []byte, err error)
+
+// SecretSources read what lives with whoever runs the app.
+type SecretSources struct {
+	LookupEnv func(name string) (string, bool)
+	ReadFile  func(path string) ([]byte, error) // path relative to Identity.Root
+}
+
+// EventKind is the sort of thing a person should see.
+type EventKind string
+
+const (
+	EventPlan    EventKind = "plan"    // a reload or start begins: Message says what changes and why
+	EventStep    EventKind = "step"    // one step is done
+	EventReady   EventKind = "ready"   // everything is ready
+	EventProblem EventKind = "problem" // something failed; the rest goes on
+	EventInvalid EventKind = "invalid" // the definition is broken; the last good state keeps running
+	EventFixed   EventKind = "fixed"   // it is valid again
+	EventNotice  EventKind = "notice"
+)
+
+// Event is one thing a person should see while up runs.
+type Event struct {
+	Kind    EventKind
+	Object  string // "pod web-0", "" for the app
+	Message string // plain words, may have several lines for EventInvalid
+}
+
+// DownOptions say how to take an app down.
+type DownOptions struct {
+	Volumes bool // claims and generated secrets too
+	Now     bool // kill instead of stopping
+	Report  func(Event)
+}
+
+// Status is how an app is, for ps.
+type Status struct {
+	App        string          `json:"app"`
+	Root       string          `json:"root"`
+	Supervised bool            `json:"supervised"` // unset by the runner; the command knows
+	Pods       []PodStatus     `json:"pods"`
+	Services   []ServiceStatus `json:"services"`
+}
+
+// PodStatus is one pod in Kubernetes' words.
+type PodStatus struct {
+	Name       string            `json:"name"`
+	Workload   string            `json:"workload"`
+	Phase      string            `json:"phase"`  // Pending, Running, Succeeded, Failed
+	Reason     string            `json:"reason"` // ContainerCreating, CrashLoopBackOff, Completed ...; "" when Running says it all
+	Ready      bool              `json:"ready"`
+	IP         string            `json:"ip"`
+	Restarts   int               `json:"restarts"`
+	Started    time.Time         `json:"started"`
+	Containers []ContainerStatus `json:"containers"`
+}
+
+// ContainerStatus is one container of a pod.
+type ContainerStatus struct {
+	Name     string `json:"name"`
+	ID       string `json:"id"`
+	Init     bool   `json:"init,omitempty"`
+	Image    string `json:"image"`
+	State    string `json:"state"`  // waiting, running, terminated
+	Reason   string `json:"reason"` // of waiting or terminated
+	Ready    bool   `json:"ready"`
+	Restarts int    `json:"restarts"`
+	ExitCode int    `json:"exitCode"`
+	Message  string `json:"message,omitempty"` // the last probe failure or error
+}
+
+// ServiceStatus is one service.
+type ServiceStatus struct {
+	Name      string   `json:"name"`
+	VIP       string   `json:"vip,omitempty"`
+	Ports     []string `json:"ports"`     // "80/TCP"
+	Endpoints int      `json:"endpoints"` // ready
+	Total     int      `json:"total"`
+	URLs      []string `json:"urls,omitempty"` // from the host
+}
+
+// Target names a container for logs and exec: a pod or workload, and a
+// container; "" means all (logs) or the first (exec).
+type Target struct {
+	Pod       string
+	Container string
+}
+
+// LogLine is one line of a container's output.
+type LogLine struct {
+	Pod, Container string
+	Stderr         bool
+	Text           string // without the newline
+	Time           time.Time
+}
+
+// LogOptions select lines.
+type LogOptions struct {
+	Follow bool // also follow containers that appear later
+	Tail   int  // last lines per container; negative means all
+	Since  time.Time
+	Init   bool // init containers too
+}
+
+// App is one app found on an engine.
+type App struct {
+	Name string
+	Root string
+}
+
+// Runner works on one app of one engine.
+type Runner struct{}
+
+// IO are the streams of an exec.
+type IO struct {
+	In       io.Reader
+	Out, Err io.Writer
+	TTY      bool
+}
+
+// API for the commands (all but Up work from the engine's labels alone):
+//
+//	Up(ctx, Config) error                                        // supervise until ctx ends
+//	Plan(ctx, Config) (reconcile.Plan, error)                    // what Up would do
+//	Down(ctx, engine.Engine, Identity, DownOptions) error
+//	GetStatus(ctx, engine.Engine, Identity) (Status, error)
+//	Logs(ctx, engine.Engine, Identity, []Target, LogOptions, func(LogLine)) error
+//	Exec(ctx, engine.Engine, Identity, Target, cmd []string, IO) (exitCode int, err error)
+//	List(ctx, engine.Engine) ([]App, error)                      // every app on the engine
+var _ reconcile.Plan

@@ -1,0 +1,211 @@
+// Package docker turns an app into the desired state of a local Docker engine:
+// what should exist, down to the arguments of each create call, with nothing
+// that only the running engine knows (addresses, IDs, secret values).
+//
+// It is a pure function of the app. The runner compares a State with what it
+// observes and does the rest.
+package docker
+
+// State is everything a running app consists of. Equal apps give equal bytes
+// as JSON.
+type State struct {
+	App       string    `json:"app"`
+	Namespace string    `json:"namespace"` // of the services' DNS names
+	Secrets   []Secret  `json:"secrets,omitempty"`
+	Volumes   []Volume  `json:"volumes,omitempty"`
+	Pods      []Pod     `json:"pods"`     // by workload in declared order, then ordinal
+	Services  []Service `json:"services"` // by name
+	Portals   []Portal  `json:"portals,omitempty"`
+}
+
+// Secret is a secret key whose value the runner has to get before the pods
+// that read it can start.
+type Secret struct {
+	Name     string `json:"name"`
+	Key      string `json:"key"`
+	External bool   `json:"external,omitempty"`
+	Env      string `json:"env,omitempty"`
+	File     string `json:"file,omitempty"`
+	Generate int    `json:"generate,omitempty"` // length in characters
+	Line     string `json:"-"`                  // file:line:col of the definition
+}
+
+// VolumeKind says who fills a volume and how long it lives.
+type VolumeKind string
+
+const (
+	EmptyDir  VolumeKind = "emptyDir"  // as long as its pod
+	Memory    VolumeKind = "memory"    // the same, in memory
+	ConfigMap VolumeKind = "configMap" // written by the agent
+	SecretVol VolumeKind = "secret"    // written by the agent, in memory
+	Claim     VolumeKind = "claim"     // until asked to remove it
+)
+
+// Volume is one volume on the engine.
+type Volume struct {
+	Name  string     `json:"name"` // on the engine
+	Kind  VolumeKind `json:"kind"`
+	Pod   string     `json:"pod,omitempty"`   // the pod it lives and dies with; "" for a claim
+	Size  int64      `json:"size,omitempty"`  // bytes; only for Memory
+	Claim string     `json:"claim,omitempty"` // name of the claim
+}
+
+// Pod is one replica: an infra container and the containers that join it.
+type Pod struct {
+	Name        string            `json:"name"`     // "web-0"
+	Workload    string            `json:"workload"` // "web"
+	Ordinal     int               `json:"ordinal"`
+	Container   string            `json:"container"` // name of the infra container on the engine
+	Hostname    string            `json:"hostname"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	Mounts      []Mount           `json:"mounts,omitempty"` // of the infra container: what the agent has to fill or prepare
+	Files       []FileVolume      `json:"files,omitempty"`
+	Init        []Container       `json:"init,omitempty"`
+	Containers  []Container       `json:"containers"`
+	DependsOn   []Dependency      `json:"dependsOn,omitempty"`
+	GracePeriod int64             `json:"gracePeriod"` // seconds
+	// Hash covers what only a new pod can change: hostname, volumes, init
+	// containers. What changes live (files, probes, labels, services, grace)
+	// is in no hash.
+	Hash string `json:"hash"`
+}
+
+// Dependency is a service to wait for before the pod's containers start.
+type Dependency struct {
+	Service   string `json:"service"`
+	Condition string `json:"condition"` // "started" or "ready"
+}
+
+// Container is one container of a pod.
+type Container struct {
+	Name       string   `json:"name"`      // in the pod
+	Container  string   `json:"container"` // on the engine
+	Image      string   `json:"image"`
+	PullPolicy string   `json:"pullPolicy"`
+	Entrypoint []string `json:"entrypoint,omitempty"` // Kubernetes' command, $(VAR) expanded where the value is known
+	Cmd        []string `json:"cmd,omitempty"`        // Kubernetes' args
+	WorkingDir string   `json:"workingDir,omitempty"`
+	Env        []EnvVar `json:"env,omitempty"`
+	User       string   `json:"user,omitempty"`
+	NonRoot    bool     `json:"nonRoot,omitempty"` // refuse to start as uid 0
+	Mounts     []Mount  `json:"mounts,omitempty"`
+	CapAdd     []string `json:"capAdd,omitempty"`
+	CapDrop    []string `json:"capDrop,omitempty"`
+	// NewPrivileges is true only when the definition allows escalation.
+	NewPrivileges bool    `json:"newPrivileges,omitempty"`
+	ReadOnlyRoot  bool    `json:"readOnlyRoot,omitempty"`
+	CPUShares     int64   `json:"cpuShares,omitempty"`
+	CPUQuota      int64   `json:"cpuQuota,omitempty"` // microseconds per 100 ms
+	Memory        int64   `json:"memory,omitempty"`   // bytes
+	Probes        []Probe `json:"probes,omitempty"`   // live: not in Hash
+	Line          string  `json:"-"`                  // file:line:col of the definition
+	// Hash covers everything that only a new container can change. Values of
+	// secrets and addresses are not in it; their references are.
+	Hash string `json:"hash"`
+}
+
+// EnvVar is one variable: a literal, or something the runner fills in at start.
+type EnvVar struct {
+	Name     string  `json:"name"`
+	Value    string  `json:"value,omitempty"`
+	Secret   *KeyRef `json:"secret,omitempty"`
+	PodIP    bool    `json:"podIP,omitempty"`    // the pod's address
+	HostIP   bool    `json:"hostIP,omitempty"`   // the network's gateway address
+	Template bool    `json:"template,omitempty"` // Value still holds $(VAR) references to values known at start
+}
+
+// KeyRef names a key of a secret.
+type KeyRef struct {
+	Name     string `json:"name"`
+	Key      string `json:"key"`
+	Optional bool   `json:"optional,omitempty"`
+}
+
+// Mount puts an engine volume into a container.
+type Mount struct {
+	Volume   string `json:"volume"`
+	Path     string `json:"path"`
+	SubPath  string `json:"subPath,omitempty"`
+	ReadOnly bool   `json:"readOnly,omitempty"`
+}
+
+// FileVolume is the content of a ConfigMap or Secret volume. Dir is where the
+// infra container mounts it.
+type FileVolume struct {
+	Dir   string `json:"dir"`
+	Files []File `json:"files"`
+}
+
+// File is one file: literal data, or a secret's value.
+type File struct {
+	Path   string  `json:"path"`
+	Mode   int     `json:"mode"`
+	Data   string  `json:"data,omitempty"`
+	Secret *KeyRef `json:"secret,omitempty"`
+}
+
+// Probe is one probe with defaults applied and ports resolved. Exactly one of
+// HTTP, TCP, GRPC and Exec is set.
+type Probe struct {
+	Kind             string     `json:"kind"` // startup, readiness, liveness
+	HTTP             *HTTPProbe `json:"http,omitempty"`
+	TCP              int        `json:"tcp,omitempty"`
+	GRPC             *GRPCProbe `json:"grpc,omitempty"`
+	Exec             []string   `json:"exec,omitempty"`
+	InitialDelay     int        `json:"initialDelay,omitempty"`
+	Period           int        `json:"period"`
+	Timeout          int        `json:"timeout"`
+	SuccessThreshold int        `json:"successThreshold"`
+	FailureThreshold int        `json:"failureThreshold"`
+}
+
+// HTTPProbe asks for a path at the pod's address.
+type HTTPProbe struct {
+	Port    int         `json:"port"`
+	Path    string      `json:"path"`
+	Scheme  string      `json:"scheme"`
+	Headers [][2]string `json:"headers,omitempty"`
+}
+
+// GRPCProbe calls the standard health service.
+type GRPCProbe struct {
+	Port    int    `json:"port"`
+	Service string `json:"service,omitempty"`
+}
+
+// Service is a stable name, with a virtual IP unless headless.
+type Service struct {
+	Name     string        `json:"name"`
+	Headless bool          `json:"headless,omitempty"`
+	Affinity bool          `json:"affinity,omitempty"`
+	Ports    []ServicePort `json:"ports,omitempty"`
+	HTTP     bool          `json:"http,omitempty"` // has a TCP port, so the HTTP router can reach it
+	Pods     []string      `json:"pods,omitempty"` // replicas that are endpoints when ready
+}
+
+// ServicePort is one port of a service, its target resolved for every pod.
+type ServicePort struct {
+	Name     string         `json:"name"`
+	Port     int            `json:"port"`
+	Protocol string         `json:"protocol"`
+	Targets  map[string]int `json:"targets"` // pod name to port
+}
+
+// Portal is a container that publishes a service's ports on the host, so that
+// a new or changed port touches nothing else.
+type Portal struct {
+	Service   string       `json:"service"`
+	Container string       `json:"container"` // name on the engine
+	Ports     []PortalPort `json:"ports"`
+	Line      string       `json:"-"` // file:line:col of the service
+	Hash      string       `json:"hash"`
+}
+
+// PortalPort is one published port.
+type PortalPort struct {
+	Name     string `json:"name"`
+	HostPort int    `json:"hostPort"`
+	Port     int    `json:"port"` // of the service
+	Protocol string `json:"protocol"`
+	Pinned   bool   `json:"pinned,omitempty"` // the definition names the host port: a clash is an error, never another port
+}
