@@ -82,8 +82,8 @@ type Container struct {
 	Container  string   `json:"container"` // on the engine
 	Image      string   `json:"image"`
 	PullPolicy string   `json:"pullPolicy"`
-	Entrypoint []string `json:"entrypoint,omitempty"` // Kubernetes' command, $(VAR) expanded where the value is known
-	Cmd        []string `json:"cmd,omitempty"`        // Kubernetes' args
+	Entrypoint []string `json:"entrypoint,omitempty"` // Kubernetes' command; $(VAR) is expanded at start, see Resolve
+	Cmd        []string `json:"cmd,omitempty"`        // Kubernetes' args; the same
 	WorkingDir string   `json:"workingDir,omitempty"`
 	Env        []EnvVar `json:"env,omitempty"`
 	User       string   `json:"user,omitempty"`
@@ -104,15 +104,24 @@ type Container struct {
 	Hash string `json:"hash"`
 }
 
-// EnvVar is one variable: a literal, or something the runner fills in at start.
+// EnvVar is one variable: a value, or something the runner fills in at start.
 type EnvVar struct {
-	Name     string  `json:"name"`
-	Value    string  `json:"value,omitempty"`
-	Secret   *KeyRef `json:"secret,omitempty"`
-	PodIP    bool    `json:"podIP,omitempty"`    // the pod's address
-	HostIP   bool    `json:"hostIP,omitempty"`   // the network's gateway address
-	Template bool    `json:"template,omitempty"` // Value still holds $(VAR) references to values known at start
+	Name   string  `json:"name"`
+	Value  string  `json:"value,omitempty"`
+	Source Source  `json:"source,omitempty"`
+	Secret *KeyRef `json:"secret,omitempty"` // with FromSecret
 }
+
+// Source says where the value of a variable comes from.
+type Source string
+
+const (
+	Literal    Source = ""       // Value, in which $(VAR) is expanded
+	Verbatim   Source = "given"  // Value as it is: it came from a ConfigMap or a field
+	FromSecret Source = "secret" // the value of Secret
+	FromPodIP  Source = "podIP"  // the pod's address
+	FromHostIP Source = "hostIP" // the network's gateway address, which is the host
+)
 
 // KeyRef names a key of a secret.
 type KeyRef struct {

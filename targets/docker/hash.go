@@ -1,0 +1,40 @@
+package docker
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+)
+
+// hashOf is a short digest of a value's JSON: enough to tell two definitions
+// apart, short enough for a label.
+func hashOf(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		panic("docker: a State is plain data and always marshals: " + err.Error())
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}
+
+// podHash covers what only a new pod can change.
+func podHash(p *Pod, volumes []Volume) string {
+	var init []string
+	for i := range p.Init {
+		init = append(init, p.Init[i].Name+"="+p.Init[i].Hash)
+	}
+	return hashOf(struct {
+		Hostname string
+		Mounts   []Mount
+		Volumes  []Volume
+		Init     []string
+	}{p.Hostname, p.Mounts, volumes, init})
+}
+
+// containerHash covers what only a new container can change: everything but
+// the probes, the pull policy and the position.
+func containerHash(c *Container) string {
+	d := *c
+	d.Probes, d.PullPolicy, d.Line, d.Hash = nil, "", "", ""
+	return hashOf(d)
+}

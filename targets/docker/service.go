@@ -1,0 +1,116 @@
+package docker
+
+import (
+	"fmt"
+	"hash/fnv"
+
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets"
+)
+
+func (r *renderer) service(s *app.Service, pods []Pod) Service {
+	out := Service{Name: s.Name, Headless: s.Headless, Affinity: s.SessionAffinity == "ClientIP", Pods: []string{}}
+	workload := r.app.Pod(s.Pod)
+	for _, p := range pods {
+		if p.Workload == s.Pod {
+			out.Pods = append(out.Pods, p.Name)
+		}
+	}
+	for _, port := range s.Ports {
+		target := targetNumber(&port, workload)
+		d := ServicePort{Name: port.Name, Port: port.Port, Protocol: port.Protocol, Targets: map[string]int{}}
+		for _, pod := range out.Pods {
+			if target != 0 { // as in Kubernetes, a pod without the named port is left out
+				d.Targets[pod] = target
+			}
+		}
+		out.Ports = append(out.Ports, d)
+		out.HTTP = out.HTTP || (port.Protocol == "TCP" && !s.Headless)
+	}
+	return out
+}
+
+// targetNumber resolves a target port against all containers of the pod.
+func targetNumber(port *app.ServicePort, pod *app.Pod) int {
+	if port.TargetPort.IsZero() {
+		return port.Port
+	}
+	if pod == nil || port.TargetPort.Name == "" {
+		return port.TargetPort.Number
+	}
+	for _, c := range pod.Containers {
+		if n := resolvePort(port.TargetPort, c.Ports, port.Protocol); n != 0 {
+			return n
+		}
+	}
+	return 0
+}
+
+// The range of node ports, as in Kubernetes.
+const (
+	nodePortFirst = 30000
+	nodePortLast  = 32767
+)
+
+// hostPort identifies a port on the host.
+type hostPort struct {
+	port     int
+	protocol string
+}
+
+// pinnedPorts are the host ports that the definition itself names.
+func pinnedPorts(a *app.App) map[hostPort]bool {
+	pinned := map[hostPort]bool{}
+	for _, s := range a.Services {
+		for _, p := range s.Ports {
+			switch {
+			case s.Type == "NodePort" && p.NodePort != 0:
+				pinned[hostPort{p.NodePort, p.Protocol}] = true
+			case s.Type == "LoadBalancer":
+				pinned[hostPort{p.Port, p.Protocol}] = true
+			}
+		}
+	}
+	return pinned
+}
+
+// portal publishes a NodePort or LoadBalancer service on the host's loopback
+// address. A node port that nobody chose is derived from the names, so that it
+// is the same on every run.
+func (r *renderer) portal(s *app.Service, taken map[hostPort]bool) (Portal, bool) {
+	if s.Type != "NodePort" && s.Type != "LoadBalancer" || s.Headless {
+		return Portal{}, false
+	}
+	p := Portal{Service: s.Name, Container: PortalName(r.app.Name, s.Name), Line: s.Pos.String()}
+	for _, port := range s.Ports {
+		d := PortalPort{Name: port.Name, Port: port.Port, Protocol: port.Protocol, Pinned: true}
+		switch {
+		case s.Type == "LoadBalancer":
+			d.HostPort = port.Port
+		case port.NodePort != 0:
+			d.HostPort = port.NodePort
+		default:
+			d.Pinned = false
+			d.HostPort = r.freeNodePort(s.Name, &port, taken)
+		}
+		p.Ports = append(p.Ports, d)
+	}
+	r.find("loopback", targets.Emulated, "services."+s.Name+".type", s.Pos,
+		fmt.Sprintf("a %s is published on 127.0.0.1 only", s.Type), "")
+	p.Hash = hashOf(p.Ports)
+	return p, true
+}
+
+func (r *renderer) freeNodePort(service string, port *app.ServicePort, taken map[hostPort]bool) int {
+	h := fnv.New32a()
+	fmt.Fprintf(h, "%s/%s/%s", r.app.Name, service, port.Name)
+	const size = nodePortLast - nodePortFirst + 1
+	for i := range size {
+		n := nodePortFirst + (int(h.Sum32()%size)+i)%size
+		if key := (hostPort{n, port.Protocol}); !taken[key] {
+			taken[key] = true
+			return n
+		}
+	}
+	return 0 // more node ports than Kubernetes has: the compiler's limit on ports is far below
+}
