@@ -2,7 +2,7 @@
 // interface, its plain values, and the kinds of error a caller branches on.
 //
 // Two implementations pass the same conformance suite (package enginetest):
-// Fake, in memory, and dockerapi.Client, on a real engine.
+// fake.Engine, in memory, and dockerapi.Client, on a real engine.
 package engine
 
 import (
@@ -148,7 +148,7 @@ type ContainerSpec struct {
 	// namespaces (and so hostname, hosts and resolv.conf) of that container;
 	// the fields below it must then be empty.
 	JoinContainer string
-	Network       string // network name
+	Network       string // network name; "" means no network but loopback
 	IP            string // fixed address in Network; "" means the engine's choice
 	Hostname      string
 	ShareableIPC  bool
@@ -169,9 +169,26 @@ type ContainerSpec struct {
 	NoLog           bool          // keep no log of the output
 }
 
+// Check reports a spec that contradicts itself, which an engine would refuse
+// in its own words or, worse, take with a field ignored. Every implementation
+// calls it first.
+func (s ContainerSpec) Check() error {
+	if s.Name == "" || s.Image == "" {
+		return errors.New("a container needs a name and an image")
+	}
+	if s.JoinContainer != "" && (s.Network != "" || s.IP != "" || s.Hostname != "" || s.ShareableIPC ||
+		len(s.ExtraHosts) > 0 || len(s.Sysctls) > 0 || len(s.Publish) > 0) {
+		return fmt.Errorf("a container that joins %s has no network, address, hostname, IPC, hosts, sysctls or ports of its own", s.JoinContainer)
+	}
+	if s.Network == "" && (s.IP != "" || len(s.Publish) > 0) {
+		return errors.New("a fixed address or a published port needs a network")
+	}
+	return nil
+}
+
 // PortBinding publishes a container port on the host.
 type PortBinding struct {
-	HostIP        string // "127.0.0.1" unless asked otherwise
+	HostIP        string // "" means 127.0.0.1
 	HostPort      int    // 0 lets the engine choose
 	ContainerPort int
 	Protocol      string // "TCP" or "UDP"

@@ -1,0 +1,328 @@
+package dockerapi
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/docker/docker/api/types/container"
+	"github.com/docker/docker/api/types/mount"
+	"github.com/docker/docker/api/types/network"
+	"github.com/docker/docker/api/types/versions"
+	"github.com/docker/go-connections/nat"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/cuepod/cuepod/runner/engine"
+)
+
+const (
+	cpuPeriod         = 100_000 // microseconds; the unit of ContainerSpec.CPUQuota
+	subPathAPI        = "1.45"  // first API version with a sub-path of a volume
+	inspectsAtOnce    = 8       // an inspect takes about a millisecond; more only queue in the engine
+	removalInProgress = "already in progress"
+)
+
+// CreateContainer implements engine.Engine.
+func (c *Client) CreateContainer(ctx context.Context, spec engine.ContainerSpec) (string, error) {
+	const op = "create container"
+	if err := spec.Check(); err != nil {
+		return "", c.fail(op, spec.Name, err)
+	}
+	if err := c.checkSubPaths(ctx, spec.Mounts); err != nil {
+		return "", c.fail(op, spec.Name, err)
+	}
+	config, host, net := createArguments(spec)
+	got, err := c.api.ContainerCreate(ctx, config, host, net, nil, spec.Name)
+	return got.ID, c.fail(op, spec.Name, err)
+}
+
+// checkSubPaths refuses what an old engine would take without a word and mount
+// the whole volume instead.
+func (c *Client) checkSubPaths(ctx context.Context, mounts []engine.Mount) error {
+	i := slices.IndexFunc(mounts, func(m engine.Mount) bool { return m.SubPath != "" })
+	if i < 0 {
+		return nil
+	}
+	if _, err := c.api.Ping(ctx); err != nil { // negotiates, when nothing else did
+		return err
+	}
+	if v := c.api.ClientVersion(); versions.LessThan(v, subPathAPI) {
+		return fmt.Errorf("mount %s: a sub-path of a volume needs an engine with API %s or later (Docker 26); this one speaks %s",
+			mounts[i].Path, subPathAPI, v)
+	}
+	return nil
+}
+
+// createArguments translates a spec into the arguments of the create call.
+func createArguments(spec engine.ContainerSpec) (*container.Config, *container.HostConfig, *network.NetworkingConfig) {
+	exposed, bindings := publishArguments(spec.Publish)
+	config := &container.Config{
+		Image:        spec.Image,
+		Labels:       spec.Labels,
+		Entrypoint:   spec.Entrypoint,
+		Cmd:          spec.Cmd,
+		WorkingDir:   spec.WorkingDir,
+		Env:          spec.Env,
+		User:         spec.User,
+		OpenStdin:    spec.OpenStdin,
+		Hostname:     spec.Hostname,
+		ExposedPorts: exposed,
+	}
+	if spec.StopTimeout > 0 {
+		s := seconds(spec.StopTimeout)
+		config.StopTimeout = &s
+	}
+	host := &container.HostConfig{
+		ExtraHosts:     spec.ExtraHosts,
+		Sysctls:        spec.Sysctls,
+		PortBindings:   bindings,
+		Mounts:         mountArguments(spec.Mounts),
+		CapAdd:         spec.CapAdd,
+		CapDrop:        spec.CapDrop,
+		ReadonlyRootfs: spec.ReadOnlyRootFS,
+		OomScoreAdj:    spec.OOMScoreAdj,
+		RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyDisabled}, // the runner restarts
+		Resources: container.Resources{
+			CPUShares: spec.CPUShares,
+			Memory:    spec.MemoryBytes,
+			// Equal to Memory: without it the engine grants as much swap again.
+			MemorySwap: spec.MemoryBytes,
+		},
+	}
+	if spec.CPUQuota > 0 {
+		host.CPUPeriod, host.CPUQuota = cpuPeriod, spec.CPUQuota
+	}
+	if spec.NoNewPrivileges {
+		host.SecurityOpt = []string{"no-new-privileges"}
+	}
+	if spec.NoLog {
+		host.LogConfig = container.LogConfig{Type: "none"}
+	}
+	return config, host, namespaceArguments(spec, host)
+}
+
+// namespaceArguments sets the namespaces in host and returns the endpoint on
+// the network, nil when there is none.
+func namespaceArguments(spec engine.ContainerSpec, host *container.HostConfig) *network.NetworkingConfig {
+	if spec.JoinContainer != "" {
+		host.NetworkMode = container.NetworkMode("container:" + spec.JoinContainer)
+		host.IpcMode = container.IpcMode("container:" + spec.JoinContainer)
+		return nil
+	}
+	if spec.ShareableIPC {
+		host.IpcMode = container.IPCModeShareable
+	}
+	if spec.Network == "" {
+		host.NetworkMode = network.NetworkNone
+		return nil
+	}
+	host.NetworkMode = container.NetworkMode(spec.Network)
+	endpoint := &network.EndpointSettings{}
+	if spec.IP != "" {
+		endpoint.IPAMConfig = &network.EndpointIPAMConfig{IPv4Address: spec.IP}
+	}
+	return &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{spec.Network: endpoint}}
+}
+
+func publishArguments(ports []engine.PortBinding) (nat.PortSet, nat.PortMap) {
+	if len(ports) == 0 {
+		return nil, nil
+	}
+	exposed, bindings := nat.PortSet{}, nat.PortMap{}
+	for _, p := range ports {
+		port := nat.Port(fmt.Sprintf("%d/%s", p.ContainerPort, strings.ToLower(p.Protocol)))
+		exposed[port] = struct{}{}
+		host := ""
+		if p.HostPort != 0 {
+			host = strconv.Itoa(p.HostPort)
+		}
+		bindings[port] = append(bindings[port], nat.PortBinding{HostIP: cmp.Or(p.HostIP, "127.0.0.1"), HostPort: host})
+	}
+	return exposed, bindings
+}
+
+func mountArguments(mounts []engine.Mount) []mount.Mount {
+	var out []mount.Mount
+	for _, m := range mounts {
+		out = append(out, mount.Mount{
+			Type: mount.TypeVolume, Source: m.Volume, Target: m.Path, ReadOnly: m.ReadOnly,
+			VolumeOptions: &mount.VolumeOptions{NoCopy: m.NoCopy, Subpath: m.SubPath},
+		})
+	}
+	return out
+}
+
+// seconds rounds up: a grace of half a second must not become none.
+func seconds(d time.Duration) int {
+	return int(math.Ceil(max(d, 0).Seconds()))
+}
+
+// StartContainer implements engine.Engine.
+func (c *Client) StartContainer(ctx context.Context, id string) error {
+	return c.fail("start container", id, c.api.ContainerStart(ctx, id, container.StartOptions{}))
+}
+
+// StopContainer implements engine.Engine.
+func (c *Client) StopContainer(ctx context.Context, id string, grace time.Duration) error {
+	timeout := seconds(grace)
+	return c.fail("stop container", id, c.api.ContainerStop(ctx, id, container.StopOptions{Timeout: &timeout}))
+}
+
+// RemoveContainer implements engine.Engine.
+func (c *Client) RemoveContainer(ctx context.Context, id string) error {
+	err := c.fail("remove container", id,
+		c.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+	if err != nil && strings.Contains(err.Error(), removalInProgress) {
+		_, err = c.wait(ctx, id, "remove container", container.WaitConditionRemoved)
+	}
+	if engine.KindOf(err) == engine.NotFound {
+		return nil
+	}
+	return err
+}
+
+// WaitContainer implements engine.Engine.
+func (c *Client) WaitContainer(ctx context.Context, id string) (int, error) {
+	return c.wait(ctx, id, "wait for container", container.WaitConditionNotRunning)
+}
+
+func (c *Client) wait(ctx context.Context, id, op string, condition container.WaitCondition) (int, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the request when an error came first
+	results, errs := c.api.ContainerWait(ctx, id, condition)
+	select {
+	case r := <-results:
+		if r.Error != nil && r.Error.Message != "" {
+			return 0, c.fail(op, id, errors.New(r.Error.Message))
+		}
+		return int(r.StatusCode), nil
+	case err := <-errs:
+		return 0, c.fail(op, id, cmp.Or(ctx.Err(), err))
+	}
+}
+
+// InspectContainer implements engine.Engine.
+func (c *Client) InspectContainer(ctx context.Context, id string) (engine.Container, error) {
+	got, err := c.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return engine.Container{}, c.fail("inspect container", id, err)
+	}
+	return toContainer(got), nil
+}
+
+// ListContainers implements engine.Engine. A container that vanishes between
+// the list and its inspect is left out.
+func (c *Client) ListContainers(ctx context.Context, labels map[string]string) ([]engine.Container, error) {
+	listed, err := c.api.ContainerList(ctx, container.ListOptions{All: true, Filters: labelFilter(labels)})
+	if err != nil {
+		return nil, c.fail("list containers", "", err)
+	}
+	found := make([]*engine.Container, len(listed))
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(inspectsAtOnce)
+	for i, l := range listed {
+		group.Go(func() error {
+			one, err := c.InspectContainer(gctx, l.ID)
+			if engine.KindOf(err) == engine.NotFound {
+				return nil
+			}
+			found[i] = &one
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	var all []engine.Container
+	for _, one := range found {
+		if one != nil {
+			all = append(all, *one)
+		}
+	}
+	slices.SortFunc(all, func(a, b engine.Container) int { return cmp.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// toContainer translates an inspect answer. Engines leave out what they do not
+// know, down to whole sections.
+func toContainer(got container.InspectResponse) engine.Container {
+	var out engine.Container
+	if base := got.ContainerJSONBase; base != nil {
+		out.ID, out.Name, out.ImageID = base.ID, strings.TrimPrefix(base.Name, "/"), base.Image
+		setState(&out, base.State)
+		if base.HostConfig != nil {
+			out.Publish = toBindings(base.HostConfig.PortBindings)
+		}
+	}
+	if got.Config != nil {
+		out.Image, out.Labels, out.Env = got.Config.Image, got.Config.Labels, got.Config.Env
+	}
+	if out.State != engine.Running && out.State != engine.Paused || got.NetworkSettings == nil {
+		return out
+	}
+	for _, endpoint := range got.NetworkSettings.Networks {
+		if endpoint != nil && endpoint.IPAddress != "" {
+			out.IP = endpoint.IPAddress
+		}
+	}
+	if len(got.NetworkSettings.Ports) > 0 {
+		out.Publish = toBindings(got.NetworkSettings.Ports) // with the ports that the engine chose
+	}
+	return out
+}
+
+func setState(out *engine.Container, state *container.State) {
+	if state == nil {
+		return
+	}
+	switch state.Status {
+	case container.StateCreated:
+		out.State = engine.Created
+	case container.StateRunning, container.StateRestarting:
+		out.State = engine.Running
+	case container.StatePaused:
+		out.State = engine.Paused
+	case "initialized": // podman: between created and running
+		out.State = engine.Created
+	default: // exited, dead, removing, podman's stopped
+		out.State = engine.Exited
+	}
+	out.ExitCode, out.OOMKilled, out.Error = state.ExitCode, state.OOMKilled, state.Error
+	out.Started = toTime(state.StartedAt)
+	if out.State == engine.Exited {
+		out.Finished = toTime(state.FinishedAt)
+	}
+}
+
+// toTime reads the engine's time; its word for never is the year 1.
+func toTime(s string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	if err != nil || t.Year() <= 1 {
+		return time.Time{}
+	}
+	return t
+}
+
+func toBindings(ports nat.PortMap) []engine.PortBinding {
+	var out []engine.PortBinding
+	for port, hosts := range ports {
+		for _, h := range hosts {
+			hostPort, _ := strconv.Atoi(h.HostPort) // "" means not chosen yet: 0
+			out = append(out, engine.PortBinding{
+				HostIP: h.HostIP, HostPort: hostPort,
+				ContainerPort: port.Int(), Protocol: strings.ToUpper(port.Proto()),
+			})
+		}
+	}
+	slices.SortFunc(out, func(a, b engine.PortBinding) int {
+		return cmp.Or(cmp.Compare(a.ContainerPort, b.ContainerPort), cmp.Compare(a.Protocol, b.Protocol),
+			cmp.Compare(a.HostIP, b.HostIP), cmp.Compare(a.HostPort, b.HostPort))
+	})
+	return out
+}
