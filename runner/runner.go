@@ -1,16 +1,23 @@
 // Package runner runs an app on an engine: it compares the desired state with
 // what it observes, carries out the difference, and keeps it that way while
 // files, containers and probes change.
+//
+//	Up(ctx, Config) error                        supervise until ctx ends, then return and leave the app running
+//	Plan(ctx, Config) (reconcile.Plan, error)    what Up would do
+//	Down, GetStatus, Logs, Exec, List            work from the engine's labels alone
+//
+// One goroutine (loop in up.go) owns the state: file changes, engine events,
+// the gateway's reports and finished steps are values on its channels.
 package runner
 
 import (
 	"context"
 	"io"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/cuepod/cuepod/runner/engine"
-	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
@@ -32,21 +39,19 @@ type Compiled struct {
 // Error method, as it is.
 type Compile func(ctx context.Context) (Compiled, error)
 
-// Config is what Up needs.
+// Config is what Up and Plan need.
 type Config struct {
-	Engine     engine.Engine
-	Identity   Identity
-	Compile    Compile
-	Agent      AgentImage
-	Secrets    SecretSources
-	HTTPPort   int  // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
-	Watch      bool // recompile when inputs change
-	Keep       bool // leave everything running when ctx ends
-	Once       bool // return once everything is ready (or failed), leaving it running
-	Timeout    time.Duration
-	Log        *slog.Logger
-	Report     func(Event) // called from one goroutine, must not block for long
-	InputsSeen []string
+	Engine   engine.Engine
+	Identity Identity
+	Compile  Compile
+	Agent    AgentImage
+	Secrets  SecretSources
+	HTTPPort int           // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
+	Watch    bool          // recompile when inputs change
+	Once     bool          // return once everything is ready, leaving it running
+	Timeout  time.Duration // with Once: how long to wait before NotReadyError; 0 means for ever
+	Log      *slog.Logger
+	Report   func(Event) // called from one goroutine, must not block for long
 }
 
 // AgentImage gives the docker-archive of the infra image for an architecture
@@ -161,9 +166,6 @@ type App struct {
 	Root string
 }
 
-// Runner works on one app of one engine.
-type Runner struct{}
-
 // IO are the streams of an exec.
 type IO struct {
 	In       io.Reader
@@ -171,13 +173,11 @@ type IO struct {
 	TTY      bool
 }
 
-// API for the commands (all but Up work from the engine's labels alone):
-//
-//	Up(ctx, Config) error                                        // supervise until ctx ends
-//	Plan(ctx, Config) (reconcile.Plan, error)                    // what Up would do
-//	Down(ctx, engine.Engine, Identity, DownOptions) error
-//	GetStatus(ctx, engine.Engine, Identity) (Status, error)
-//	Logs(ctx, engine.Engine, Identity, []Target, LogOptions, func(LogLine)) error
-//	Exec(ctx, engine.Engine, Identity, Target, cmd []string, IO) (exitCode int, err error)
-//	List(ctx, engine.Engine) ([]App, error)                      // every app on the engine
-var _ reconcile.Plan
+// NotReadyError is what Up returns when the app was not ready in time.
+type NotReadyError struct {
+	Reasons []string // what is not ready and why, one line each
+}
+
+func (e *NotReadyError) Error() string {
+	return "not ready in time:\n  " + strings.Join(e.Reasons, "\n  ")
+}

@@ -1,13 +1,138 @@
 // Package reconcile decides what to do: it compares the desired state with the
 // observed one and returns a plan, a graph of single engine calls, each with
 // its cause. It has no effects and reads no clock.
+//
+// The decision is level-triggered: starting an app, following a change,
+// restarting a container that exited, healing a pod and adopting what a killed
+// supervisor left are all the same comparison, so each of them works at any
+// moment and from any half-done state.
 package reconcile
 
-// Plan is what has to be done, in order. The zero Plan means nothing to do.
-type Plan struct{}
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
-// Empty reports whether there is nothing to do.
-func (p Plan) Empty() bool { return true }
+// Plan is what has to be done. The zero Plan means nothing to do.
+type Plan struct {
+	Steps []Step
+	// Waits are objects that need something later: a container in back-off.
+	Waits []Wait
+}
 
-// String is what `cuepod plan` prints.
-func (p Plan) String() string { return "" }
+// Wait is why something is not done now.
+type Wait struct {
+	Object string
+	Reason string
+	Until  time.Time
+}
+
+// Op is one kind of call.
+type Op string
+
+const (
+	LoadImage       Op = "load image"
+	PullImage       Op = "pull image"
+	CreateNetwork   Op = "create network"
+	CreateVolume    Op = "create volume"
+	RemoveVolume    Op = "remove volume"
+	WriteRecord     Op = "record"
+	CreateContainer Op = "create"
+	StartContainer  Op = "start"
+	StopContainer   Op = "stop"
+	RemoveContainer Op = "remove"
+	Connect         Op = "connect"       // to the gateway, which then knows the services
+	AwaitAgent      Op = "await agent"   // names served, files written
+	AwaitExit       Op = "await exit"    // of an init container, with code 0
+	AwaitReady      Op = "await ready"   // of a pod, before the next one is touched
+	AwaitService    Op = "await service" // of a dependency
+	Drain           Op = "drain"         // take a pod out of all services
+	Update          Op = "update"        // tell gateway and agents
+)
+
+// Role is what a container is for.
+type Role string
+
+const (
+	RoleInfra   Role = "infra"
+	RoleApp     Role = "app"
+	RoleInit    Role = "init"
+	RoleGateway Role = "gateway"
+	RolePortal  Role = "portal"
+	RoleRecord  Role = "record"
+)
+
+// Step is one call with its arguments and its cause.
+type Step struct {
+	Op     Op
+	Object string // in the user's words: "container web-0/api"
+	Cause  string
+	After  []int // indexes of steps that must have succeeded before
+
+	Role      Role
+	Name      string // on the engine: container, volume or image reference
+	ID        string // of an observed container; "" for one that the plan creates
+	Pod       string
+	Container string // name in the pod
+	Service   string
+	Condition string // of AwaitService
+	Restarts  int    // labels of a created container
+	Backoff   int
+}
+
+// Empty reports whether there is nothing to do now.
+func (p Plan) Empty() bool { return len(p.Steps) == 0 }
+
+// Wake is the earliest moment at which a wait is over; zero when none is.
+func (p Plan) Wake() time.Time {
+	var at time.Time
+	for _, w := range p.Waits {
+		if at.IsZero() || w.Until.Before(at) {
+			at = w.Until
+		}
+	}
+	return at
+}
+
+// String lists the steps in order, each with what it waits for and its cause.
+func (p Plan) String() string {
+	var b strings.Builder
+	for i, s := range p.Steps {
+		line := fmt.Sprintf("%3d %s %s", i+1, s.Op, s.Object)
+		fmt.Fprintf(&b, "%-58s", line)
+		if len(s.After) > 0 {
+			nums := make([]string, len(s.After))
+			for j, a := range s.After {
+				nums[j] = fmt.Sprint(a + 1)
+			}
+			fmt.Fprintf(&b, " after %s", strings.Join(nums, ","))
+		}
+		if s.Cause != "" {
+			fmt.Fprintf(&b, "  # %s", s.Cause)
+		}
+		b.WriteByte('\n')
+	}
+	for _, w := range p.Waits {
+		fmt.Fprintf(&b, "  - %s waits: %s\n", w.Object, w.Reason)
+	}
+	return b.String()
+}
+
+// Summary gives one line per object and cause, in the order of the steps: what
+// a person wants to know about a reload.
+func (p Plan) Summary() []string {
+	var out []string
+	seen := map[string]bool{}
+	for _, s := range p.Steps {
+		if s.Cause == "" || s.Op == WriteRecord {
+			continue
+		}
+		line := s.Object + ": " + s.Cause
+		if !seen[line] {
+			seen[line] = true
+			out = append(out, line)
+		}
+	}
+	return out
+}

@@ -1,0 +1,61 @@
+package runner
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
+)
+
+// Labels on everything that belongs to an app. Together with the record they
+// are all the state there is.
+const (
+	labelID         = "dev.cuepod.id" // Identity.ID: what we act on, and nothing else
+	labelApp        = "dev.cuepod.app"
+	labelRoot       = "dev.cuepod.root"
+	labelRole       = "dev.cuepod.role"
+	labelPod        = "dev.cuepod.pod"
+	labelWorkload   = "dev.cuepod.workload"
+	labelContainer  = "dev.cuepod.container" // name in the pod
+	labelService    = "dev.cuepod.service"   // of a portal
+	labelHash       = "dev.cuepod.hash"
+	labelInfra      = "dev.cuepod.infra" // ID of the infra container a member joined
+	labelRestarts   = "dev.cuepod.restarts"
+	labelBackoff    = "dev.cuepod.backoff"
+	labelGeneration = "dev.cuepod.generation" // of a record
+	labelManifest   = "dev.cuepod.manifest"   // of a record
+	labelKeep       = "dev.cuepod.keep"       // of a volume that down leaves, unless asked
+)
+
+// ID is the short name of an identity on the engine.
+func (id Identity) ID() string {
+	sum := sha256.Sum256([]byte(id.App + "\x00" + id.Root))
+	return hex.EncodeToString(sum[:6])
+}
+
+func (id Identity) labels() map[string]string {
+	return map[string]string{labelID: id.ID(), labelApp: id.App, labelRoot: id.Root}
+}
+
+func (id Identity) selector() map[string]string { return map[string]string{labelID: id.ID()} }
+
+// with adds labels to the identity's own.
+func (id Identity) with(extra map[string]string) map[string]string {
+	labels := id.labels()
+	for k, v := range extra {
+		if v != "" {
+			labels[k] = v
+		}
+	}
+	return labels
+}
+
+func roleOf(c *engine.Container) reconcile.Role { return reconcile.Role(c.Labels[labelRole]) }
+
+// number reads a label that we wrote; a tampered one counts as zero.
+func number(labels map[string]string, key string) int {
+	n, _ := strconv.Atoi(labels[key])
+	return n
+}

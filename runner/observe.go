@@ -1,0 +1,203 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// observation is one look at the engine.
+type observation struct {
+	reconcile.Observed
+	addresses addresses // zero when there is no network
+	network   string    // name
+	slots     map[string]int
+	all       []engine.Container // everything of the app, by name
+	volumes   []engine.Volume
+	records   []engine.Container // the newest last
+}
+
+// observe looks at everything that carries the app's labels, and at the images
+// that the desired state needs. state may be nil.
+func observe(ctx context.Context, eng engine.Engine, id Identity, state *docker.State, agentImage string) (*observation, error) {
+	o := &observation{Observed: reconcile.Observed{
+		Portals: map[string]*reconcile.Container{},
+		Pods:    map[string]*reconcile.Pod{},
+		Volumes: map[string]bool{},
+		Images:  map[string]string{},
+		Ready:   map[string]bool{},
+	}}
+	if err := o.seeNetwork(ctx, eng, id); err != nil {
+		return nil, err
+	}
+	var err error
+	if o.volumes, err = eng.ListVolumes(ctx, id.selector()); err != nil {
+		return nil, err
+	}
+	for _, v := range o.volumes {
+		o.Volumes[v.Name] = true
+	}
+	if o.all, err = eng.ListContainers(ctx, id.selector()); err != nil {
+		return nil, err
+	}
+	for i := range o.all {
+		o.sort(&o.all[i])
+	}
+	if err := o.readRecord(); err != nil {
+		return nil, err
+	}
+	return o, o.seeImages(ctx, eng, state, agentImage)
+}
+
+func (o *observation) seeNetwork(ctx context.Context, eng engine.Engine, id Identity) error {
+	networks, err := eng.ListNetworks(ctx, id.selector())
+	if err != nil {
+		return err
+	}
+	if len(networks) == 0 {
+		return nil
+	}
+	n := networks[0]
+	subnet, err := netip.ParsePrefix(n.Subnet)
+	if err != nil {
+		return fmt.Errorf("network %s: %w", n.Name, err)
+	}
+	o.Network, o.network, o.addresses = n.ID, n.Name, addresses{subnet}
+	return nil
+}
+
+// sort puts a container where the reconciler looks for it.
+func (o *observation) sort(c *engine.Container) {
+	d := reduce(c)
+	switch pod := c.Labels[labelPod]; roleOf(c) {
+	case reconcile.RoleGateway:
+		o.Gateway = &d
+	case reconcile.RolePortal:
+		o.Portals[c.Labels[labelService]] = &d
+	case reconcile.RoleRecord:
+		o.records = append(o.records, *c)
+	case reconcile.RoleInfra:
+		o.pod(pod, c).Infra = &d
+	case reconcile.RoleApp, reconcile.RoleInit:
+		p := o.pod(pod, c)
+		p.Members = append(p.Members, d)
+	}
+}
+
+func (o *observation) pod(name string, c *engine.Container) *reconcile.Pod {
+	if o.Pods[name] == nil {
+		o.Pods[name] = &reconcile.Pod{Name: name, Workload: c.Labels[labelWorkload]}
+	}
+	return o.Pods[name]
+}
+
+func reduce(c *engine.Container) reconcile.Container {
+	d := reconcile.Container{
+		ID: c.ID, Name: c.Name, Key: c.Labels[labelContainer], Init: roleOf(c) == reconcile.RoleInit,
+		Image: c.Image, ImageID: c.ImageID, Hash: c.Labels[labelHash], Infra: c.Labels[labelInfra],
+		ExitCode: c.ExitCode, Error: c.Error, Started: c.Started, Finished: c.Finished,
+		Restarts: number(c.Labels, labelRestarts), Backoff: number(c.Labels, labelBackoff),
+	}
+	switch c.State {
+	case engine.Running, engine.Paused:
+		d.State = reconcile.Running
+	case engine.Exited:
+		d.State = reconcile.Exited
+	default:
+		d.State = reconcile.Created
+	}
+	return d
+}
+
+func (o *observation) readRecord() error {
+	slices.SortFunc(o.records, func(a, b engine.Container) int {
+		return number(a.Labels, labelGeneration) - number(b.Labels, labelGeneration)
+	})
+	if len(o.records) == 0 {
+		return nil
+	}
+	c := &o.records[len(o.records)-1]
+	m, err := decodeManifest(c.Labels[labelManifest])
+	if err != nil {
+		return fmt.Errorf("container %s: %w", c.Name, err)
+	}
+	o.slots = m.Slots
+	o.Record = &reconcile.Record{ID: c.ID, Generation: int64(number(c.Labels, labelGeneration)), State: m.State, AgentImage: m.AgentImage}
+	return nil
+}
+
+func (o *observation) seeImages(ctx context.Context, eng engine.Engine, state *docker.State, agentImage string) error {
+	var refs []string
+	if agentImage != "" {
+		refs = append(refs, agentImage)
+	}
+	if state != nil {
+		for i := range state.Pods {
+			for _, c := range slices.Concat(state.Pods[i].Init, state.Pods[i].Containers) {
+				refs = append(refs, c.Image)
+			}
+		}
+	}
+	slices.Sort(refs)
+	for _, ref := range slices.Compact(refs) {
+		image, err := eng.InspectImage(ctx, ref)
+		switch engine.KindOf(err) {
+		case engine.NotFound, engine.ImageMissing:
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		o.Images[ref] = image.ID
+	}
+	return nil
+}
+
+// judge adds what the gateway knows: which pods are ready, and which
+// containers have to be restarted though they run. extra holds the verdicts of
+// exec probes, by container ID.
+func (o *observation) judge(status api.Status, extra map[string]string) {
+	for name, p := range o.Pods {
+		s := status.Pods[name]
+		o.Ready[name] = s.Ready
+		for i := range p.Members {
+			m := &p.Members[i]
+			if c := s.Containers[m.Key]; c.ID == m.ID && m.State == reconcile.Running {
+				m.Unhealthy = c.Unhealthy
+			}
+			if why := extra[m.ID]; why != "" && m.State == reconcile.Running {
+				m.Unhealthy = why
+			}
+		}
+	}
+}
+
+// containerID finds a container by its name on the engine.
+func (o *observation) find(match func(*engine.Container) bool) *engine.Container {
+	for i := range o.all {
+		if match(&o.all[i]) {
+			return &o.all[i]
+		}
+	}
+	return nil
+}
+
+// infra is the infra container of a pod, or nil.
+func (o *observation) infra(pod string) *engine.Container {
+	return o.find(func(c *engine.Container) bool {
+		return roleOf(c) == reconcile.RoleInfra && c.Labels[labelPod] == pod
+	})
+}
+
+// member is a container of a pod, or nil.
+func (o *observation) member(pod, name string) *engine.Container {
+	return o.find(func(c *engine.Container) bool {
+		return (roleOf(c) == reconcile.RoleApp || roleOf(c) == reconcile.RoleInit) && c.Labels[labelPod] == pod && c.Labels[labelContainer] == name
+	})
+}

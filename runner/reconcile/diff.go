@@ -1,0 +1,300 @@
+package reconcile
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// Diff compares and decides. now is only compared with the times of exits.
+func Diff(d Desired, o Observed, now time.Time) Plan {
+	b := &builder{desired: d, observed: o, now: now, pulls: map[string]int{}, volumes: map[string]int{}}
+	b.images()
+	b.network()
+	b.record()
+	b.gateway()
+	b.portals()
+	b.removeGonePods()
+	b.claims()
+	b.pods()
+	b.liveChanges()
+	return Plan{Steps: b.steps, Waits: b.waits}
+}
+
+const none = -1
+
+type builder struct {
+	desired  Desired
+	observed Observed
+	now      time.Time
+
+	steps []Step
+	waits []Wait
+
+	// Steps that others wait for; none where there is nothing to wait for.
+	pulls       map[string]int // by image reference
+	volumes     map[string]int // created or removed, by name
+	loadStep    int
+	networkStep int
+	recordStep  int
+	connectStep int
+	portalSteps []int
+}
+
+// add appends a step that runs after the given ones; none is ignored.
+func (b *builder) add(s Step, after ...int) int {
+	for _, a := range after {
+		if a != none && !slices.Contains(s.After, a) {
+			s.After = append(s.After, a)
+		}
+	}
+	slices.Sort(s.After)
+	b.steps = append(b.steps, s)
+	return len(b.steps) - 1
+}
+
+// images brings what is missing before anything else is made, so that a
+// missing image leaves nothing half-made behind.
+func (b *builder) images() {
+	b.loadStep = none
+	if b.observed.Images[b.desired.AgentImage] == "" {
+		b.loadStep = b.add(Step{Op: LoadImage, Object: "image " + b.desired.AgentImage, Name: b.desired.AgentImage, Cause: "the engine does not have it"})
+	}
+	for i := range b.desired.State.Pods {
+		p := &b.desired.State.Pods[i]
+		for _, c := range slices.Concat(p.Init, p.Containers) {
+			if _, seen := b.pulls[c.Image]; seen || b.observed.Images[c.Image] != "" {
+				continue
+			}
+			b.pulls[c.Image] = b.add(Step{Op: PullImage, Object: "image " + c.Image, Name: c.Image, Pod: p.Name, Container: c.Name, Cause: "the engine does not have it"})
+		}
+	}
+}
+
+func (b *builder) network() {
+	b.networkStep = none
+	if b.observed.Network != "" {
+		return
+	}
+	after := append(slices.Sorted(maps.Values(b.pulls)), b.loadStep)
+	b.networkStep = b.add(Step{Op: CreateNetwork, Object: "network " + b.desired.State.App, Cause: "the app has none"}, after...)
+}
+
+// VaultName is the engine's name of the volume that keeps generated secrets
+// and the app's key.
+func VaultName(app string) string { return app + "_vault" }
+
+func (b *builder) record() {
+	b.recordStep = none
+	r := b.observed.Record
+	if r != nil && reflect.DeepEqual(r.State, b.desired.State) && r.AgentImage == b.desired.AgentImage {
+		return
+	}
+	vault := none
+	if name := VaultName(b.desired.State.App); !b.observed.Volumes[name] {
+		vault = b.add(Step{Op: CreateVolume, Object: "volume " + name, Name: name, Cause: "keeps the app's key and generated secrets"}, b.loadStep, b.networkStep)
+	}
+	cause := "first run"
+	if r != nil {
+		cause = "the definition changed"
+	}
+	b.recordStep = b.add(Step{Op: WriteRecord, Object: "app " + b.desired.State.App, Role: RoleRecord, Cause: cause}, b.loadStep, b.networkStep, vault)
+}
+
+func (b *builder) gateway() {
+	g := b.observed.Gateway
+	object := "gateway"
+	name := b.desired.State.App + "_gateway"
+	cause := ""
+	switch {
+	case g == nil:
+		cause = "the app has none"
+	case b.observed.Network == "":
+		cause = "the network is gone"
+	case g.Image != b.desired.AgentImage:
+		cause = "it is from another version of cuepod"
+	case g.State == Exited:
+		cause = fmt.Sprintf("it exited with code %d", g.ExitCode)
+	}
+	b.connectStep = none
+	if cause == "" && g.State == Running {
+		return
+	}
+	create := none
+	if cause != "" {
+		gone := b.remove(g, object, RoleGateway, cause)
+		create = b.add(Step{Op: CreateContainer, Object: object, Role: RoleGateway, Name: name, Cause: cause}, gone, b.networkStep, b.recordStep, b.loadStep)
+	}
+	start := b.add(Step{Op: StartContainer, Object: object, Role: RoleGateway, Name: name}, create)
+	b.connectStep = b.add(Step{Op: Connect, Object: object, Role: RoleGateway, Name: name}, start)
+}
+
+// remove stops a running container and removes it. It returns none when there
+// is nothing to remove.
+func (b *builder) remove(c *Container, object string, role Role, cause string, after ...int) int {
+	if c == nil {
+		return none
+	}
+	s := Step{Object: object, Role: role, Name: c.Name, ID: c.ID, Container: c.Key, Cause: cause}
+	if c.State == Running {
+		s.Op = StopContainer
+		after = []int{b.add(s, after...)}
+	}
+	s.Op = RemoveContainer
+	return b.add(s, after...)
+}
+
+// portals come before the pods: a host port that is taken is known before a
+// container of the app has started.
+func (b *builder) portals() {
+	wanted := map[string]bool{}
+	for _, p := range b.desired.State.Portals {
+		wanted[p.Service] = true
+		b.portal(p)
+	}
+	for _, service := range slices.Sorted(maps.Keys(b.observed.Portals)) {
+		if !wanted[service] {
+			b.remove(b.observed.Portals[service], "portal "+service, RolePortal, "the service is not published any more")
+		}
+	}
+}
+
+func (b *builder) portal(p docker.Portal) {
+	c := b.observed.Portals[p.Service]
+	cause := ""
+	switch {
+	case c == nil:
+		cause = "publishes " + portList(p)
+	case b.observed.Network == "":
+		cause = "the network is gone"
+	case c.Hash != p.Hash:
+		cause = "publishes " + portList(p) + " now"
+	case c.Image != b.desired.AgentImage:
+		cause = "it is from another version of cuepod"
+	case c.State == Exited:
+		cause = fmt.Sprintf("it exited with code %d", c.ExitCode)
+	}
+	if cause == "" && c.State == Running {
+		return
+	}
+	step := Step{Object: "portal " + p.Service, Role: RolePortal, Name: p.Container, Service: p.Service}
+	create := none
+	if cause != "" {
+		gone := b.remove(c, step.Object, RolePortal, cause)
+		step.Op, step.Cause = CreateContainer, cause
+		create = b.add(step, gone, b.networkStep, b.recordStep, b.loadStep)
+	}
+	step.Op, step.Cause = StartContainer, ""
+	b.portalSteps = append(b.portalSteps, b.add(step, create, b.connectStep))
+}
+
+func portList(p docker.Portal) string {
+	var ports []string
+	for _, port := range p.Ports {
+		ports = append(ports, fmt.Sprintf("127.0.0.1:%d", port.HostPort))
+	}
+	return strings.Join(ports, ", ")
+}
+
+func (b *builder) claims() {
+	for _, v := range b.desired.State.Volumes {
+		if v.Kind == docker.Claim && !b.observed.Volumes[v.Name] {
+			b.volumes[v.Name] = b.add(Step{Op: CreateVolume, Object: "volume " + v.Name, Name: v.Name, Cause: "claim " + v.Claim}, b.networkStep, b.recordStep)
+		}
+	}
+}
+
+// removeGonePods takes down replicas that are not desired any more, the newest
+// first.
+func (b *builder) removeGonePods() {
+	wanted := map[string]bool{}
+	workloads := map[string]int{}
+	for _, p := range b.desired.State.Pods {
+		wanted[p.Name] = true
+		workloads[p.Workload]++
+	}
+	names := slices.Sorted(maps.Keys(b.observed.Pods))
+	slices.Reverse(names)
+	for _, name := range names {
+		if p := b.observed.Pods[name]; !wanted[name] {
+			cause := "pod " + p.Workload + " is not defined any more"
+			if n, ok := workloads[p.Workload]; ok {
+				cause = fmt.Sprintf("replicas %d -> %d", b.replicasBefore(p.Workload), n)
+			}
+			b.removePod(p, cause)
+		}
+	}
+}
+
+func (b *builder) replicasBefore(workload string) int {
+	n := 0
+	for _, p := range b.observed.Pods {
+		if p.Workload == workload {
+			n++
+		}
+	}
+	return n
+}
+
+// removePod drains, stops the members side by side, then the infra container,
+// then removes them and the volumes that live with the pod.
+func (b *builder) removePod(p *Pod, cause string, after ...int) int {
+	object := "pod " + p.Name
+	if p.Infra.running() && b.hasRunningMember(p) {
+		after = []int{b.add(Step{Op: Drain, Object: object, Pod: p.Name, Cause: cause}, after...)}
+	}
+	var gone []int
+	for i := range p.Members {
+		m := &p.Members[i]
+		gone = append(gone, b.remove(m, "container "+p.Name+"/"+m.Key, memberRole(m), cause, after...))
+	}
+	last := b.remove(p.Infra, object, RoleInfra, cause, slices.Concat(gone, after)...)
+	ends := slices.Concat(gone, []int{last})
+	for _, v := range b.podVolumes(p.Name) {
+		ends = append(ends, b.add(Step{Op: RemoveVolume, Object: "volume " + v, Name: v, Pod: p.Name}, ends...))
+		b.volumes[v] = len(b.steps) - 1
+	}
+	if len(ends) == 0 {
+		return none
+	}
+	return slices.Max(ends)
+}
+
+func (b *builder) hasRunningMember(p *Pod) bool {
+	return slices.ContainsFunc(p.Members, func(c Container) bool { return c.State == Running && !c.Init })
+}
+
+// podVolumes are the observed volumes that live with a pod.
+func (b *builder) podVolumes(pod string) []string {
+	prefix := docker.VolumeName(b.desired.State.App, pod, "")
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(b.observed.Volumes)) {
+		if strings.HasPrefix(name, prefix) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
+func memberRole(c *Container) Role {
+	if c.Init {
+		return RoleInit
+	}
+	return RoleApp
+}
+
+// liveChanges tell gateway and agents what changed without a new container.
+func (b *builder) liveChanges() {
+	r := b.observed.Record
+	if r == nil || r.State == nil || b.connectStep != none {
+		return // the whole state is told when the connection is made
+	}
+	for _, c := range docker.LiveChanges(r.State, b.desired.State) {
+		b.add(Step{Op: Update, Object: c.Object, Cause: c.What}, b.recordStep)
+	}
+}

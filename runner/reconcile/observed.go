@@ -1,0 +1,74 @@
+package reconcile
+
+import (
+	"time"
+
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// Desired is what should be.
+type Desired struct {
+	State      *docker.State
+	AgentImage string // reference of the infra image
+}
+
+// Observed is what is, as far as it carries the app's labels.
+type Observed struct {
+	Network string // ID, "" when there is none
+	Record  *Record
+	Gateway *Container
+	Portals map[string]*Container // by service
+	Pods    map[string]*Pod       // by name
+	Volumes map[string]bool       // names that exist
+	Images  map[string]string     // reference to ID, for images that are on the engine
+	Ready   map[string]bool       // pods that are ready, in the gateway's word
+}
+
+// Record is what the last run wrote down.
+type Record struct {
+	ID         string // of the container that carries it
+	Generation int64
+	State      *docker.State
+	AgentImage string
+}
+
+// Pod is the observed part of one replica.
+type Pod struct {
+	Name     string
+	Workload string
+	Infra    *Container
+	Members  []Container // init and app containers, also of an earlier infra
+}
+
+// Container is one observed container.
+type Container struct {
+	ID       string
+	Name     string // on the engine
+	Key      string // name in the pod
+	Init     bool
+	Image    string
+	ImageID  string
+	Hash     string // from its label
+	Infra    string // ID of the infra container it joined
+	State    State
+	ExitCode int
+	Error    string // why the engine could not start it
+	Started  time.Time
+	Finished time.Time
+	Restarts int // how often it was started anew in its pod
+	Backoff  int // consecutive restarts that count for the back-off
+	// Unhealthy is why it has to be restarted though it runs: the words of a
+	// failed liveness or startup probe.
+	Unhealthy string
+}
+
+// State of a container, reduced to what decisions need.
+type State string
+
+const (
+	Created State = "created"
+	Running State = "running"
+	Exited  State = "exited"
+)
+
+func (c *Container) running() bool { return c != nil && c.State == Running }

@@ -1,0 +1,229 @@
+package docker
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+)
+
+// Changes says in words how one container's definition differs from another's,
+// as far as only a new container can follow: "image a -> b", "env LEVEL info
+// -> debug".
+func (c *Container) Changes(from *Container) []string {
+	var out []string
+	change := func(what string, a, b any) {
+		if !reflect.DeepEqual(a, b) {
+			out = append(out, what)
+		}
+	}
+	if from.Image != c.Image {
+		out = append(out, fmt.Sprintf("image %s -> %s", from.Image, c.Image))
+	}
+	change("command changed", from.Entrypoint, c.Entrypoint)
+	change("args changed", from.Cmd, c.Cmd)
+	change("workingDir changed", from.WorkingDir, c.WorkingDir)
+	out = append(out, envChanges(from.Env, c.Env)...)
+	change("volumeMounts changed", from.Mounts, c.Mounts)
+	change("resources changed", []int64{from.CPUShares, from.CPUQuota, from.Memory}, []int64{c.CPUShares, c.CPUQuota, c.Memory})
+	change("securityContext changed",
+		[]any{from.User, from.NonRoot, from.CapAdd, from.CapDrop, from.NewPrivileges, from.ReadOnlyRoot},
+		[]any{c.User, c.NonRoot, c.CapAdd, c.CapDrop, c.NewPrivileges, c.ReadOnlyRoot})
+	return out
+}
+
+func envChanges(from, to []EnvVar) []string {
+	index := func(vars []EnvVar) map[string]EnvVar {
+		m := make(map[string]EnvVar, len(vars))
+		for _, v := range vars {
+			m[v.Name] = v
+		}
+		return m
+	}
+	a, b := index(from), index(to)
+	var out []string
+	for _, name := range slices.Sorted(maps.Keys(b)) {
+		old, had := a[name]
+		switch now := b[name]; {
+		case !had:
+			out = append(out, "env "+name+" added")
+		case reflect.DeepEqual(old, now):
+		case now.Secret == nil && old.Secret == nil:
+			out = append(out, fmt.Sprintf("env %s %s -> %s", name, short(old.Value), short(now.Value)))
+		default:
+			out = append(out, "env "+name+" has another source")
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(a)) {
+		if _, has := b[name]; !has {
+			out = append(out, "env "+name+" removed")
+		}
+	}
+	if len(out) == 0 && !reflect.DeepEqual(from, to) {
+		out = append(out, "env order changed")
+	}
+	return out
+}
+
+// short keeps a message on one line.
+func short(s string) string {
+	const limit = 40
+	s = strings.ReplaceAll(s, "\n", " ")
+	if s == "" {
+		return `""`
+	}
+	if r := []rune(s); len(r) > limit {
+		return string(r[:limit]) + "..."
+	}
+	return s
+}
+
+// Changes says in words why a pod has to be made anew.
+func (p *Pod) Changes(from *Pod) []string {
+	var out []string
+	if from.Hostname != p.Hostname {
+		out = append(out, fmt.Sprintf("hostname %s -> %s", from.Hostname, p.Hostname))
+	}
+	if !reflect.DeepEqual(from.Mounts, p.Mounts) {
+		out = append(out, "volumes changed")
+	}
+	hash := func(list []Container) map[string]string {
+		m := map[string]string{}
+		for i := range list {
+			m[list[i].Name] = list[i].Hash
+		}
+		return m
+	}
+	if a, b := hash(from.Init), hash(p.Init); !maps.Equal(a, b) {
+		out = append(out, "init containers changed")
+	}
+	return out
+}
+
+// Change is a difference that needs no new container: the gateway and the
+// agents follow it.
+type Change struct {
+	Object string // "service frontend", "pod web-0"
+	What   string
+}
+
+// LiveChanges lists what changed between two states that is followed live.
+func LiveChanges(from, to *State) []Change {
+	var out []Change
+	add := func(object, format string, args ...any) {
+		out = append(out, Change{object, fmt.Sprintf(format, args...)})
+	}
+	old := map[string]*Service{}
+	for i := range from.Services {
+		old[from.Services[i].Name] = &from.Services[i]
+	}
+	for i := range to.Services {
+		now := &to.Services[i]
+		was := old[now.Name]
+		delete(old, now.Name)
+		if was == nil {
+			add("service "+now.Name, "added")
+			continue
+		}
+		for _, what := range serviceChanges(was, now) {
+			add("service "+now.Name, "%s", what)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(old)) {
+		add("service "+name, "removed")
+	}
+	pods := map[string]*Pod{}
+	for i := range from.Pods {
+		pods[from.Pods[i].Name] = &from.Pods[i]
+	}
+	for i := range to.Pods {
+		if was := pods[to.Pods[i].Name]; was != nil {
+			for _, what := range podLiveChanges(was, &to.Pods[i]) {
+				add("pod "+to.Pods[i].Name, "%s", what)
+			}
+		}
+	}
+	return out
+}
+
+func serviceChanges(was, now *Service) []string {
+	var out []string
+	ports := map[string]ServicePort{}
+	for _, p := range was.Ports {
+		ports[p.Name] = p
+	}
+	for _, p := range now.Ports {
+		o, had := ports[p.Name]
+		delete(ports, p.Name)
+		switch {
+		case !had:
+			out = append(out, fmt.Sprintf("port %s %d added", p.Name, p.Port))
+		case o.Port != p.Port:
+			out = append(out, fmt.Sprintf("port %s %d -> %d", p.Name, o.Port, p.Port))
+		case o.Protocol != p.Protocol:
+			out = append(out, fmt.Sprintf("port %s %s -> %s", p.Name, o.Protocol, p.Protocol))
+		case retargeted(o.Targets, p.Targets):
+			out = append(out, fmt.Sprintf("port %s has another target", p.Name))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(ports)) {
+		out = append(out, "port "+name+" removed")
+	}
+	if was.Headless != now.Headless {
+		out = append(out, fmt.Sprintf("headless %t -> %t", was.Headless, now.Headless))
+	}
+	if was.Affinity != now.Affinity {
+		out = append(out, "sessionAffinity changed")
+	}
+	if !slices.Equal(was.Pods, now.Pods) {
+		out = append(out, fmt.Sprintf("endpoints %d -> %d", len(was.Pods), len(now.Pods)))
+	}
+	return out
+}
+
+// retargeted reports whether a pod that is in both has another port; pods that
+// come or go are told as endpoints.
+func retargeted(was, now map[string]int) bool {
+	for pod, port := range now {
+		if o, had := was[pod]; had && o != port {
+			return true
+		}
+	}
+	return false
+}
+
+func podLiveChanges(was, now *Pod) []string {
+	var out []string
+	if was.GracePeriod != now.GracePeriod {
+		out = append(out, fmt.Sprintf("terminationGracePeriodSeconds %d -> %d", was.GracePeriod, now.GracePeriod))
+	}
+	files := map[string]File{}
+	for _, v := range was.Files {
+		for _, f := range v.Files {
+			files[v.Dir+"/"+f.Path] = f
+		}
+	}
+	for _, v := range now.Files {
+		name := strings.TrimPrefix(v.Dir, volumesDir+"/")
+		for _, f := range v.Files {
+			if o, had := files[v.Dir+"/"+f.Path]; !had || !reflect.DeepEqual(o, f) {
+				out = append(out, fmt.Sprintf("file %s of volume %s changed", f.Path, name))
+			}
+			delete(files, v.Dir+"/"+f.Path)
+		}
+	}
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		out = append(out, "file "+strings.TrimPrefix(path, volumesDir+"/")+" removed")
+	}
+	probes := map[string][]Probe{}
+	for _, c := range was.Containers {
+		probes[c.Name] = c.Probes
+	}
+	for _, c := range now.Containers {
+		if old, had := probes[c.Name]; had && !reflect.DeepEqual(old, c.Probes) {
+			out = append(out, "probes of container "+c.Name+" changed")
+		}
+	}
+	return out
+}
