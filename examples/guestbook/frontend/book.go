@@ -96,8 +96,8 @@ func (b book) do(ctx context.Context, addr string, commands ...[]string) ([]resp
 // role is what a redis says of itself.
 type role struct {
 	Addr string
-	Name string // "master" or "slave", in redis' words
-	Note string // "1 replica", or the state of the link to the leader
+	Name string // "leader", "follower" or "unknown"
+	Note string // "1 following", or the state of the link to the leader
 }
 
 // parseRole reads the reply of ROLE: for a leader its name, offset and
@@ -107,12 +107,11 @@ func parseRole(addr string, v resp.Value) role {
 	if len(v.Array) == 0 {
 		return r
 	}
-	r.Name = v.Array[0].Text
-	switch {
-	case r.Name == "master" && len(v.Array) == 3:
-		r.Note = fmt.Sprintf("%d following", len(v.Array[2].Array))
-	case r.Name == "slave" && len(v.Array) >= 4:
-		r.Note = fmt.Sprintf("%s to %s", v.Array[3].Text, v.Array[1].Text)
+	switch name := v.Array[0].Text; {
+	case name == "master" && len(v.Array) == 3:
+		r.Name, r.Note = "leader", fmt.Sprintf("%d following", len(v.Array[2].Array))
+	case name == "slave" && len(v.Array) >= 4:
+		r.Name, r.Note = "follower", fmt.Sprintf("%s to %s", v.Array[3].Text, v.Array[1].Text)
 	}
 	return r
 }
