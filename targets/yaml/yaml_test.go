@@ -156,7 +156,7 @@ func plain(value any) any {
 	case *Map:
 		out := map[string]any{}
 		for _, f := range v.fields {
-			out[strings.ToValidUTF8(f.key, "\ufffd")] = plain(f.value)
+			out[plain(f.key).(string)] = plain(f.value)
 		}
 		return out
 	case List:
