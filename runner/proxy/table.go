@@ -1,0 +1,124 @@
+// Package proxy carries connections from a service's virtual address to its
+// endpoints, in user space.
+//
+// A Table says what leads where; NewTable makes one from services, purely. A
+// Server carries a Table out: Apply replaces the one before as a whole and
+// touches nothing that stays. README.md draws the packet's way.
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+)
+
+// Protocols a Server carries, in the wire's words.
+const (
+	TCP = "TCP"
+	UDP = "UDP"
+)
+
+// Front is where clients connect: a protocol and an address with a port.
+type Front struct {
+	Protocol string
+	Addr     netip.AddrPort
+}
+
+func (f Front) String() string { return f.Protocol + " " + f.Addr.String() }
+
+// Target is what stands behind a front. It is never changed once in a Table.
+type Target struct {
+	Service   string           // for messages
+	Affinity  bool             // a client stays with its endpoint
+	Endpoints []netip.AddrPort // empty: connections are refused
+}
+
+// Table says which target stands behind each front.
+type Table map[Front]Target
+
+// NewTable makes the table of services whose backends are all ready. Headless
+// services have no front. The error joins everything that cannot be carried;
+// the table is good without it.
+func NewTable(services []api.Service) (Table, error) {
+	table := Table{}
+	var errs []error
+	for _, s := range services {
+		if s.Headless || s.VIP == "" {
+			continue
+		}
+		ip, err := netip.ParseAddr(s.VIP)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("service %s: virtual address: %w", s.Name, err))
+			continue
+		}
+		for _, p := range s.Ports {
+			front, target, err := entry(ip, s, p)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("service %s: port %d: %w", s.Name, p.Port, err))
+				continue
+			}
+			table[front] = target
+		}
+	}
+	return table, errors.Join(errs...)
+}
+
+func entry(ip netip.Addr, s api.Service, p api.ServicePort) (Front, Target, error) {
+	protocol := strings.ToUpper(p.Protocol)
+	if protocol == "" {
+		protocol = TCP
+	}
+	if protocol != TCP && protocol != UDP {
+		return Front{}, Target{}, fmt.Errorf("protocol %s cannot be carried, only TCP and UDP", p.Protocol)
+	}
+	if p.Port < 1 || p.Port > 65535 {
+		return Front{}, Target{}, errors.New("not a port")
+	}
+	t := Target{Service: s.Name, Affinity: s.Affinity}
+	for _, b := range p.Backends {
+		if b.IP == "" {
+			continue // the pod has no address yet
+		}
+		to, err := netip.ParseAddr(b.IP)
+		if err != nil || b.Port < 1 || b.Port > 65535 {
+			return Front{}, Target{}, fmt.Errorf("pod %s: %q port %d is no address", b.Pod, b.IP, b.Port)
+		}
+		t.Endpoints = append(t.Endpoints, netip.AddrPortFrom(to, uint16(b.Port)))
+	}
+	return Front{protocol, netip.AddrPortFrom(ip, uint16(p.Port))}, t, nil
+}
+
+// Addresses returns the addresses of all fronts, each once, in order: also of
+// those without endpoints, for those must refuse and not be silent.
+func (t Table) Addresses() []netip.Addr {
+	set := map[netip.Addr]bool{}
+	for f := range t {
+		set[f.Addr.Addr()] = true
+	}
+	return slices.SortedFunc(maps.Keys(set), netip.Addr.Compare)
+}
+
+// String prints the table, one front a line, in order.
+func (t Table) String() string {
+	var lines []string
+	for f, target := range t {
+		line := fmt.Sprintf("%s %s ->", f, target.Service)
+		for _, e := range target.Endpoints {
+			line += " " + e.String()
+		}
+		if len(target.Endpoints) == 0 {
+			line += " refuse"
+		}
+		if target.Affinity {
+			line += " (affinity)"
+		}
+		lines = append(lines, line+"\n")
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "")
+}
