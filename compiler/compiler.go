@@ -6,7 +6,11 @@ import (
 	"context"
 	"errors"
 
+	"cuelang.org/go/cue"
+
 	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/compiler/check"
+	schema "github.com/cuepod/cuepod/cue"
 )
 
 // Options say what to compile.
@@ -64,9 +68,87 @@ type Error struct {
 	Inputs []string
 }
 
-func (e *Error) Error() string { return "not implemented" }
-
-// Compile evaluates the definition at opts.Dir.
+// Compile evaluates the definition at opts.Dir. Mistakes in the definition, in
+// opts.Env, opts.Set or a value file come back as an *Error; any other error
+// means that the definition could not be read. It is safe for concurrent use.
+//
+// Evaluation itself cannot be interrupted: ctx is looked at between steps.
 func Compile(ctx context.Context, opts Options) (*Result, error) {
-	return nil, errors.New("not implemented")
+	src, err := openSource(opts.Dir, opts.CacheDir)
+	if err != nil {
+		return nil, err
+	}
+	result, err := src.compile(ctx, opts)
+	inputs := src.inputs()
+	var bad *Error
+	if errors.As(err, &bad) {
+		return nil, &Error{Diagnostics: bad.Diagnostics, Inputs: inputs}
+	}
+	if err != nil {
+		return nil, err
+	}
+	result.Root, result.Inputs = src.root, inputs
+	return result, nil
+}
+
+// compile takes the steps from files to model; any step may find mistakes.
+func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
+	if err := s.prepare(); err != nil {
+		return nil, err
+	}
+	root, params, err := s.evaluate(ctx, opts)
+	if err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	v := root.LookupPath(cue.ParsePath("app"))
+	if len(s.written(v)) == 0 {
+		return nil, newError([]Diagnostic{{
+			Pos:     s.packagePos(),
+			Message: "the package does not define app",
+			Hint:    "write app: core.#App & { ... }, with import \"" + schema.Core + "\"",
+		}})
+	}
+	if err := s.validate(root, v); err != nil {
+		return nil, err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	d := &decoder{places: &s.places}
+	a := d.app(v, s.of(v, s.packagePos()))
+	s.addSecretFiles(a)
+	problems := d.problems
+	for _, p := range check.App(a) {
+		problems = append(problems, Diagnostic(p))
+	}
+	if len(problems) > 0 {
+		return nil, newError(problems)
+	}
+	return &Result{App: a, Params: params}, nil
+}
+
+// validate reports every mistake of the app against the schema, and then those
+// of the rest of the package.
+func (s *source) validate(root, v cue.Value) error {
+	if err := v.Validate(cue.Concrete(true)); err != nil {
+		return newError(s.diagnose(v, err))
+	}
+	if err := root.Validate(); err != nil {
+		return newError(s.translate(err))
+	}
+	return nil
+}
+
+// diagnose finds the mistakes behind err, which CUE found in the app.
+func (s *source) diagnose(v cue.Value, err error) []Diagnostic {
+	core := s.core()
+	g := &diagnoser{places: &s.places, core: core}
+	g.walk(node{value: v, schema: core.LookupPath(cue.ParsePath("#App")), pos: s.of(v, s.packagePos())})
+	if len(g.found) == 0 {
+		return s.translate(err)
+	}
+	return g.found
 }

@@ -1,0 +1,244 @@
+package compiler
+
+import (
+	"fmt"
+	"strings"
+
+	"cuelang.org/go/cue"
+
+	"github.com/cuepod/cuepod/compiler/app"
+)
+
+// diagnoser finds every mistake in a value that does not fit its schema. CUE
+// reports errors in waves, one kind hiding the next, so it walks value and
+// schema side by side and looks at each field on its own.
+type diagnoser struct {
+	places *places
+	core   cue.Value // the schema's package, for the comments of its definitions
+	found  []Diagnostic
+}
+
+func (g *diagnoser) report(pos app.Pos, hint, format string, args ...any) {
+	g.found = append(g.found, Diagnostic{Pos: pos, Message: fmt.Sprintf(format, args...), Hint: hint})
+}
+
+// node is a value, what the schema wants there, and where it is.
+type node struct {
+	path   []cue.Selector
+	value  cue.Value
+	schema cue.Value
+	pos    app.Pos // where the user wrote it, or else what holds it
+}
+
+func (n node) String() string { return cue.MakePath(n.path...).String() }
+
+func (g *diagnoser) child(n node, sel cue.Selector, value, schema cue.Value) node {
+	path := append(n.path[:len(n.path):len(n.path)], sel)
+	return node{path: path, value: value, schema: schema, pos: g.places.of(value, n.pos)}
+}
+
+// walk reports the mistakes in n and below.
+func (g *diagnoser) walk(n node) {
+	switch n.schema.IncompleteKind() {
+	case cue.StructKind:
+		if fields, err := n.value.Fields(); err == nil {
+			g.fields(n, fields)
+			return
+		}
+	case cue.ListKind:
+		if items, err := n.value.List(); err == nil {
+			for items.Next() {
+				g.walk(g.child(n, items.Selector(), items.Value(), n.schema.LookupPath(cue.MakePath(cue.AnyIndex))))
+			}
+			return
+		}
+	}
+	g.leaf(n)
+}
+
+func (g *diagnoser) fields(n node, fields *cue.Iterator) {
+	for fields.Next() {
+		sel := fields.Selector()
+		if sel.ConstraintType() == cue.RequiredConstraint {
+			continue // missing reports it
+		}
+		schema := n.schema.LookupPath(cue.MakePath(cue.Str(sel.Unquoted()).Optional()))
+		child := g.child(n, sel, fields.Value(), schema)
+		if schema.Exists() {
+			g.walk(child)
+		} else {
+			g.notAllowed(n, child)
+		}
+	}
+	for _, name := range requiredFields(n.schema) {
+		if !n.value.LookupPath(cue.MakePath(cue.Str(name))).Exists() {
+			g.report(n.pos, "", "%s: field %s is missing", orApp(n), name)
+		}
+	}
+}
+
+func orApp(n node) string {
+	if s := n.String(); s != "" {
+		return s
+	}
+	return "app"
+}
+
+// notAllowed reports a field that the schema does not have, or a key that it
+// does not allow.
+func (g *diagnoser) notAllowed(parent, child node) {
+	name := child.path[len(child.path)-1].Unquoted()
+	if keys, ok := keyPattern(parent.schema); ok {
+		g.report(child.pos, "", "%s: the key %q is not valid; it must be %s", orApp(parent), name, g.wants(keys))
+		return
+	}
+	known := fieldNames(parent.schema)
+	g.report(child.pos, suggest(name, known), "%s: unknown field %q", orApp(parent), name)
+}
+
+// leaf reports what is wrong with a value that has no fields of its own, or
+// that should have.
+func (g *diagnoser) leaf(n node) {
+	if n.value.Validate(cue.Concrete(true)) == nil {
+		return
+	}
+	parts := g.places.written(n.value)
+	for _, part := range parts {
+		if err := part.Err(); err != nil && part.IncompleteKind() == cue.BottomKind {
+			g.found = append(g.found, g.places.translate(err)...)
+			return
+		}
+	}
+	switch {
+	case g.conflict(n, parts), g.wrong(n, parts):
+	case n.value.Err() != nil:
+		g.found = append(g.found, g.places.translate(n.value.Err())...)
+	default:
+		g.incomplete(n, parts)
+	}
+}
+
+// conflict reports two parts of the user's own that exclude each other.
+func (g *diagnoser) conflict(n node, parts []cue.Value) bool {
+	for i, a := range parts {
+		for _, b := range parts[i+1:] {
+			if a.Unify(b).Err() == nil {
+				continue
+			}
+			g.report(g.places.pos(a.Pos()), "keep one of them, or make one a default by writing *VALUE | _",
+				"%s: two values that exclude each other: %s here, and %s at %s", n, show(a), show(b), g.places.pos(b.Pos()))
+			return true
+		}
+	}
+	return false
+}
+
+// wrong reports a value that the schema does not allow.
+func (g *diagnoser) wrong(n node, parts []cue.Value) bool {
+	for _, part := range parts {
+		if n.schema.Unify(part).Err() == nil {
+			continue
+		}
+		pos := g.places.pos(part.Pos())
+		want, got := n.schema.IncompleteKind(), part.IncompleteKind()
+		if want&got == 0 {
+			g.report(pos, conversion(part, want), "%s: expected %s, got %s", n, kindName(want), describe(part))
+			return true
+		}
+		options := options(n.schema)
+		hint := ""
+		if s, err := part.String(); err == nil {
+			hint = suggest(s, unquoted(options))
+		}
+		g.report(pos, hint, "%s: %s is not valid; it must be %s", n, show(part), g.wants(n.schema))
+		return true
+	}
+	return false
+}
+
+// incomplete reports a value that nobody made concrete.
+func (g *diagnoser) incomplete(n node, parts []cue.Value) {
+	var defaults []cue.Value
+	for _, part := range parts {
+		if d, ok := part.Default(); ok && d.IsConcrete() {
+			defaults = append(defaults, part)
+		}
+	}
+	if len(defaults) > 1 {
+		a, b := defaults[0], defaults[1]
+		da, _ := a.Default()
+		db, _ := b.Default()
+		g.report(g.places.pos(a.Pos()), "set a value without *, or keep one default",
+			"%s: two defaults and no value: %s here, and %s at %s", n, show(da), show(db), g.places.pos(b.Pos()))
+		return
+	}
+	g.report(n.pos, "set a value", "%s: no value; all that is known is %s", n, show(n.value))
+}
+
+// wants says in words what a schema allows.
+func (g *diagnoser) wants(schema cue.Value) string {
+	if list := options(schema); len(list) > 0 {
+		return orList(list)
+	}
+	_, path := schema.ReferencePath()
+	for _, doc := range g.core.LookupPath(path).Doc() {
+		if text := strings.TrimSpace(doc.Text()); len(path.Selectors()) > 0 && text != "" {
+			return strings.Join(strings.Fields(text), " ")
+		}
+	}
+	return kindName(schema.IncompleteKind())
+}
+
+// options are the values of an enumeration, as CUE, or nil.
+func options(schema cue.Value) []string {
+	if schema.IsConcrete() {
+		return []string{show(schema)}
+	}
+	op, args := schema.Expr()
+	if op != cue.OrOp {
+		return nil
+	}
+	var list []string
+	for _, arg := range args {
+		if !arg.IsConcrete() {
+			return nil
+		}
+		list = append(list, show(arg))
+	}
+	return list
+}
+
+// keyPattern is the pattern that the keys of a map have to match; ok is false
+// for a struct with a fixed set of fields.
+func keyPattern(schema cue.Value) (cue.Value, bool) {
+	it, err := schema.Fields(cue.Patterns(true))
+	if err != nil {
+		return cue.Value{}, false
+	}
+	for it.Next() {
+		if sel := it.Selector(); sel.ConstraintType() == cue.PatternConstraint {
+			return sel.Pattern(), true
+		}
+	}
+	return cue.Value{}, false
+}
+
+func fieldNames(schema cue.Value) []string {
+	var names []string
+	it, err := schema.Fields(cue.Optional(true))
+	for err == nil && it.Next() {
+		names = append(names, it.Selector().Unquoted())
+	}
+	return names
+}
+
+func requiredFields(schema cue.Value) []string {
+	var names []string
+	it, err := schema.Fields(cue.Optional(true))
+	for err == nil && it.Next() {
+		if it.Selector().ConstraintType() == cue.RequiredConstraint {
+			names = append(names, it.Selector().Unquoted())
+		}
+	}
+	return names
+}

@@ -1,0 +1,249 @@
+package compiler
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/build"
+	"cuelang.org/go/cue/cuecontext"
+	"cuelang.org/go/cue/inject/embed"
+	"cuelang.org/go/cue/load"
+	"cuelang.org/go/cue/parser"
+	"cuelang.org/go/mod/modfile"
+
+	"github.com/cuepod/cuepod/compiler/app"
+	schema "github.com/cuepod/cuepod/cue"
+)
+
+// source is a definition on disk and what loading it found. It serves one
+// compile.
+type source struct {
+	places
+	pkg string // the package's name; "" when the files have no package clause
+	reg *registry
+	// overlay holds the files that exist only in memory: the one that unifies
+	// `app` with the schema, and the module file when it lacks our dependency.
+	overlay map[string]load.Source
+	ctx     *cue.Context    // of the last build
+	inst    *build.Instance // the last one loaded, complete or not
+	read    map[string]bool // further files and directories that were read
+}
+
+// unifyFile is the name of the in-memory file that unifies `app` with the
+// schema, for definitions that forgot to.
+const unifyFile = "cuepod-unify-app.cue"
+
+// languageVersion is CUE's language version for modules that we make up.
+const languageVersion = "v0.17.0"
+
+// openSource finds the directory and the module around it.
+func openSource(dir, cacheDir string) (*source, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("definition: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("definition: %w", err)
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("definition: %s is a file: name the directory of the CUE package", dir)
+	}
+	cwd, err := os.Getwd()
+	if err != nil {
+		cwd = "" // positions are absolute then
+	}
+	reg, err := newRegistry(cacheDir)
+	if err != nil {
+		return nil, err
+	}
+	return &source{
+		places:  places{cwd: cwd, dir: dir, root: moduleRoot(dir)},
+		reg:     reg,
+		overlay: map[string]load.Source{},
+		read:    map[string]bool{},
+	}, nil
+}
+
+// prepare finds the package and makes up the files that it lacks.
+func (s *source) prepare() error {
+	if err := s.findPackage(); err != nil {
+		return err
+	}
+	if err := s.addModuleFile(); err != nil {
+		return err
+	}
+	clause := ""
+	if s.pkg != "" {
+		clause = "package " + s.pkg + "\n\n"
+	}
+	text := clause + "import \"" + schema.Core + "\"\n\napp: core.#App\n"
+	s.overlay[filepath.Join(s.dir, unifyFile)] = load.FromString(text)
+	return nil
+}
+
+// moduleRoot is the nearest directory from dir upwards that holds a cue.mod,
+// or dir itself.
+func moduleRoot(dir string) string {
+	for d := dir; ; d = filepath.Dir(d) {
+		if info, err := os.Stat(filepath.Join(d, "cue.mod")); err == nil && info.IsDir() {
+			return d
+		}
+		if d == filepath.Dir(d) {
+			return dir
+		}
+	}
+}
+
+// findPackage sets the name of the only package in the directory.
+func (s *source) findPackage() error {
+	files, err := cueFiles(s.dir)
+	if err != nil {
+		return err
+	}
+	if len(files) == 0 {
+		return newError([]Diagnostic{{
+			Message: fmt.Sprintf("there are no CUE files in %s", s.dir),
+			Hint:    "cuepod init writes a definition to start from",
+		}})
+	}
+	found := map[string]string{} // package name to its first file
+	for _, path := range files {
+		f, err := parser.ParseFile(path, nil, parser.PackageClauseOnly)
+		if err != nil {
+			continue // loading reports it
+		}
+		if name := f.PackageName(); found[name] == "" {
+			found[name] = path
+		}
+	}
+	if len(found) > 1 {
+		delete(found, "") // files without a package stay out, as with the cue command
+	}
+	names := slices.Sorted(maps.Keys(found))
+	if len(names) > 1 {
+		return newError([]Diagnostic{{
+			Pos:     app.Pos{File: s.show(found[names[1]]), Line: 1, Column: 1},
+			Message: fmt.Sprintf("the directory holds two packages: %s here, and %s in %s", names[1], names[0], filepath.Base(found[names[0]])),
+			Hint:    "keep one package in a directory",
+		}})
+	}
+	if len(names) == 1 {
+		s.pkg = names[0]
+	}
+	return nil
+}
+
+// cueFiles lists the files in dir that can be part of a definition.
+func cueFiles(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("definition: %w", err)
+	}
+	var files []string
+	for _, e := range entries {
+		name := e.Name()
+		if strings.HasSuffix(name, ".cue") && !e.IsDir() && !strings.HasPrefix(name, "_") && !strings.HasPrefix(name, ".") &&
+			!strings.HasSuffix(name, "_tool.cue") && !strings.HasSuffix(name, "_test.cue") {
+			files = append(files, filepath.Join(dir, name))
+		}
+	}
+	return files, nil
+}
+
+// addModuleFile puts a module file with our dependency in memory when the one
+// on disk is absent or lacks it.
+func (s *source) addModuleFile() error {
+	path := filepath.Join(s.root, "cue.mod", "module.cue")
+	data, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		data = []byte("module: \"app.example\"\nlanguage: version: \"" + languageVersion + "\"\n")
+	case err != nil:
+		return fmt.Errorf("module file: %w", err)
+	default:
+		f, err := modfile.ParseNonStrict(data, path)
+		if err != nil {
+			return newError(s.translate(err))
+		}
+		if _, ok := f.Deps[schema.Module]; ok {
+			return nil
+		}
+	}
+	data = append(data, "\ndeps: \""+schema.Module+"\": v: \""+s.reg.embedded.Version()+"\"\n"...)
+	s.overlay[path] = load.FromBytes(data)
+	return nil
+}
+
+// load parses the package and everything it imports. tags are as the cue
+// command's -t.
+func (s *source) load(ctx context.Context, tags ...string) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.inst = load.Instances([]string{"."}, &load.Config{
+		Dir:        s.dir,
+		ModuleRoot: s.root,
+		Package:    s.pkg,
+		Overlay:    s.overlay,
+		Registry:   s.reg,
+		Tags:       tags,
+		TagVars:    load.DefaultTagVars(),
+	})[0]
+	if s.inst.Err != nil {
+		return s.loadError()
+	}
+	return s.checkEmbeds()
+}
+
+func (s *source) loadError() error {
+	var newer *newerSchemaError
+	if !errors.As(s.inst.Err, &newer) {
+		return newError(s.translate(s.inst.Err))
+	}
+	return newError([]Diagnostic{{
+		Pos:     app.Pos{File: s.show(filepath.Join(s.root, "cue.mod", "module.cue")), Line: 1, Column: 1},
+		Message: newer.Error(),
+		Hint:    "install a newer cuepod, or ask for an older version in cue.mod/module.cue",
+	}})
+}
+
+// build evaluates what load found, in a context of its own: contexts keep what
+// they have evaluated for ever.
+func (s *source) build() (cue.Value, error) {
+	s.ctx = cuecontext.New(cuecontext.WithInjection(embed.New()))
+	v := s.ctx.BuildInstance(s.inst)
+	if err := v.Err(); err != nil && !v.LookupPath(cue.ParsePath("app")).Exists() {
+		return v, newError(s.translate(err))
+	}
+	return v, nil
+}
+
+// core is the schema's package in the last build.
+func (s *source) core() cue.Value {
+	for _, dep := range s.inst.Dependencies() {
+		if dep.ImportPath == schema.Core {
+			return s.ctx.BuildInstance(dep)
+		}
+	}
+	panic("compiler: the in-memory file imports " + schema.Core + ", yet it is no dependency")
+}
+
+// packagePos is where to point when there is nothing better: the package
+// clause of the first file.
+func (s *source) packagePos() app.Pos {
+	for _, f := range s.inst.Files {
+		if pos := s.pos(f.Pos()); pos.IsValid() {
+			return pos
+		}
+	}
+	return app.Pos{}
+}

@@ -1,0 +1,112 @@
+package compiler
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"cuelang.org/go/cue"
+
+	"github.com/cuepod/cuepod/compiler/app"
+)
+
+// flagFile starts the made-up file names of values from the command line.
+const flagFile = "--set "
+
+// evaluate builds the package with the environment and the parameters applied.
+func (s *source) evaluate(ctx context.Context, opts Options) (cue.Value, []Param, error) {
+	root, err := s.inEnvironment(ctx, opts.Env)
+	if err != nil {
+		return root, nil, err
+	}
+	base := root.LookupPath(cue.ParsePath("params"))
+	if len(opts.Set)+len(opts.ValueFiles) == 0 {
+		return s.withParams(root, base)
+	}
+	overrides, err := s.overrides(opts, base)
+	if err != nil {
+		return root, nil, err
+	}
+	if err := s.checkOverrides(overrides, root, base); err != nil {
+		return root, nil, err
+	}
+	// What was parsed above is bound to the first build: parse it once more.
+	overrides, err = s.overrides(opts, base)
+	if err != nil {
+		return root, nil, err
+	}
+	tags := environmentTags(opts.Env)
+	if err := s.load(ctx, tags...); err != nil {
+		return root, nil, err
+	}
+	for _, o := range overrides {
+		if err := s.inst.AddSyntax(o.file(s.pkg)); err != nil {
+			return root, nil, newError(s.translate(err))
+		}
+	}
+	changed, err := s.build()
+	if err != nil {
+		return root, nil, err
+	}
+	return s.withParams(changed, base)
+}
+
+// withParams reads the parameters, which have to be valid before anything that
+// depends on them is worth looking at.
+func (s *source) withParams(root, base cue.Value) (cue.Value, []Param, error) {
+	v := root.LookupPath(cue.ParsePath("params"))
+	if !v.Exists() {
+		return root, nil, nil
+	}
+	fields, err := v.Fields(cue.Optional(true))
+	if err != nil {
+		return root, nil, newError(s.translate(err))
+	}
+	var params []Param
+	g := &diagnoser{places: &s.places}
+	for fields.Next() {
+		name, v := fields.Selector().Unquoted(), fields.Value()
+		pos := s.of(v, s.packagePos())
+		if err := v.Validate(cue.Concrete(true)); err != nil || fields.Selector().ConstraintType() == cue.RequiredConstraint {
+			g.param(name, v, pos, err)
+			continue
+		}
+		params = append(params, s.param(name, v, base, pos))
+	}
+	if len(g.found) > 0 {
+		return root, nil, newError(g.found)
+	}
+	return root, params, nil
+}
+
+// param reports a parameter without a valid value.
+func (g *diagnoser) param(name string, v cue.Value, pos app.Pos, err error) {
+	if err != nil && v.Validate() != nil {
+		g.found = append(g.found, g.places.translate(err)...)
+		return
+	}
+	g.report(pos, fmt.Sprintf("pass --set %s=VALUE, or give it a default: %s: %s | *VALUE", name, name, kindCUE(v)),
+		"parameter %s has no value", name)
+}
+
+func (s *source) param(name string, v, base cue.Value, pos app.Pos) Param {
+	p := Param{Name: name, Value: show(v), Pos: pos}
+	if d, ok := v.Default(); ok || d.IsConcrete() {
+		p.Value = show(d)
+	}
+	declared := base.LookupPath(cue.MakePath(cue.Str(name).Optional()))
+	p.Type = typeCUE(declared)
+	if d, _ := declared.Default(); d.IsConcrete() {
+		p.Default = show(d)
+	}
+	var doc []string
+	for _, part := range s.written(declared) {
+		for _, group := range part.Doc() {
+			if text := strings.TrimSpace(group.Text()); text != "" {
+				doc = append(doc, text)
+			}
+		}
+	}
+	p.Doc = strings.Join(doc, "\n")
+	return p
+}

@@ -1,0 +1,119 @@
+package compiler
+
+import (
+	"cmp"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/token"
+
+	"github.com/cuepod/cuepod/compiler/app"
+)
+
+// places turns CUE's positions into ours, and knows which files are the
+// user's.
+type places struct {
+	cwd  string // absolute; "" when unknown
+	dir  string // absolute, of the package
+	root string // absolute, of its module
+}
+
+// rank orders positions by how much they are the user's own: the package
+// first, then its module, then other modules. The schema and the files that we
+// make up are no place to send anybody to.
+type rank int
+
+const (
+	rankPackage rank = iota
+	rankModule
+	rankOther
+	rankNone
+)
+
+func (p *places) rank(pos token.Pos) rank {
+	file := pos.Filename()
+	switch {
+	case !pos.IsValid() || file == "" || filepath.Base(file) == unifyFile || isSchemaFile(file):
+		return rankNone
+	case filepath.Dir(file) == p.dir || strings.HasPrefix(file, flagFile):
+		return rankPackage
+	case within(p.root, file):
+		return rankModule
+	}
+	return rankOther
+}
+
+// isSchemaFile reports whether a file belongs to the embedded module, as
+// extracted to the module cache.
+func isSchemaFile(file string) bool {
+	return strings.Contains(filepath.ToSlash(file), "/mod/extract/cuepod.dev@")
+}
+
+// within reports whether file lies in dir.
+func within(dir, file string) bool {
+	rel, err := filepath.Rel(dir, file)
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
+
+// pos converts a position; that of the schema becomes the zero Pos.
+func (p *places) pos(pos token.Pos) app.Pos {
+	if p.rank(pos) == rankNone {
+		return app.Pos{}
+	}
+	return app.Pos{File: p.show(pos.Filename()), Line: pos.Line(), Column: pos.Column()}
+}
+
+// show is a file's name as a person would type it.
+func (p *places) show(file string) string {
+	if p.cwd != "" && filepath.IsAbs(file) && within(p.cwd, file) {
+		if rel, err := filepath.Rel(p.cwd, file); err == nil {
+			return rel
+		}
+	}
+	return file
+}
+
+// of is where the user wrote v: of all places that contribute to it, the first
+// of the best rank, else fallback.
+func (p *places) of(v cue.Value, fallback app.Pos) app.Pos {
+	if written := p.written(v); len(written) > 0 {
+		return p.pos(written[0].Pos())
+	}
+	return fallback
+}
+
+// written are the parts that v is unified from which the user wrote, the best
+// rank first, and in the order of the files within a rank.
+func (p *places) written(v cue.Value) []cue.Value {
+	var parts []cue.Value
+	for _, part := range conjuncts(v) {
+		if p.rank(part.Pos()) != rankNone {
+			parts = append(parts, part)
+		}
+	}
+	slices.SortStableFunc(parts, func(a, b cue.Value) int {
+		return cmp.Or(
+			cmp.Compare(p.rank(a.Pos()), p.rank(b.Pos())),
+			comparePos(a.Pos(), b.Pos()),
+		)
+	})
+	return parts
+}
+
+// conjuncts are the values that v is the unification of.
+func conjuncts(v cue.Value) []cue.Value {
+	if v.Source() != nil {
+		return []cue.Value{v}
+	}
+	op, args := v.Expr()
+	if op != cue.AndOp {
+		return []cue.Value{v}
+	}
+	return args
+}
+
+func comparePos(a, b token.Pos) int {
+	return cmp.Or(cmp.Compare(a.Filename(), b.Filename()), cmp.Compare(a.Offset(), b.Offset()))
+}

@@ -1,0 +1,172 @@
+package compiler
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"cuelabs.dev/go/oci/ociregistry/ocimem"
+	"cuelang.org/go/mod/modcache"
+	"cuelang.org/go/mod/modconfig"
+	"cuelang.org/go/mod/modfile"
+	"cuelang.org/go/mod/modregistry"
+	"cuelang.org/go/mod/module"
+	"cuelang.org/go/mod/modzip"
+
+	schema "github.com/cuepod/cuepod/cue"
+)
+
+// registry serves the embedded module from memory, by way of CUE's module
+// cache, and every other module as the cue command would. What it puts into
+// the cache is what plain `cue vet` and `cue lsp` find there afterwards.
+//
+// It is only for one compile: the in-memory registry is filled when the cache
+// lacks the module.
+type registry struct {
+	embedded module.Version
+	client   *modregistry.Client // to the in-memory registry
+	cache    *modcache.Cache     // of the embedded module
+	others   modconfig.Registry
+}
+
+var _ modconfig.CachedRegistry = (*registry)(nil)
+
+func newRegistry(cacheDir string) (*registry, error) {
+	if cacheDir == "" {
+		dir, err := cueCacheDir()
+		if err != nil {
+			return nil, err
+		}
+		cacheDir = dir
+	}
+	mv, err := module.NewVersion(schema.Module, schema.Version())
+	if err != nil {
+		return nil, fmt.Errorf("version of the embedded module: %w", err)
+	}
+	client := modregistry.NewClient(ocimem.New())
+	cache, err := modcache.New(client, cacheDir)
+	if err != nil {
+		return nil, fmt.Errorf("module cache: %w", err)
+	}
+	others := &modconfig.LazyRegistry{New: func() (modconfig.CachedRegistry, error) {
+		return modconfig.NewRegistry(nil)
+	}}
+	return &registry{embedded: mv, client: client, cache: cache, others: others}, nil
+}
+
+// cueCacheDir is where the cue command keeps modules.
+func cueCacheDir() (string, error) {
+	if dir := os.Getenv("CUE_CACHE_DIR"); dir != "" {
+		return dir, nil
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("module cache: %w", err)
+	}
+	return filepath.Join(dir, "cue"), nil
+}
+
+// ModFile implements [modconfig.Registry].
+func (r *registry) ModFile(ctx context.Context, mv module.Version) (*modfile.File, error) {
+	if mv.Path() != schema.Module {
+		return r.others.ModFile(ctx, mv)
+	}
+	if err := r.serves(mv); err != nil {
+		return nil, err
+	}
+	data, err := fs.ReadFile(schema.Files(), "cue.mod/module.cue")
+	if err != nil {
+		return nil, err
+	}
+	return modfile.Parse(data, "cue.mod/module.cue")
+}
+
+// Fetch implements [modconfig.Registry].
+func (r *registry) Fetch(ctx context.Context, mv module.Version) (module.SourceLoc, error) {
+	if mv.Path() != schema.Module {
+		return r.others.Fetch(ctx, mv)
+	}
+	if err := r.serves(mv); err != nil {
+		return module.SourceLoc{}, err
+	}
+	if loc, err := r.cache.FetchFromCache(r.embedded); err == nil {
+		return loc, nil
+	}
+	if err := r.publish(ctx); err != nil {
+		return module.SourceLoc{}, fmt.Errorf("embedded module %s: %w", r.embedded, err)
+	}
+	return r.cache.Fetch(ctx, r.embedded)
+}
+
+// FetchFromCache implements [modconfig.CachedRegistry]. The embedded module
+// always counts as cached.
+func (r *registry) FetchFromCache(mv module.Version) (module.SourceLoc, error) {
+	if mv.Path() == schema.Module {
+		return r.Fetch(context.Background(), mv)
+	}
+	if cached, ok := r.others.(modconfig.CachedRegistry); ok {
+		return cached.FetchFromCache(mv)
+	}
+	return module.SourceLoc{}, modregistry.ErrNotFound
+}
+
+// ModuleVersions implements [modconfig.Registry].
+func (r *registry) ModuleVersions(ctx context.Context, mpath string) ([]string, error) {
+	if mpath == schema.Module {
+		return []string{r.embedded.Version()}, nil
+	}
+	return r.others.ModuleVersions(ctx, mpath)
+}
+
+// serves reports whether the embedded module can stand in for the version that
+// some module asks for: one that is not newer. Development versions of one
+// release have no order, so they all count as equal.
+func (r *registry) serves(mv module.Version) error {
+	want, have := schema.Release(mv.Version()), schema.Release(r.embedded.Version())
+	if want == have || (module.Versions{}).Max(want, have) == have {
+		return nil
+	}
+	return &newerSchemaError{want: mv.Version(), have: r.embedded.Version()}
+}
+
+// newerSchemaError says that a module needs a newer cuepod.
+type newerSchemaError struct{ want, have string }
+
+func (e *newerSchemaError) Error() string {
+	return fmt.Sprintf("the definition needs cuepod.dev %s; this cuepod has %s", e.want, e.have)
+}
+
+// publish puts the embedded module into the in-memory registry and its module
+// file into the cache.
+func (r *registry) publish(ctx context.Context) error {
+	var paths []string
+	err := fs.WalkDir(schema.Files(), ".", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			paths = append(paths, path)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var zip bytes.Buffer
+	if err := modzip.Create(&zip, r.embedded, paths, embeddedFileIO{}); err != nil {
+		return err
+	}
+	if err := r.client.PutModule(ctx, r.embedded, bytes.NewReader(zip.Bytes()), int64(zip.Len())); err != nil {
+		return err
+	}
+	_, err = r.cache.ModFile(ctx, r.embedded)
+	return err
+}
+
+// embeddedFileIO lets modzip read the embedded files by path.
+type embeddedFileIO struct{}
+
+func (embeddedFileIO) Path(path string) string                 { return path }
+func (embeddedFileIO) Lstat(path string) (os.FileInfo, error)  { return fs.Stat(schema.Files(), path) }
+func (embeddedFileIO) Open(path string) (io.ReadCloser, error) { return schema.Files().Open(path) }

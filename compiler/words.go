@@ -1,0 +1,178 @@
+package compiler
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"cuelang.org/go/cue"
+)
+
+// kindName names a kind of value for people who have not read CUE's manual.
+func kindName(k cue.Kind) string {
+	var names []string
+	add := func(kind cue.Kind, name string) {
+		if k&kind == kind {
+			names = append(names, name)
+		}
+	}
+	add(cue.NullKind, "null")
+	add(cue.BoolKind, "true or false")
+	if k&cue.NumberKind == cue.NumberKind {
+		names = append(names, "a number")
+	} else {
+		add(cue.IntKind, "a whole number")
+		add(cue.FloatKind, "a number with a fraction")
+	}
+	add(cue.StringKind, "a string")
+	add(cue.BytesKind, "bytes")
+	add(cue.ListKind, "a list")
+	add(cue.StructKind, "fields in { }")
+	if len(names) == 0 {
+		return "nothing"
+	}
+	return orList(names)
+}
+
+// describe is kindName with the value where it is short and concrete.
+func describe(v cue.Value) string {
+	switch k := v.IncompleteKind(); {
+	case !v.IsConcrete() || k == cue.StructKind || k == cue.ListKind:
+		return kindName(k)
+	case k == cue.BoolKind || k == cue.NullKind:
+		return show(v)
+	case k == cue.StringKind:
+		return "the string " + show(v)
+	default:
+		return "the number " + show(v)
+	}
+}
+
+// conversion is the hint for a scalar of a neighbouring kind.
+func conversion(v cue.Value, want cue.Kind) string {
+	switch k := v.Kind(); {
+	case want == cue.StringKind && k&(cue.NumberKind|cue.BoolKind) != 0:
+		return fmt.Sprintf("write it in quotes: %q", show(v))
+	case want == cue.ListKind && k == cue.StringKind:
+		return "write it in brackets: [" + show(v) + "]"
+	case k == cue.StringKind:
+		s, _ := v.String()
+		_, notNumber := strconv.ParseInt(s, 10, 64)
+		_, notBool := strconv.ParseBool(s)
+		if want&cue.IntKind != 0 && notNumber == nil || want&cue.BoolKind != 0 && notBool == nil {
+			return "write it without quotes: " + s
+		}
+	}
+	return ""
+}
+
+// show is a value as CUE, on one line and not too long.
+func show(v cue.Value) string {
+	s := strings.Join(strings.Fields(fmt.Sprint(v)), " ")
+	if r := []rune(s); len(r) > 60 {
+		s = string(r[:57]) + "..."
+	}
+	return s
+}
+
+// orList joins alternatives: "a, b or c".
+func orList(list []string) string {
+	if len(list) < 2 {
+		return strings.Join(list, "")
+	}
+	return strings.Join(list[:len(list)-1], ", ") + " or " + list[len(list)-1]
+}
+
+func unquoted(list []string) []string {
+	var plain []string
+	for _, s := range list {
+		if u, err := strconv.Unquote(s); err == nil {
+			plain = append(plain, u)
+		}
+	}
+	return plain
+}
+
+// countOf is a number of things in words: "no source", "2 sources".
+func countOf(n int, thing string) string {
+	switch n {
+	case 0:
+		return "no " + thing
+	case 1:
+		return "one " + thing
+	}
+	return strconv.Itoa(n) + " " + thing + "s"
+}
+
+// suggest is a hint that names the nearest of the known names, or all of them
+// when none is near and they are few.
+func suggest(name string, known []string) string {
+	best, distance := "", max(2, len(name)/3)+1
+	for _, k := range known {
+		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance {
+			best, distance = k, d
+		}
+	}
+	switch {
+	case best != "":
+		return fmt.Sprintf("did you mean %q?", best)
+	case len(known) > 0 && len(known) <= 12:
+		return "it can have " + orList(slices.Sorted(slices.Values(known)))
+	}
+	return ""
+}
+
+// editDistance counts the insertions, deletions, replacements and swaps of
+// neighbours that turn a into b.
+func editDistance(a, b string) int {
+	prev2, prev, cur := []int(nil), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		cur[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			if a[i-1] == b[j-1] {
+				cost = 0
+			}
+			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				cur[j] = min(cur[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, cur = prev, cur, make([]int, len(b)+1)
+	}
+	return prev[len(b)]
+}
+
+// typeCUE is a value's type as CUE: what it may be, without its default.
+func typeCUE(v cue.Value) string {
+	op, args := v.Expr()
+	d, hasDefault := v.Default()
+	if op != cue.OrOp || !hasDefault {
+		return show(v)
+	}
+	var types []string
+	for _, arg := range args {
+		if arg.IsConcrete() && len(args) > 1 && arg.Equals(d) && subsumed(arg, args) {
+			continue
+		}
+		types = append(types, show(arg))
+	}
+	return strings.Join(types, " | ")
+}
+
+// subsumed reports whether another alternative already allows v.
+func subsumed(v cue.Value, args []cue.Value) bool {
+	for _, other := range args {
+		if !other.IsConcrete() && other.Unify(v).Err() == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// kindCUE is a value's kind as CUE writes it.
+func kindCUE(v cue.Value) string { return v.IncompleteKind().String() }
