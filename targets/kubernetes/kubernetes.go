@@ -1,0 +1,186 @@
+// Package kubernetes renders an app as Kubernetes objects: ConfigMaps, claims,
+// services and workloads, in that order, as one YAML stream or a file each.
+//
+// The text is what a person would want to review: fields in the customary
+// order, the API's defaults left out, no status. A ConfigMap's name ends in the
+// hash of its data, and so a change of configuration is a new ConfigMap and a
+// rollout. Secrets are never written: a finding says which have to exist and
+// how to make them.
+package kubernetes
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets"
+	"github.com/cuepod/cuepod/targets/yaml"
+)
+
+// Format is how the objects are written.
+type Format string
+
+const (
+	YAML Format = ""     // manifests.yaml, one document per object
+	JSON Format = "json" // manifests.json, one List
+	Dir  Format = "dir"  // one YAML file per object, named after its kind and name in the definition
+)
+
+// Options say how to render.
+type Options struct {
+	Format Format // default YAML
+}
+
+// Labels that Kubernetes recommends. The first two select a workload's pods.
+const (
+	labelName      = "app.kubernetes.io/name"
+	labelComponent = "app.kubernetes.io/component"
+	labelPartOf    = "app.kubernetes.io/part-of"
+	labelManagedBy = "app.kubernetes.io/managed-by"
+)
+
+// Rules lists the findings that Render makes.
+func Rules() []targets.Rule {
+	return []targets.Rule{
+		{Code: "kubernetes/secret-needed", Level: targets.Emulated, Summary: "the output holds no secrets: the Secret has to exist in the cluster; the finding's hint is the command that makes it"},
+		{Code: "kubernetes/depends-on", Level: targets.Cannot, Summary: "Kubernetes starts all pods at once"},
+		{Code: "kubernetes/label-reserved", Level: targets.Cannot, Summary: "a pod keeps the labels that its Deployment and Services select by"},
+	}
+}
+
+// Render renders the app. It fails on what the definition should not hold: a
+// kind of pod, a format or a reference that does not exist.
+func Render(a *app.App, opts Options) (targets.Output, error) {
+	r := &renderer{app: a, configMaps: hashedNames(a), findings: targets.NewFindings(Rules())}
+	objects, err := r.objects()
+	if err != nil {
+		return targets.Output{}, err
+	}
+	files, err := write(objects, opts.Format)
+	if err != nil {
+		return targets.Output{}, err
+	}
+	return targets.Output{Files: files, Findings: r.findings.List()}, nil
+}
+
+// object is one Kubernetes object with the name that the definition gives it.
+type object struct {
+	kind string
+	name string
+	body *yaml.Map
+}
+
+// renderer holds what all parts of one rendering look at.
+type renderer struct {
+	app        *app.App
+	configMaps map[string]string // name in the definition to name in the cluster
+	findings   *targets.Findings
+}
+
+// objects makes all objects in the order they are applied: what is read before
+// who reads it.
+func (r *renderer) objects() ([]object, error) {
+	var out []object
+	for i := range r.app.ConfigMaps {
+		out = append(out, r.configMap(&r.app.ConfigMaps[i]))
+	}
+	for i := range r.app.Claims {
+		out = append(out, r.claim(&r.app.Claims[i]))
+	}
+	for i := range r.app.Secrets {
+		r.needSecret(&r.app.Secrets[i])
+	}
+	for i := range r.app.Services {
+		s, err := r.service(&r.app.Services[i])
+		if err != nil {
+			return nil, fmt.Errorf("service %s: %w", r.app.Services[i].Name, err)
+		}
+		out = append(out, s)
+	}
+	for i := range r.app.Pods {
+		p, err := r.workload(&r.app.Pods[i])
+		if err != nil {
+			return nil, fmt.Errorf("pod %s: %w", r.app.Pods[i].Name, err)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+func write(objects []object, format Format) ([]targets.File, error) {
+	switch format {
+	case YAML:
+		docs := make([]any, len(objects))
+		for i, o := range objects {
+			docs[i] = o.body
+		}
+		return []targets.File{{Name: "manifests.yaml", Data: yaml.AppendStream(nil, docs...)}}, nil
+	case JSON:
+		items := yaml.List{}
+		for _, o := range objects {
+			items = append(items, o.body)
+		}
+		data, err := json.MarshalIndent(yaml.New().Set("apiVersion", "v1").Set("kind", "List").Set("items", items), "", "  ")
+		if err != nil {
+			return nil, fmt.Errorf("objects as json: %w", err)
+		}
+		return []targets.File{{Name: "manifests.json", Data: append(data, '\n')}}, nil
+	case Dir:
+		files := make([]targets.File, len(objects))
+		for i, o := range objects {
+			files[i] = targets.File{Name: strings.ToLower(o.kind) + "-" + o.name + ".yaml", Data: yaml.Append(nil, o.body)}
+		}
+		slices.SortFunc(files, func(a, b targets.File) int { return strings.Compare(a.Name, b.Name) })
+		return files, nil
+	}
+	return nil, fmt.Errorf("format %q is not yaml, json or dir", format)
+}
+
+// head starts an object: what every object has before its own fields.
+func (r *renderer) head(apiVersion, kind, name, component string, labels, annotations map[string]string) *yaml.Map {
+	all := recommended(r.app.Name, component)
+	maps.Copy(all, r.app.Labels)
+	maps.Copy(all, labels)
+	notes := maps.Clone(r.app.Annotations)
+	if notes == nil {
+		notes = map[string]string{}
+	}
+	maps.Copy(notes, annotations)
+	meta := yaml.New().Set("name", name).Opt("namespace", r.app.Namespace).Set("labels", sorted(all)).Opt("annotations", sorted(notes))
+	return yaml.New().Set("apiVersion", apiVersion).Set("kind", kind).Set("metadata", meta)
+}
+
+// recommended are the labels of an object; component is "" for what belongs to
+// the app as a whole.
+func recommended(appName, component string) map[string]string {
+	labels := map[string]string{labelName: appName, labelPartOf: appName, labelManagedBy: "cuepod"}
+	if component != "" {
+		labels[labelComponent] = component
+	}
+	return labels
+}
+
+// selector picks a pod's replicas. It never holds more, as a Deployment's
+// selector cannot change once it exists.
+func (r *renderer) selector(pod string) *yaml.Map {
+	return yaml.New().Set(labelComponent, pod).Set(labelName, r.app.Name)
+}
+
+func sorted(m map[string]string) *yaml.Map {
+	out := yaml.New()
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out.Set(k, m[k])
+	}
+	return out
+}
+
+func quantities(m map[string]app.Quantity) *yaml.Map {
+	out := yaml.New()
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out.Set(k, string(m[k]))
+	}
+	return out
+}
