@@ -1,0 +1,11 @@
+//go:build !linux
+
+package watch
+
+import "io/fs"
+
+// remoteFilesystem is not asked elsewhere: the kernels' interfaces differ, and
+// the remote mounts that matter are those of Linux guests.
+func remoteFilesystem(string) string { return "" }
+
+func nodeOf(fs.FileInfo) uint64 { return 0 }

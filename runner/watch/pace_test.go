@@ -1,0 +1,222 @@
+package watch
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// scene is a looker without a filesystem, in a synctest bubble.
+type scene struct {
+	events chan fsnotify.Event
+	errors chan error
+	sets   chan setRequest
+	out    chan Change
+	ending chan struct{}
+
+	mu      sync.Mutex
+	start   time.Time       // of looks
+	looks   []time.Duration // when look was called
+	changed []string        // what the next look finds
+	news    []string        // what the next set finds
+	lock    bool
+	poll    bool
+	stir    bool
+}
+
+// with changes the scene.
+func (s *scene) with(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
+func (s *scene) look() (changed []string) {
+	s.with(func() {
+		s.looks = append(s.looks, time.Since(s.start))
+		changed, s.changed = s.changed, nil
+	})
+	return changed
+}
+
+func (s *scene) set([]string) (news []string) {
+	s.with(func() { news, s.news = s.news, nil })
+	return news
+}
+
+func (s *scene) is(flag *bool) (on bool) {
+	s.with(func() { on = *flag })
+	return on
+}
+
+func (s *scene) stirred() bool             { return s.is(&s.stir) }
+func (s *scene) polling() bool             { return s.is(&s.poll) }
+func (s *scene) locked() bool              { return s.is(&s.lock) }
+func (s *scene) relevant(path string) bool { return path == "app.cue" }
+func (s *scene) reported(time.Time)        {}
+
+// play runs the loop with the default times while f acts.
+func play(t *testing.T, f func(s *scene)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &scene{
+			start:  time.Now(),
+			events: make(chan fsnotify.Event), errors: make(chan error),
+			sets: make(chan setRequest), out: make(chan Change), ending: make(chan struct{}),
+		}
+		l := loop{
+			pace: pacer{quiet: 100 * time.Millisecond, cap: time.Second, hold: 5 * time.Second},
+			poll: poller{every: time.Second},
+			eyes: s, events: s.events, errors: s.errors, sets: s.sets, out: s.out, ending: s.ending,
+		}
+		done := make(chan struct{})
+		go func() { defer close(done); l.run() }()
+		f(s)
+		close(s.ending)
+		<-done
+	})
+}
+
+// pass lets time go by and everything settle.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func wantLooks(t *testing.T, s *scene, want ...time.Duration) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Equal(s.looks, want) {
+		t.Errorf("looked at %v, want %v", s.looks, want)
+	}
+}
+
+const ms = time.Millisecond
+
+func TestLoop_LooksAfterAQuietMoment(t *testing.T) {
+	play(t, func(s *scene) {
+		for range 3 {
+			s.events <- fsnotify.Event{Name: "app.cue", Op: fsnotify.Write}
+			pass(50 * ms)
+		}
+		pass(time.Minute)
+		wantLooks(t, s, 200*ms)
+	})
+}
+
+func TestLoop_LooksAtTheCapWhileHintsKeepComing(t *testing.T) {
+	play(t, func(s *scene) {
+		for range 30 { // 1.5 s without a quiet moment
+			s.events <- fsnotify.Event{Name: "app.cue", Op: fsnotify.Write}
+			pass(50 * ms)
+		}
+		pass(time.Minute)
+		wantLooks(t, s, 1000*ms, 1550*ms)
+	})
+}
+
+func TestLoop_IrrelevantEventsAreNoHints(t *testing.T) {
+	play(t, func(s *scene) {
+		s.events <- fsnotify.Event{Name: "app.cue~", Op: fsnotify.Write}
+		pass(time.Minute)
+		wantLooks(t, s)
+	})
+}
+
+func TestLoop_OverflowLooksAtEverything(t *testing.T) {
+	play(t, func(s *scene) {
+		s.errors <- fsnotify.ErrEventOverflow
+		pass(time.Minute)
+		s.errors <- errors.New("any other error")
+		pass(time.Minute)
+		wantLooks(t, s, 100*ms, time.Minute+100*ms)
+	})
+}
+
+func TestLoop_GitLockHoldsButNotForEver(t *testing.T) {
+	play(t, func(s *scene) {
+		s.with(func() { s.lock = true })
+		s.events <- fsnotify.Event{Name: "app.cue"}
+		pass(1050 * ms)
+		wantLooks(t, s)
+		s.with(func() { s.lock = false })
+		pass(time.Second)
+		wantLooks(t, s, 1100*ms)
+
+		s.with(func() { s.looks, s.start, s.lock = nil, time.Now(), true }) // left behind by a git that crashed
+		s.events <- fsnotify.Event{Name: "app.cue"}
+		pass(time.Minute)
+		wantLooks(t, s, 5100*ms)
+	})
+}
+
+func TestLoop_PollsOnlyWhereHintsDoNotCome(t *testing.T) {
+	play(t, func(s *scene) {
+		s.with(func() { s.stir = true })
+		pass(time.Minute)
+		wantLooks(t, s)
+
+		s.with(func() { s.start, s.poll = time.Now(), true })
+		s.sets <- setRequest{done: make(chan struct{})} // wakes the loop, as every way to become deaf does
+		pass(1200 * ms)
+		s.with(func() { s.stir = false })
+		pass(time.Minute)
+		wantLooks(t, s, 1100*ms)
+	})
+}
+
+// Irrelevant events must not put the polling off.
+func TestLoop_NoiseDoesNotStarvePolling(t *testing.T) {
+	play(t, func(s *scene) {
+		s.with(func() { s.poll, s.stir = true, true })
+		for range 100 {
+			s.events <- fsnotify.Event{Name: "noise"}
+			pass(20 * ms)
+		}
+		if s.mu.Lock(); len(s.looks) == 0 {
+			t.Error("never looked in 2 s of noise")
+		}
+		s.mu.Unlock()
+	})
+}
+
+func TestLoop_SlowReaderGetsOneMergedChange(t *testing.T) {
+	play(t, func(s *scene) {
+		s.with(func() { s.changed = []string{"b", "a"} })
+		s.events <- fsnotify.Event{Name: "app.cue"}
+		pass(time.Second)
+		s.with(func() { s.changed = []string{"c", "a"} })
+		s.events <- fsnotify.Event{Name: "app.cue"}
+		pass(time.Second)
+		if c := <-s.out; !slices.Equal(c.Paths, []string{"a", "b", "c"}) {
+			t.Errorf("changed: %q", c.Paths)
+		}
+		pass(time.Minute)
+		select {
+		case c := <-s.out:
+			t.Errorf("told again: %q", c.Paths)
+		default:
+		}
+	})
+}
+
+func TestLoop_WhatSetFindsWaitsForAQuietMoment(t *testing.T) {
+	play(t, func(s *scene) {
+		s.with(func() { s.news = []string{"a"} })
+		req := setRequest{done: make(chan struct{})}
+		s.sets <- req
+		<-req.done
+		begin := time.Now()
+		if c := <-s.out; !slices.Equal(c.Paths, []string{"a"}) {
+			t.Errorf("changed: %q", c.Paths)
+		}
+		if waited := time.Since(begin); waited != 100*ms {
+			t.Errorf("told after %v", waited)
+		}
+	})
+}

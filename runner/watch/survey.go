@@ -1,0 +1,238 @@
+package watch
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// survey is where to look: the paths that count, and the directories to watch
+// for them.
+type survey struct {
+	files []string             // sorted, as the inputs name them
+	dirs  map[string]*interest // by real path, no symbolic link in it
+}
+
+// interest is what matters in a watched directory.
+type interest struct {
+	names map[string]bool // these entries
+	cue   bool            // every .cue file
+	tree  bool            // everything that is not ignored
+	// needed is false for a directory that is only watched for the going of
+	// another one. Some may not be listed, such as other people's /home.
+	needed bool
+}
+
+// surveyOf looks at the filesystem and finds what to watch for the inputs: for
+// each path the directory that holds it and that directory's parent, the same
+// for every symbolic link on the way, and the nearest ancestor of what is
+// missing.
+func surveyOf(inputs []string) survey {
+	s := survey{dirs: map[string]*interest{}}
+	for _, in := range inputs {
+		if root, ok := strings.CutSuffix(in, string(filepath.Separator)+"..."); ok {
+			s.addTree(root, 0)
+		} else {
+			s.addInput(in)
+		}
+	}
+	slices.Sort(s.files)
+	s.files = slices.Compact(s.files)
+	return s
+}
+
+// relevant reports whether an event about path is a hint.
+func (s survey) relevant(path string) bool {
+	dir, name := filepath.Split(path)
+	in := s.dirs[filepath.Clean(dir)]
+	switch {
+	case in == nil:
+		return s.dirs[path] != nil // about the watched directory itself
+	case in.names[name]:
+		return true
+	case ignored(name):
+		return false
+	default:
+		return in.tree || in.cue && isCUE(name)
+	}
+}
+
+func (s *survey) interest(dir string) *interest {
+	in := s.dirs[dir]
+	if in == nil {
+		in = &interest{names: map[string]bool{}}
+		s.dirs[dir] = in
+	}
+	return in
+}
+
+// addInput adds a file, a directory's .cue files, or something missing.
+func (s *survey) addInput(path string) {
+	s.files = append(s.files, path)
+	real, ok := s.follow(path)
+	if !ok || !isDir(real) {
+		return
+	}
+	in := s.interest(real)
+	in.cue, in.needed = true, true
+	for _, entry := range list(real) {
+		if isCUE(entry.Name()) && !ignored(entry.Name()) {
+			child := filepath.Join(path, entry.Name())
+			s.follow(child)
+			s.files = append(s.files, child)
+		}
+	}
+}
+
+// addTree adds everything beneath root. Links to files are followed, links to
+// directories are not: they may lead back up.
+func (s *survey) addTree(root string, depth int) {
+	real, ok := s.follow(root)
+	if !ok || !isDir(real) {
+		s.files = append(s.files, root)
+		return
+	}
+	const deepest = 64 // no source tree is; a bind mount may be a loop
+	if depth > deepest {
+		return
+	}
+	in := s.interest(real)
+	in.tree, in.needed = true, true
+	for _, entry := range list(real) {
+		child := filepath.Join(root, entry.Name())
+		switch {
+		case ignored(entry.Name()):
+		case entry.IsDir():
+			s.addTree(child, depth+1)
+		default:
+			if target, ok := s.follow(child); !ok || !isDir(target) {
+				s.files = append(s.files, child)
+			}
+		}
+	}
+}
+
+// follow walks a path, watches for it and for each symbolic link on the way,
+// and returns where it leads. ok is false when it leads nowhere; the watches
+// then tell when that changes.
+func (s *survey) follow(path string) (real string, ok bool) {
+	const maxLinks = 40 // as the kernel
+	real, rest := root(path), parts(path)
+	for links := 0; len(rest) > 0; {
+		name := rest[0]
+		rest = rest[1:]
+		next := filepath.Join(real, name)
+		info, err := os.Lstat(next)
+		if err != nil {
+			s.await(next, true)
+			return "", false
+		}
+		if info.Mode()&os.ModeSymlink == 0 {
+			real = next
+			continue
+		}
+		s.await(next, true)
+		target, err := os.Readlink(next)
+		if links++; err != nil || links > maxLinks {
+			return "", false
+		}
+		if !filepath.IsAbs(target) {
+			target = filepath.Join(real, target)
+		}
+		real, rest = root(target), append(parts(target), rest...)
+	}
+	s.await(real, true)
+	s.await(filepath.Dir(real), false)
+	return real, true
+}
+
+// await watches for the coming and going of a real path. The root always is.
+func (s *survey) await(real string, needed bool) {
+	if dir := filepath.Dir(real); dir != real {
+		in := s.interest(dir)
+		in.names[filepath.Base(real)] = true
+		in.needed = in.needed || needed
+	}
+}
+
+func root(path string) string {
+	return filepath.VolumeName(path) + string(filepath.Separator)
+}
+
+func parts(path string) []string {
+	rel := strings.Trim(filepath.Clean(path[len(filepath.VolumeName(path)):]), string(filepath.Separator))
+	if rel == "" {
+		return nil
+	}
+	return strings.Split(rel, string(filepath.Separator))
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// list gives what can be listed; what cannot is seen when it changes.
+func list(dir string) []os.DirEntry {
+	entries, _ := os.ReadDir(dir)
+	return entries
+}
+
+func isCUE(name string) bool { return strings.HasSuffix(name, ".cue") }
+
+// ignored names what no definition depends on: the stores of version control
+// and package managers, and what editors keep beside a file while they save it.
+func ignored(name string) bool {
+	switch name {
+	case ".git", ".hg", ".svn", ".jj", "node_modules", ".DS_Store",
+		"4913": // vim tries whether it may create files
+		return true
+	}
+	return strings.HasSuffix(name, "~") || // vim, emacs, nano
+		strings.HasPrefix(name, ".#") || // emacs' lock
+		strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") || // emacs' auto-save
+		strings.HasSuffix(name, ".swp") || strings.HasSuffix(name, ".swx") || // vim
+		strings.HasSuffix(name, "___jb_tmp___") || strings.HasSuffix(name, "___jb_old___") || // JetBrains
+		strings.HasPrefix(name, ".goutputstream-") // GNOME
+}
+
+// gitLocked reports whether git is at work on a tree that holds one of the
+// directories: a checkout is one change, not hundreds.
+func gitLocked(dirs map[string]*interest) bool {
+	seen := map[string]bool{}
+	for dir := range dirs {
+		for ; !seen[dir]; dir = filepath.Dir(dir) {
+			seen[dir] = true
+			if gitDir := gitDirOf(dir); gitDir != "" {
+				if _, err := os.Lstat(filepath.Join(gitDir, "index.lock")); err == nil {
+					return true
+				}
+				break
+			}
+		}
+	}
+	return false
+}
+
+// gitDirOf gives the git directory of a work tree whose top is dir, or "". In a
+// linked work tree .git is a file that names it (gitrepository-layout(5)).
+func gitDirOf(dir string) string {
+	path := filepath.Join(dir, ".git")
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return ""
+	case info.IsDir():
+		return path
+	}
+	data, err := os.ReadFile(path)
+	target, ok := strings.CutPrefix(strings.TrimSpace(string(data)), "gitdir: ")
+	if err != nil || !ok {
+		return ""
+	}
+	if !filepath.IsAbs(target) {
+		target = filepath.Join(dir, target)
+	}
+	return target
+}
