@@ -2,7 +2,7 @@
 //
 // In README.md and docs/*.md a fenced block that starts with "```sh" is run, in
 // order, in a directory that holds a copy of examples/, with cuepod on the
-// PATH. Words after sh say more:
+// PATH. "```cue FILE" writes a file there first. Words after sh say more:
 //
 //	sh engine   needs an engine with the example's images; skipped without one
 //	sh make     a command of the Makefile, which CI itself runs; not run here
@@ -61,6 +61,12 @@ func runPage(t *testing.T, tool string, blocks []block) {
 			t.Logf("line %d: not run (%s)", b.line, strings.Join(b.info, " "))
 			continue
 		}
+		if b.has("cue") {
+			if err := shell.write(b.info[1], b.script); err != nil {
+				t.Fatalf("line %d: %v", b.line, err)
+			}
+			continue
+		}
 		out, err := shell.run(t.Context(), b.script)
 		if err != nil {
 			t.Fatalf("line %d: %v\n%s\n%s", b.line, err, b.script, out)
@@ -71,12 +77,12 @@ func runPage(t *testing.T, tool string, blocks []block) {
 	}
 }
 
-// block is one runnable block of a page.
+// block is one runnable block of a page, or a file it writes.
 type block struct {
 	line   int      // of its fence, from 1
-	info   []string // words of its fence: "sh", "engine"
-	script string
-	output string // of the text block after it; "" when there is none
+	info   []string // words of its fence: "sh", "engine"; "cue", FILE
+	script string   // or the file's text
+	output string   // of the text block after it; "" when there is none
 }
 
 func (b block) has(word string) bool { return slices.Contains(b.info, word) }
@@ -96,6 +102,8 @@ func parse(source string) []block {
 			switch {
 			case current.has("sh"):
 				blocks, after = append(blocks, current), true
+			case current.has("cue") && len(current.info) == 2:
+				blocks = append(blocks, current)
 			case current.has("text") && after:
 				blocks[len(blocks)-1].output, after = current.script, false
 			}
@@ -131,6 +139,14 @@ func pattern(expected string) *regexp.Regexp {
 
 // shell runs scripts in a directory with cuepod first on the PATH.
 type shell struct{ dir, path string }
+
+func (s shell) write(name, text string) error {
+	path := filepath.Join(s.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(text), 0o644)
+}
 
 func (s shell) run(ctx context.Context, script string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)

@@ -20,6 +20,9 @@ one
 app: {}
 ~
 
+~cue a/b.cue
+name: "x"
+~
 ~sh engine
 echo two
 ~
@@ -31,7 +34,8 @@ not its output
 	got := parse(strings.ReplaceAll(page, "~", "```"))
 	want := []block{
 		{line: 2, info: []string{"sh"}, script: "echo one\n", output: "one\n"},
-		{line: 14, info: []string{"sh", "engine"}, script: "echo two\n"},
+		{line: 14, info: []string{"cue", "a/b.cue"}, script: "name: \"x\"\n"},
+		{line: 17, info: []string{"sh", "engine"}, script: "echo two\n"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
