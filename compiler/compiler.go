@@ -145,7 +145,7 @@ func (s *source) validate(root, v cue.Value) error {
 // diagnose finds the mistakes behind err, which CUE found in the app.
 func (s *source) diagnose(v cue.Value, err error) []Diagnostic {
 	core := s.core()
-	g := &diagnoser{places: &s.places, core: core}
+	g := newDiagnoser(&s.places, core)
 	g.walk(node{value: v, schema: core.LookupPath(cue.ParsePath("#App")), pos: s.of(v, s.packagePos())})
 	if len(g.found) == 0 {
 		return s.translate(err)

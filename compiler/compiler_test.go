@@ -3,6 +3,7 @@ package compiler
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,11 +98,50 @@ func toJSON(t *testing.T, result *Result) string {
 	if result.Params != nil {
 		shown = map[string]any{"App": result.App, "Params": result.Params}
 	}
-	data, err := json.MarshalIndent(shown, "", "  ")
+	data, err := json.Marshal(shown)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tree any
+	if err := json.Unmarshal(data, &tree); err != nil {
+		t.Fatal(err)
+	}
+	data, err = json.MarshalIndent(prune(tree), "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data) + "\n"
+}
+
+// prune drops what is empty and writes positions on one line, so that a golden
+// shows what the case is about.
+func prune(tree any) any {
+	switch v := tree.(type) {
+	case map[string]any:
+		if file, ok := v["file"]; ok && v["line"] != nil {
+			return fmt.Sprintf("%v:%v:%v", file, v["line"], v["column"])
+		}
+		for key, child := range v {
+			if v[key] = prune(child); v[key] == nil {
+				delete(v, key)
+			}
+		}
+		if len(v) > 0 {
+			return v
+		}
+	case []any:
+		for i := range v {
+			v[i] = prune(v[i])
+		}
+		if len(v) > 0 {
+			return v
+		}
+	case string, float64, bool:
+		if v != "" && v != 0.0 && v != false {
+			return v
+		}
+	}
+	return nil
 }
 
 func parseOptions(t *testing.T, comment []byte) Options {

@@ -14,8 +14,27 @@ import (
 // schema side by side and looks at each field on its own.
 type diagnoser struct {
 	places *places
-	core   cue.Value // the schema's package, for the comments of its definitions
+	words  map[string]string // what a scalar definition of the schema allows: comment by CUE text
 	found  []Diagnostic
+}
+
+// newDiagnoser takes its words from the comments above the definitions in the
+// schema's package.
+func newDiagnoser(p *places, core cue.Value) *diagnoser {
+	g := &diagnoser{places: p, words: map[string]string{}}
+	it, err := core.Fields(cue.Definitions(true))
+	if err != nil {
+		panic("compiler: the schema's package has no fields: " + err.Error())
+	}
+	for it.Next() {
+		v := it.Value()
+		for _, doc := range v.Doc() {
+			if v.IncompleteKind() != cue.StructKind {
+				g.words[fmt.Sprint(v)] = strings.Join(strings.Fields(doc.Text()), " ")
+			}
+		}
+	}
+	return g
 }
 
 func (g *diagnoser) report(pos app.Pos, hint, format string, args ...any) {
@@ -57,10 +76,17 @@ func (g *diagnoser) walk(n node) {
 }
 
 func (g *diagnoser) fields(n node, fields *cue.Iterator) {
+	missing := map[string]bool{}
+	for _, name := range requiredFields(n.schema) {
+		if !n.value.LookupPath(cue.MakePath(cue.Str(name))).Exists() {
+			missing[name] = true
+			g.report(n.pos, "", "%s: the field %s is missing", orApp(n), name)
+		}
+	}
 	for fields.Next() {
 		sel := fields.Selector()
-		if sel.ConstraintType() == cue.RequiredConstraint {
-			continue // missing reports it
+		if missing[sel.Unquoted()] {
+			continue
 		}
 		schema := n.schema.LookupPath(cue.MakePath(cue.Str(sel.Unquoted()).Optional()))
 		child := g.child(n, sel, fields.Value(), schema)
@@ -68,11 +94,6 @@ func (g *diagnoser) fields(n node, fields *cue.Iterator) {
 			g.walk(child)
 		} else {
 			g.notAllowed(n, child)
-		}
-	}
-	for _, name := range requiredFields(n.schema) {
-		if !n.value.LookupPath(cue.MakePath(cue.Str(name))).Exists() {
-			g.report(n.pos, "", "%s: field %s is missing", orApp(n), name)
 		}
 	}
 }
@@ -180,11 +201,8 @@ func (g *diagnoser) wants(schema cue.Value) string {
 	if list := options(schema); len(list) > 0 {
 		return orList(list)
 	}
-	_, path := schema.ReferencePath()
-	for _, doc := range g.core.LookupPath(path).Doc() {
-		if text := strings.TrimSpace(doc.Text()); len(path.Selectors()) > 0 && text != "" {
-			return strings.Join(strings.Fields(text), " ")
-		}
+	if words, ok := g.words[fmt.Sprint(schema)]; ok {
+		return words
 	}
 	return kindName(schema.IncompleteKind())
 }

@@ -102,11 +102,9 @@ func (p *places) written(v cue.Value) []cue.Value {
 	return parts
 }
 
-// conjuncts are the values that v is the unification of.
+// conjuncts are the values that v is the unification of. Each has the position
+// of its label, where v itself has that of any of them.
 func conjuncts(v cue.Value) []cue.Value {
-	if v.Source() != nil {
-		return []cue.Value{v}
-	}
 	op, args := v.Expr()
 	if op != cue.AndOp {
 		return []cue.Value{v}

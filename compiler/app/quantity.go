@@ -19,13 +19,35 @@ func (q Quantity) Milli() (int64, error) { return q.scaled(1000) }
 // Value is the quantity in whole units (bytes, cores), rounded up.
 func (q Quantity) Value() (int64, error) { return q.scaled(1) }
 
-func (q Quantity) scaled(unit int64) (int64, error) {
+// Compare is negative when q is less than other, positive when it is more, and
+// 0 when they are the same amount, however written. A quantity that cannot be
+// read counts as nothing.
+func (q Quantity) Compare(other Quantity) int {
+	amount := func(q Quantity) *big.Rat {
+		r, err := q.rat()
+		if err != nil {
+			return new(big.Rat)
+		}
+		return r
+	}
+	return amount(q).Cmp(amount(other))
+}
+
+// rat is the exact amount.
+func (q Quantity) rat() (*big.Rat, error) {
 	m := quantityPattern.FindStringSubmatch(string(q))
 	if m == nil {
-		return 0, fmt.Errorf("%q is not a quantity such as 250m, 0.5, 64Mi or 1G", string(q))
+		return nil, fmt.Errorf("%q is not a quantity such as 250m, 0.5, 64Mi or 1G", string(q))
 	}
 	r, _ := new(big.Rat).SetString(m[1] + "." + m[2] + "0")
-	r.Mul(r, multiplier(m[3]))
+	return r.Mul(r, multiplier(m[3])), nil
+}
+
+func (q Quantity) scaled(unit int64) (int64, error) {
+	r, err := q.rat()
+	if err != nil {
+		return 0, err
+	}
 	r.Mul(r, new(big.Rat).SetInt64(unit))
 	whole := new(big.Int).Div(new(big.Int).Add(r.Num(), new(big.Int).Sub(r.Denom(), big.NewInt(1))), r.Denom())
 	if !whole.IsInt64() {
