@@ -96,17 +96,17 @@ func rules() []rule {
 			reason: "sits in every pod: it stays small and knows only its wire protocol",
 		},
 		{
-			packages: "runner/dns", mayImport: []string{"runner/agent/api"},
+			packages: "runner/dns", mayImport: []string{"runner/agent/api", "runner/agent/http1"},
 			never:  []string{cueModule, dockerClient, kubernetes},
 			reason: "part of the agent",
 		},
 		{
-			packages: "runner/proxy", mayImport: []string{"runner/agent/api"},
+			packages: "runner/proxy", mayImport: []string{"runner/agent/api", "runner/agent/http1"},
 			never:  []string{cueModule, dockerClient, kubernetes},
 			reason: "part of the agent",
 		},
 		{
-			packages: "runner/probe", mayImport: []string{"runner/agent/api"},
+			packages: "runner/probe", mayImport: []string{"runner/agent/api", "runner/agent/http1"},
 			never:  []string{cueModule, dockerClient, kubernetes},
 			reason: "part of the agent",
 		},
