@@ -36,7 +36,7 @@ type Compiled struct {
 }
 
 // Compile makes the desired state anew. A definition error is shown with its
-// Error method, as it is.
+// Error method, as it is; Compiled.Inputs then holds the inputs that are known.
 type Compile func(ctx context.Context) (Compiled, error)
 
 // Config is what Up and Plan need.

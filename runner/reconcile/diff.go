@@ -3,7 +3,6 @@ package reconcile
 import (
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -92,7 +91,7 @@ func VaultName(app string) string { return app + "_vault" }
 func (b *builder) record() {
 	b.recordStep = none
 	r := b.observed.Record
-	if r != nil && reflect.DeepEqual(r.State, b.desired.State) && r.AgentImage == b.desired.AgentImage {
+	if r != nil && r.State.Equal(b.desired.State) && r.AgentImage == b.desired.AgentImage {
 		return
 	}
 	vault := none
@@ -182,7 +181,7 @@ func (b *builder) portal(p docker.Portal) {
 	if cause == "" && c.State == Running {
 		return
 	}
-	step := Step{Object: "portal " + p.Service, Role: RolePortal, Name: p.Container, Service: p.Service}
+	step := Step{Object: "portal " + p.Service, Role: RolePortal, Name: p.EngineName, Service: p.Service}
 	create := none
 	if cause != "" {
 		gone := b.remove(c, step.Object, RolePortal, cause)

@@ -35,6 +35,7 @@ const (
 	LoadImage       Op = "load image"
 	PullImage       Op = "pull image"
 	CreateNetwork   Op = "create network"
+	RemoveNetwork   Op = "remove network"
 	CreateVolume    Op = "create volume"
 	RemoveVolume    Op = "remove volume"
 	WriteRecord     Op = "record"

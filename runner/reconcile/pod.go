@@ -95,7 +95,7 @@ func (b *builder) createPod(p *docker.Pod, cause string, after ...int) int {
 	object := "pod " + p.Name
 	ready := slices.Concat(after, []int{b.networkStep, b.recordStep, b.loadStep})
 	volumes := b.createVolumes(p, ready)
-	step := Step{Object: object, Role: RoleInfra, Name: p.Container, Pod: p.Name}
+	step := Step{Object: object, Role: RoleInfra, Name: p.EngineName, Pod: p.Name}
 	create := step
 	create.Op, create.Cause = CreateContainer, cause
 	created := b.add(create, append(volumes, ready...)...)
@@ -105,7 +105,7 @@ func (b *builder) createPod(p *docker.Pod, cause string, after ...int) int {
 // startPod goes on from a created infra container.
 func (b *builder) startPod(p *docker.Pod, cause string, after ...int) int {
 	object := "pod " + p.Name
-	started := b.add(Step{Op: StartContainer, Object: object, Role: RoleInfra, Name: p.Container, Pod: p.Name}, after...)
+	started := b.add(Step{Op: StartContainer, Object: object, Role: RoleInfra, Name: p.EngineName, Pod: p.Name}, after...)
 	gates := append([]int{b.awaitAgent(p, started)}, b.dependencies(p)...)
 	return b.members(p, &Pod{Name: p.Name}, "", cause, started, gates)
 }
@@ -262,7 +262,7 @@ func (b *builder) members(p *docker.Pod, o *Pod, infra, cause string, joined int
 // has already, and false when it has to wait.
 func (b *builder) initContainer(p *docker.Pod, o *Pod, c *docker.Container, cause string, prev, joined int, gates []int) (int, bool) {
 	m := o.member(c.Name)
-	step := Step{Object: "init container " + p.Name + "/" + c.Name, Role: RoleInit, Name: c.Container, Pod: p.Name, Container: c.Name}
+	step := Step{Object: "init container " + p.Name + "/" + c.Name, Role: RoleInit, Name: c.EngineName, Pod: p.Name, Container: c.Name}
 	if m != nil && m.State == Exited && m.ExitCode == 0 && m.Error == "" {
 		return none, true
 	}
@@ -284,7 +284,7 @@ func (b *builder) initContainer(p *docker.Pod, o *Pod, c *docker.Container, caus
 // appContainer returns the step that starts it, or none.
 func (b *builder) appContainer(p *docker.Pod, o *Pod, c *docker.Container, cause string, prev, joined int, gates []int) int {
 	m := o.member(c.Name)
-	step := Step{Object: "container " + p.Name + "/" + c.Name, Role: RoleApp, Name: c.Container, Pod: p.Name, Container: c.Name}
+	step := Step{Object: "container " + p.Name + "/" + c.Name, Role: RoleApp, Name: c.EngineName, Pod: p.Name, Container: c.Name}
 	switch {
 	case m == nil:
 		if cause == "" {

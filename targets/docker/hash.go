@@ -38,3 +38,47 @@ func containerHash(c *Container) string {
 	d.Probes, d.PullPolicy, d.Line, d.Hash = nil, "", "", ""
 	return hashOf(d)
 }
+
+// Equal reports whether two states ask for the same thing; positions in the
+// definition do not count.
+func (s *State) Equal(o *State) bool {
+	if s == nil || o == nil {
+		return s == o
+	}
+	return hashOf(s) == hashOf(o)
+}
+
+// Volume returns the volume of that name on the engine, or nil.
+func (s *State) Volume(name string) *Volume {
+	for i := range s.Volumes {
+		if s.Volumes[i].Name == name {
+			return &s.Volumes[i]
+		}
+	}
+	return nil
+}
+
+// Pod returns the replica of that name, or nil.
+func (s *State) Pod(name string) *Pod {
+	for i := range s.Pods {
+		if s.Pods[i].Name == name {
+			return &s.Pods[i]
+		}
+	}
+	return nil
+}
+
+// Container returns the init or app container of that name, or nil.
+func (p *Pod) Container(name string) *Container {
+	for i := range p.Init {
+		if p.Init[i].Name == name {
+			return &p.Init[i]
+		}
+	}
+	for i := range p.Containers {
+		if p.Containers[i].Name == name {
+			return &p.Containers[i]
+		}
+	}
+	return nil
+}

@@ -116,7 +116,7 @@ func (r *renderer) pod(p *app.Pod, ordinal int) (Pod, []Volume) {
 		Name:        name,
 		Workload:    p.Name,
 		Ordinal:     ordinal,
-		Container:   InfraName(r.app.Name, name),
+		EngineName:  InfraName(r.app.Name, name),
 		Hostname:    name,
 		Labels:      labels,
 		GracePeriod: p.TerminationGracePeriodSeconds,

@@ -81,7 +81,7 @@ func (r *renderer) portal(s *app.Service, taken map[hostPort]bool) (Portal, bool
 	if s.Type != "NodePort" && s.Type != "LoadBalancer" || s.Headless {
 		return Portal{}, false
 	}
-	p := Portal{Service: s.Name, Container: PortalName(r.app.Name, s.Name), Line: s.Pos.String()}
+	p := Portal{Service: s.Name, EngineName: PortalName(r.app.Name, s.Name), Line: s.Pos.String()}
 	for _, port := range s.Ports {
 		d := PortalPort{Name: port.Name, Port: port.Port, Protocol: port.Protocol, Pinned: true}
 		switch {

@@ -55,7 +55,7 @@ type Pod struct {
 	Name        string            `json:"name"`     // "web-0"
 	Workload    string            `json:"workload"` // "web"
 	Ordinal     int               `json:"ordinal"`
-	Container   string            `json:"container"` // name of the infra container on the engine
+	EngineName  string            `json:"container"` // of the infra container
 	Hostname    string            `json:"hostname"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Mounts      []Mount           `json:"mounts,omitempty"` // of the infra container: what the agent has to fill or prepare
@@ -79,7 +79,7 @@ type Dependency struct {
 // Container is one container of a pod.
 type Container struct {
 	Name       string   `json:"name"`      // in the pod
-	Container  string   `json:"container"` // on the engine
+	EngineName string   `json:"container"` // on the engine
 	Image      string   `json:"image"`
 	PullPolicy string   `json:"pullPolicy"`
 	Entrypoint []string `json:"entrypoint,omitempty"` // Kubernetes' command; $(VAR) is expanded at start, see Resolve
@@ -203,11 +203,11 @@ type ServicePort struct {
 // Portal is a container that publishes a service's ports on the host, so that
 // a new or changed port touches nothing else.
 type Portal struct {
-	Service   string       `json:"service"`
-	Container string       `json:"container"` // name on the engine
-	Ports     []PortalPort `json:"ports"`
-	Line      string       `json:"-"` // file:line:col of the service
-	Hash      string       `json:"hash"`
+	Service    string       `json:"service"`
+	EngineName string       `json:"container"`
+	Ports      []PortalPort `json:"ports"`
+	Line       string       `json:"-"` // file:line:col of the service
+	Hash       string       `json:"hash"`
 }
 
 // PortalPort is one published port.

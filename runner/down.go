@@ -1,0 +1,101 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// Down removes an app, found by its labels alone: containers with their grace
+// period, then volumes and the network. Claims stay unless opts.Volumes, and
+// with them the generated secrets that protect their data. It is idempotent,
+// and fails when something of the app is left.
+func Down(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions) error {
+	seen, err := observe(ctx, eng, id, nil, "")
+	if err != nil {
+		return err
+	}
+	var state *docker.State
+	if seen.Record != nil {
+		state = seen.Record.State
+	}
+	h := hands{eng: eng, id: id, grace: func(pod string) time.Duration {
+		if opts.Now {
+			return 0
+		}
+		return graceOf(pod, state)
+	}}
+	volumes := goingVolumes(seen.volumes, opts.Volumes)
+	plan := reconcile.Teardown(id.App, seen.Observed, volumes, names(seen.records))
+	errs := runPlan(ctx, plan, func(ctx context.Context, s reconcile.Step) error {
+		if opts.Now && s.Op == reconcile.StopContainer {
+			return nil // removal kills
+		}
+		_, err := h.do(context.WithoutCancel(ctx), s)
+		if err == nil && opts.Report != nil && s.Op != reconcile.StopContainer {
+			opts.Report(Event{Kind: EventStep, Object: s.Object, Message: "removed"})
+		}
+		return err
+	})
+	if err := firstCauses(errs); err != nil {
+		return err
+	}
+	return verifyGone(ctx, eng, id, opts)
+}
+
+// goingVolumes are the volumes that down removes. Without all, claims stay, and
+// the vault stays beside them.
+func goingVolumes(volumes []engine.Volume, all bool) []string {
+	keepsClaim := slices.ContainsFunc(volumes, func(v engine.Volume) bool { return v.Labels[labelKeep] == keepClaim })
+	var out []string
+	for _, v := range volumes {
+		keep := v.Labels[labelKeep] == keepClaim || v.Labels[labelKeep] == keepVault && keepsClaim
+		if all || !keep {
+			out = append(out, v.Name)
+		}
+	}
+	return out
+}
+
+// firstCauses joins the errors of steps that failed by themselves.
+func firstCauses(errs []error) error {
+	var out []error
+	for _, err := range errs {
+		var s *skipped
+		if err != nil && !errors.As(err, &s) {
+			out = append(out, err)
+		}
+	}
+	return errors.Join(out...)
+}
+
+func verifyGone(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions) error {
+	left, err := observe(ctx, eng, id, nil, "")
+	if err != nil {
+		return err
+	}
+	what := names(left.all)
+	what = append(what, goingVolumes(left.volumes, opts.Volumes)...)
+	if left.network != "" {
+		what = append(what, "network "+left.network)
+	}
+	if len(what) > 0 {
+		return fmt.Errorf("still there after down: %s; run it again", strings.Join(what, ", "))
+	}
+	return nil
+}
+
+func names(list []engine.Container) []string {
+	var out []string
+	for _, c := range list {
+		out = append(out, c.Name)
+	}
+	return out
+}

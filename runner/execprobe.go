@@ -1,0 +1,165 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/probe"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// Exec probes run here, through the engine, as the agent cannot enter another
+// container. Their verdicts go to the gateway with every snapshot; while no
+// supervisor runs, the last verdict stands.
+
+// execKey names one exec probe of one container instance.
+type execKey struct {
+	container string // ID
+	kind      string
+}
+
+type execProbe struct {
+	spec   docker.Probe
+	worker probe.Worker
+	cancel context.CancelFunc
+}
+
+// execVerdicts are the exec probes at work. The loop owns it.
+type execVerdicts struct{ probes map[execKey]*execProbe }
+
+func newExecVerdicts() execVerdicts { return execVerdicts{map[execKey]*execProbe{}} }
+
+// byContainer gives the verdicts in the form of the wire.
+func (e execVerdicts) byContainer() map[string]map[string]bool {
+	out := map[string]map[string]bool{}
+	for key, p := range e.probes {
+		if out[key.container] == nil {
+			out[key.container] = map[string]bool{}
+		}
+		out[key.container][key.kind] = p.worker.Verdict == probe.Success
+	}
+	return out
+}
+
+// unhealthy gives the containers that have to be restarted, and why.
+func (e execVerdicts) unhealthy() map[string]string {
+	out := map[string]string{}
+	for key, p := range e.probes {
+		if key.kind != api.Readiness && p.worker.Verdict == probe.Failure {
+			out[key.container] = fmt.Sprintf("%s probe failed: %s", key.kind, p.worker.Message)
+		}
+	}
+	return out
+}
+
+// runExecProbes starts the probes of containers that run and stops the others.
+func (r *supervisor) runExecProbes(ctx context.Context) {
+	l := &r.loop
+	wanted := map[execKey]bool{}
+	for i := range l.desired.Pods {
+		p := &l.desired.Pods[i]
+		for j := range p.Containers {
+			m := l.seen.member(p.Name, p.Containers[j].Name)
+			if m == nil || m.State != engine.Running {
+				continue
+			}
+			for _, spec := range p.Containers[j].Probes {
+				if len(spec.Exec) > 0 {
+					key := execKey{m.ID, spec.Kind}
+					wanted[key] = true
+					r.startExecProbe(ctx, key, spec, p.Name, p.Containers[j].Name)
+				}
+			}
+		}
+	}
+	for key, p := range l.exec.probes {
+		if !wanted[key] {
+			p.cancel()
+			delete(l.exec.probes, key)
+		}
+	}
+}
+
+func (r *supervisor) startExecProbe(ctx context.Context, key execKey, spec docker.Probe, pod, container string) {
+	old := r.loop.exec.probes[key]
+	if old != nil && reflect.DeepEqual(old.spec, spec) {
+		return
+	}
+	worker := probe.NewWorker(spec.Kind)
+	if old != nil { // a changed probe goes on from the verdict there was
+		old.cancel()
+		worker.Verdict, worker.Message = old.worker.Verdict, old.worker.Message
+	}
+	probeCtx, cancel := context.WithCancel(ctx)
+	p := &execProbe{spec: spec, worker: worker, cancel: cancel}
+	r.loop.exec.probes[key] = p
+	go r.execLoop(probeCtx, key, p, pod, container)
+}
+
+// execLoop tries until the verdict is final or the probe is stopped.
+func (r *supervisor) execLoop(ctx context.Context, key execKey, p *execProbe, pod, container string) {
+	if key.kind != api.Startup {
+		err := r.board.wait(ctx, func(v view) (bool, error) {
+			c := v.status.Pods[pod].Containers[container]
+			return c.ID == key.container && c.Started, nil
+		})
+		if err != nil {
+			return
+		}
+	}
+	wait := time.Duration(p.spec.InitialDelay) * time.Second
+	for {
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		outcome := execOnce(ctx, r.cfg.Engine, key.container, p.spec)
+		hold := false
+		err := r.call(ctx, func() {
+			before := p.worker.Verdict
+			p.worker = p.worker.Next(wireProbe(p.spec), outcome)
+			hold = p.worker.Hold
+			if p.worker.Verdict != before {
+				r.push()
+				r.judge()
+				r.lookSoon()
+			}
+		})
+		if err != nil || hold {
+			return
+		}
+		wait = time.Duration(p.spec.Period) * time.Second
+	}
+}
+
+// maxProbeOutput is how much of a probe's output a message quotes.
+const maxProbeOutput = 256
+
+func execOnce(ctx context.Context, eng engine.Engine, container string, p docker.Probe) probe.Outcome {
+	timeout := time.Duration(p.Timeout) * time.Second
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	var out bytes.Buffer
+	code, err := eng.Exec(limited, container, engine.ExecSpec{Cmd: p.Exec, Stdout: &out, Stderr: &out})
+	switch {
+	case errors.Is(limited.Err(), context.DeadlineExceeded):
+		return probe.Outcome{Result: probe.Failure, Message: fmt.Sprintf("no answer within %v", timeout)}
+	case err != nil:
+		return probe.Outcome{Message: err.Error()} // unknown: the probe itself could not be carried out
+	case code == 0:
+		return probe.Outcome{Result: probe.Success}
+	}
+	text := strings.TrimSpace(out.String())
+	if len(text) > maxProbeOutput {
+		text = text[:maxProbeOutput] + "..."
+	}
+	return probe.Outcome{Result: probe.Failure, Message: strings.TrimSpace(fmt.Sprintf("exit code %d %s", code, text))}
+}

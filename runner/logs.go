@@ -1,0 +1,219 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
+)
+
+// Logs gives the output of containers line by line, each line once, to emit,
+// which is never called twice at a time. Without targets it is every container
+// of the app. With Follow it goes on, containers that appear later included,
+// until ctx ends.
+func Logs(ctx context.Context, eng engine.Engine, id Identity, targets []Target, opts LogOptions, emit func(LogLine)) error {
+	f := &follower{eng: eng, targets: targets, opts: opts, emit: emit, seen: map[string]bool{}}
+	events, broken := eng.Events(ctx, id.selector()) // before the list, so that none falls between
+	found, err := f.open(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return noTarget(ctx, eng, id, targets)
+	}
+	if !opts.Follow {
+		f.wg.Wait()
+		return f.err
+	}
+	for {
+		select {
+		case ev := <-events:
+			if ev.Action == "start" {
+				f.opts.Tail = -1 // a container that is new: all it said
+				if _, err := f.open(ctx, id); err != nil {
+					return err
+				}
+			}
+		case err := <-broken:
+			if ctx.Err() != nil {
+				f.wg.Wait()
+				return nil
+			}
+			return fmt.Errorf("following logs: %w", err)
+		case <-ctx.Done():
+			f.wg.Wait()
+			return nil
+		}
+	}
+}
+
+type follower struct {
+	eng     engine.Engine
+	targets []Target
+	opts    LogOptions
+	seen    map[string]bool // container IDs that are read
+	wg      sync.WaitGroup
+
+	mu   sync.Mutex // of emit and err
+	emit func(LogLine)
+	err  error
+}
+
+// open starts to read every container that matches and is not read yet.
+func (f *follower) open(ctx context.Context, id Identity) (found bool, err error) {
+	containers, err := f.eng.ListContainers(ctx, id.selector())
+	if err != nil {
+		return false, err
+	}
+	for i := range containers {
+		c := &containers[i]
+		if !f.matches(c) {
+			continue
+		}
+		found = true
+		if !f.seen[c.ID] && c.State != engine.Created {
+			f.seen[c.ID] = true
+			f.wg.Go(func() { f.read(ctx, c, f.opts.Tail) })
+		}
+	}
+	return found, nil
+}
+
+func (f *follower) matches(c *engine.Container) bool {
+	switch roleOf(c) {
+	case reconcile.RoleApp:
+	case reconcile.RoleInit:
+		if !f.opts.Init && !slices.ContainsFunc(f.targets, func(t Target) bool { return t.Container == c.Labels[labelContainer] }) {
+			return false
+		}
+	default:
+		return false
+	}
+	return len(f.targets) == 0 || slices.ContainsFunc(f.targets, func(t Target) bool { return t.matches(c) })
+}
+
+// matches reports whether a container is meant: its pod or workload, and its
+// name where one is given.
+func (t Target) matches(c *engine.Container) bool {
+	pod := t.Pod == c.Labels[labelPod] || t.Pod == c.Labels[labelWorkload]
+	return pod && (t.Container == "" || t.Container == c.Labels[labelContainer])
+}
+
+func (f *follower) read(ctx context.Context, c *engine.Container, tail int) {
+	line := func(stderr bool) *lineWriter {
+		return &lineWriter{emit: func(text string) {
+			at, text := cutTime(text)
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			f.emit(LogLine{Pod: c.Labels[labelPod], Container: c.Labels[labelContainer], Stderr: stderr, Text: text, Time: at})
+		}}
+	}
+	stdout, stderr := line(false), line(true)
+	err := f.eng.Logs(ctx, c.ID, engine.LogOptions{Follow: f.opts.Follow, Tail: tail, Since: f.opts.Since, Timestamps: true}, stdout, stderr)
+	stdout.flush()
+	stderr.flush()
+	// A container that is removed while we read it is not an error.
+	if err != nil && ctx.Err() == nil && engine.KindOf(err) != engine.NotFound {
+		f.mu.Lock()
+		f.err = err
+		f.mu.Unlock()
+	}
+}
+
+// cutTime splits the engine's timestamp from a line.
+func cutTime(s string) (time.Time, string) {
+	stamp, rest, ok := strings.Cut(s, " ")
+	at, err := time.Parse(time.RFC3339Nano, stamp)
+	if !ok || err != nil {
+		return time.Time{}, s
+	}
+	return at, rest
+}
+
+// lineWriter cuts a stream into lines.
+type lineWriter struct {
+	emit func(string)
+	rest []byte
+}
+
+func (w *lineWriter) Write(p []byte) (int, error) {
+	w.rest = append(w.rest, p...)
+	for {
+		i := bytes.IndexByte(w.rest, '\n')
+		if i < 0 {
+			return len(p), nil
+		}
+		w.emit(strings.TrimSuffix(string(w.rest[:i]), "\r"))
+		w.rest = w.rest[i+1:]
+	}
+}
+
+func (w *lineWriter) flush() {
+	if len(w.rest) > 0 {
+		w.emit(string(w.rest))
+		w.rest = nil
+	}
+}
+
+// noTarget says what there is instead of what was asked for.
+func noTarget(ctx context.Context, eng engine.Engine, id Identity, targets []Target) error {
+	containers, err := eng.ListContainers(ctx, id.selector())
+	if err != nil {
+		return err
+	}
+	var have []string
+	for i := range containers {
+		if c := &containers[i]; roleOf(c) == reconcile.RoleApp {
+			have = append(have, c.Labels[labelPod]+"/"+c.Labels[labelContainer])
+		}
+	}
+	if len(have) == 0 {
+		return fmt.Errorf("app %s: %w", id.App, ErrNoApp)
+	}
+	var asked []string
+	for _, t := range targets {
+		asked = append(asked, strings.TrimSuffix(t.Pod+"/"+t.Container, "/"))
+	}
+	slices.Sort(have)
+	return fmt.Errorf("no container %s; the app has: %s", strings.Join(asked, ", "), strings.Join(have, ", "))
+}
+
+// Exec runs a command in a running container of the app and returns its exit
+// code. A target without a container is the first of the pod; a workload is its
+// first pod.
+func Exec(ctx context.Context, eng engine.Engine, id Identity, target Target, cmd []string, io IO) (int, error) {
+	containers, err := eng.ListContainers(ctx, id.selector())
+	if err != nil {
+		return 0, err
+	}
+	for i := range containers {
+		c := &containers[i]
+		if role := roleOf(c); role != reconcile.RoleApp && role != reconcile.RoleInit || !target.matches(c) || c.State != engine.Running {
+			continue
+		}
+		if target.Container == "" && !isFirst(ctx, eng, id, c) {
+			continue
+		}
+		return eng.Exec(ctx, c.ID, engine.ExecSpec{Cmd: cmd, TTY: io.TTY, Stdin: io.In, Stdout: io.Out, Stderr: io.Err})
+	}
+	if slices.ContainsFunc(containers, func(c engine.Container) bool { return target.matches(&c) }) {
+		return 0, fmt.Errorf("container %s is not running; `cuepod ps` tells why", strings.TrimSuffix(target.Pod+"/"+target.Container, "/"))
+	}
+	return 0, noTarget(ctx, eng, id, []Target{target})
+}
+
+// isFirst reports whether a container is the first of its pod's definition.
+func isFirst(ctx context.Context, eng engine.Engine, id Identity, c *engine.Container) bool {
+	seen, err := observe(ctx, eng, id, nil, "")
+	if err != nil || seen.Record == nil {
+		return true
+	}
+	p := seen.Record.State.Pod(c.Labels[labelPod])
+	return p == nil || p.Containers[0].Name == c.Labels[labelContainer]
+}

@@ -1,0 +1,44 @@
+package reconcile
+
+import (
+	"maps"
+	"slices"
+)
+
+// Teardown is the plan that removes an app: portals and pods side by side, then
+// the gateway, the volumes, the record and the network. volumes and records
+// name what goes; everything else stays.
+func Teardown(app string, o Observed, volumes, records []string) Plan {
+	const cause = "down"
+	b := &builder{desired: Desired{}, observed: o, volumes: map[string]int{}}
+	var gone []int
+	for _, service := range slices.Sorted(maps.Keys(o.Portals)) {
+		gone = append(gone, b.remove(o.Portals[service], "portal "+service, RolePortal, cause))
+	}
+	for _, name := range slices.Sorted(maps.Keys(o.Pods)) {
+		gone = append(gone, b.teardownPod(o.Pods[name], cause)...)
+	}
+	gone = append(gone, b.remove(o.Gateway, "gateway", RoleGateway, cause, gone...))
+	for _, r := range records {
+		gone = append(gone, b.add(Step{Op: RemoveContainer, Object: "record " + r, Role: RoleRecord, Name: r, ID: r, Cause: cause}, gone...))
+	}
+	for _, v := range volumes {
+		b.add(Step{Op: RemoveVolume, Object: "volume " + v, Name: v, Cause: cause}, gone...)
+	}
+	if o.Network != "" {
+		b.add(Step{Op: RemoveNetwork, Object: "network " + app, ID: o.Network, Cause: cause}, gone...)
+	}
+	return Plan{Steps: b.steps}
+}
+
+// teardownPod stops the members side by side, then the infra container.
+func (b *builder) teardownPod(p *Pod, cause string) []int {
+	var gone []int
+	for i := range p.Members {
+		m := &p.Members[i]
+		s := Step{Object: "container " + p.Name + "/" + m.Key, Role: memberRole(m), Pod: p.Name, Container: m.Key}
+		gone = append(gone, b.removeMember(s, m, cause, nil))
+		b.steps[len(b.steps)-1].Name = m.Name
+	}
+	return append(gone, b.remove(p.Infra, "pod "+p.Name, RoleInfra, cause, gone...))
+}

@@ -1,0 +1,128 @@
+package runner
+
+import (
+	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// snapshotInput is what a snapshot for the gateway is made of.
+type snapshotInput struct {
+	state    *docker.State
+	seen     *observation
+	slots    map[string]int
+	draining map[string]bool            // pods that are about to lose a container
+	exec     map[string]map[string]bool // verdicts of exec probes by container ID and kind
+	secret   func(name, key string) (string, bool)
+}
+
+// snapshot tells the gateway everything it has to know. Pods that do not run
+// yet are in it without an address, so that their services exist and refuse.
+func (in snapshotInput) snapshot() api.Snapshot {
+	s := api.Snapshot{App: in.state.App, Namespace: in.state.Namespace, Services: []api.Service{}, Pods: []api.Pod{}}
+	ips := map[string]string{}
+	for i := range in.state.Pods {
+		p := &in.state.Pods[i]
+		pod := in.pod(p)
+		ips[p.Name] = pod.IP
+		s.Pods = append(s.Pods, pod)
+	}
+	for i := range in.state.Services {
+		s.Services = append(s.Services, in.service(&in.state.Services[i], ips))
+	}
+	return s
+}
+
+func (in snapshotInput) service(s *docker.Service, ips map[string]string) api.Service {
+	out := api.Service{Name: s.Name, Headless: s.Headless, Affinity: s.Affinity, Ports: []api.ServicePort{}}
+	if !s.Headless {
+		out.VIP = in.seen.addresses.vip(in.slots[s.Name])
+	}
+	for _, p := range s.Ports {
+		port := api.ServicePort{Name: p.Name, Port: p.Port, Protocol: p.Protocol, Backends: []api.Backend{}}
+		for _, pod := range s.Pods {
+			if target := p.Targets[pod]; target != 0 {
+				port.Backends = append(port.Backends, api.Backend{Pod: pod, IP: ips[pod], Port: target})
+			}
+		}
+		out.Ports = append(out.Ports, port)
+	}
+	return out
+}
+
+func (in snapshotInput) pod(p *docker.Pod) api.Pod {
+	out := api.Pod{Name: p.Name, Draining: in.draining[p.Name], Containers: []api.Container{}}
+	infra := in.seen.infra(p.Name)
+	if infra != nil {
+		out.IP = infra.IP
+	}
+	for i := range p.Containers {
+		out.Containers = append(out.Containers, in.container(p, &p.Containers[i], infra != nil))
+	}
+	for _, v := range p.Files {
+		out.Files = append(out.Files, in.files(v))
+	}
+	for _, m := range p.Mounts {
+		switch in.state.Volume(m.Volume).Kind {
+		case docker.EmptyDir, docker.Memory:
+			out.Dirs = append(out.Dirs, m.Path)
+		}
+	}
+	return out
+}
+
+func (in snapshotInput) container(p *docker.Pod, c *docker.Container, hasInfra bool) api.Container {
+	out := api.Container{Name: c.Name}
+	if m := in.observed(p.Name, c.Name); m != nil && hasInfra {
+		out.ID, out.Running, out.Exec = m.ID, m.State == reconcile.Running, in.exec[m.ID]
+	}
+	for _, probe := range c.Probes {
+		out.Probes = append(out.Probes, wireProbe(probe))
+	}
+	return out
+}
+
+func (in snapshotInput) observed(pod, container string) *reconcile.Container {
+	p := in.seen.Pods[pod]
+	if p == nil || p.Infra == nil {
+		return nil
+	}
+	for i := range p.Members {
+		if m := &p.Members[i]; m.Key == container && m.Infra == p.Infra.ID {
+			return m
+		}
+	}
+	return nil
+}
+
+func (in snapshotInput) files(v docker.FileVolume) api.FileVolume {
+	out := api.FileVolume{Dir: v.Dir, Files: []api.File{}}
+	for _, f := range v.Files {
+		data := []byte(f.Data)
+		if f.Secret != nil {
+			value, ok := in.secret(f.Secret.Name, f.Secret.Key)
+			if !ok {
+				continue // a value that is missing was reported when secrets were read
+			}
+			data = []byte(value)
+		}
+		out.Files = append(out.Files, api.File{Path: f.Path, Mode: uint32(f.Mode), Data: data})
+	}
+	return out
+}
+
+func wireProbe(p docker.Probe) api.Probe {
+	out := api.Probe{
+		Kind: p.Kind, InitialDelay: p.InitialDelay, Period: p.Period, Timeout: p.Timeout,
+		SuccessThreshold: p.SuccessThreshold, FailureThreshold: p.FailureThreshold,
+	}
+	switch {
+	case p.HTTP != nil:
+		out.HTTP = &api.HTTPProbe{Port: p.HTTP.Port, Path: p.HTTP.Path, Scheme: p.HTTP.Scheme, Headers: p.HTTP.Headers}
+	case p.TCP != 0:
+		out.TCP = &api.TCPProbe{Port: p.TCP}
+	case p.GRPC != nil:
+		out.GRPC = &api.GRPCProbe{Port: p.GRPC.Port, Service: p.GRPC.Service}
+	}
+	return out
+}

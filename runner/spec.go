@@ -1,0 +1,165 @@
+package runner
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// Create calls, as pure functions of the desired state and of what only the
+// running engine knows.
+
+// loopback is where host ports are bound. Nothing listens beyond the machine
+// unless somebody asks for it.
+const loopback = "127.0.0.1"
+
+// agentSpec is what all containers of the agent's image have in common:
+// NET_ADMIN to own addresses and rules in their own network namespace,
+// NET_BIND_SERVICE for engines where low ports need it, and nothing else.
+func agentSpec(name, image string, labels map[string]string, role string, args ...string) engine.ContainerSpec {
+	return engine.ContainerSpec{
+		Name:            name,
+		Image:           image,
+		Labels:          labels,
+		Cmd:             append([]string{role}, args...),
+		CapDrop:         []string{"ALL"},
+		CapAdd:          []string{"NET_ADMIN", "NET_BIND_SERVICE"},
+		NoNewPrivileges: true,
+		StopTimeout:     time.Second, // the agent exits at once; a second is for a busy machine
+	}
+}
+
+func gatewaySpec(id Identity, image, network string, a addresses, httpPort int) engine.ContainerSpec {
+	labels := id.with(map[string]string{labelRole: string(reconcile.RoleGateway)})
+	s := agentSpec(id.App+"_gateway", image, labels, "gateway")
+	s.Network, s.IP, s.Hostname = network, a.gateway(), "gateway"
+	s.OpenStdin = true
+	s.NoLog = true // what it is told includes the content of secret volumes
+	s.Publish = []engine.PortBinding{{HostIP: loopback, HostPort: httpPort, ContainerPort: api.HTTPPort, Protocol: "TCP"}}
+	return s
+}
+
+func portalSpec(id Identity, p *docker.Portal, image, network, vip string) engine.ContainerSpec {
+	labels := id.with(map[string]string{labelRole: string(reconcile.RolePortal), labelService: p.Service, labelHash: p.Hash})
+	var args []string
+	var publish []engine.PortBinding
+	for _, port := range p.Ports {
+		to := net.JoinHostPort(vip, strconv.Itoa(port.Port))
+		args = append(args, fmt.Sprintf("%s/%d=%s", strings.ToLower(port.Protocol), port.HostPort, to))
+		publish = append(publish, engine.PortBinding{HostIP: loopback, HostPort: port.HostPort, ContainerPort: port.HostPort, Protocol: port.Protocol})
+	}
+	s := agentSpec(p.EngineName, image, labels, "portal", args...)
+	s.Network, s.Hostname, s.Publish = network, "portal-"+p.Service, publish
+	return s
+}
+
+// recordSpec is a container that is never started: its labels carry the
+// manifest, its mount gives access to the vault.
+func recordSpec(id Identity, image string, generation int64, packed string) engine.ContainerSpec {
+	labels := id.with(map[string]string{
+		labelRole:       string(reconcile.RoleRecord),
+		labelGeneration: strconv.FormatInt(generation, 10),
+		labelManifest:   packed,
+	})
+	s := agentSpec(fmt.Sprintf("%s_record.%d", id.App, generation), image, labels, "record")
+	s.Mounts = []engine.Mount{{Volume: reconcile.VaultName(id.App), Path: vaultDir, NoCopy: true}}
+	return s
+}
+
+func infraSpec(id Identity, p *docker.Pod, image, network string, a addresses) engine.ContainerSpec {
+	labels := id.with(map[string]string{
+		labelRole: string(reconcile.RoleInfra), labelPod: p.Name, labelWorkload: p.Workload, labelHash: p.Hash,
+	})
+	s := agentSpec(p.EngineName, image, labels, "pod")
+	s.Network, s.Hostname, s.ShareableIPC = network, p.Hostname, true
+	s.OpenStdin = true // the way in for its token
+	s.ExtraHosts = []string{"host.docker.internal:" + a.host()}
+	s.Mounts = mounts(p.Mounts)
+	s.OOMScoreAdj = -998 // as for Kubernetes' pause container: it must be the last to go
+	return s
+}
+
+// runtime is what only the living pod knows.
+type runtime struct {
+	infraID  string
+	infra    string // name
+	podIP    string
+	hostIP   string
+	secret   func(name, key string) (string, bool)
+	restarts int
+	backoff  int
+}
+
+func memberSpec(id Identity, p *docker.Pod, c *docker.Container, role reconcile.Role, rt runtime) (engine.ContainerSpec, error) {
+	entrypoint, cmd, env, err := c.Resolve(docker.Values{Secret: rt.secret, PodIP: rt.podIP, HostIP: rt.hostIP})
+	if err != nil {
+		return engine.ContainerSpec{}, err
+	}
+	labels := id.with(map[string]string{
+		labelRole: string(role), labelPod: p.Name, labelWorkload: p.Workload, labelContainer: c.Name, labelHash: c.Hash,
+		labelInfra: rt.infraID, labelRestarts: strconv.Itoa(rt.restarts), labelBackoff: strconv.Itoa(rt.backoff),
+	})
+	return engine.ContainerSpec{
+		Name:            c.EngineName,
+		Image:           c.Image,
+		Labels:          labels,
+		Entrypoint:      entrypoint,
+		Cmd:             cmd,
+		WorkingDir:      c.WorkingDir,
+		Env:             env,
+		User:            c.User,
+		JoinContainer:   rt.infra,
+		Mounts:          mounts(c.Mounts),
+		CapAdd:          c.CapAdd,
+		CapDrop:         c.CapDrop,
+		NoNewPrivileges: !c.NewPrivileges,
+		ReadOnlyRootFS:  c.ReadOnlyRoot,
+		CPUShares:       c.CPUShares,
+		CPUQuota:        c.CPUQuota,
+		MemoryBytes:     c.Memory,
+	}, nil
+}
+
+// mounts never copy the image's content into a new volume: Kubernetes does not.
+func mounts(list []docker.Mount) []engine.Mount {
+	var out []engine.Mount
+	for _, m := range list {
+		out = append(out, engine.Mount{Volume: m.Volume, Path: m.Path, SubPath: m.SubPath, ReadOnly: m.ReadOnly, NoCopy: true})
+	}
+	return out
+}
+
+func volumeSpec(id Identity, name string, v *docker.Volume) engine.VolumeSpec {
+	spec := engine.VolumeSpec{Name: name, Labels: id.labels()}
+	switch {
+	case v == nil: // the vault
+		spec.Labels[labelKeep] = keepVault
+	case v.Kind == docker.Claim:
+		spec.Labels[labelKeep] = keepClaim
+	case v.Kind == docker.Memory, v.Kind == docker.SecretVol:
+		spec.Memory, spec.Size = true, v.Size
+		spec.Labels[labelPod] = v.Pod
+	default:
+		spec.Labels[labelPod] = v.Pod
+	}
+	return spec
+}
+
+// Values of labelKeep.
+const (
+	keepClaim = "claim"
+	keepVault = "vault" // kept only beside a claim: secrets matter as long as the data they protect
+)
+
+func imageRunsAsRoot(user string) bool {
+	name, _, _ := strings.Cut(user, ":")
+	return slices.Contains([]string{"", "0", "root"}, name)
+}

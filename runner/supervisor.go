@@ -1,0 +1,402 @@
+package runner
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"slices"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// supervisor keeps one app as its definition says. All fields below `loop` are
+// owned by the goroutine in run; steps of a plan reach them through call.
+type supervisor struct {
+	cfg   Config
+	id    Identity
+	log   *slog.Logger
+	agent struct {
+		ref     string
+		archive []byte
+	}
+	board *board
+
+	timer *time.Timer // of the next look
+
+	calls    chan func()
+	applied  chan applyResult
+	compiled chan compileResult
+	lost     chan *link
+
+	loop struct {
+		desired  *docker.State
+		seen     *observation
+		stale    bool // something changed that the next look has to see before the next plan
+		slots    map[string]int
+		secrets  *secrets
+		status   api.Status
+		link     *link
+		lastSent api.Snapshot
+		podSince map[string]int64 // generation in which what a pod's agent must do last changed
+		sent     int64
+
+		draining map[string]bool
+		stopping map[string]bool // container IDs that a plan stops, so that their exit is no news
+		exec     execVerdicts
+
+		apply    *applying
+		failures int       // plans that failed in a row
+		retryAt  time.Time // no plan before this, after a failure
+		fresh    bool      // nothing of the app existed when we came
+		ready    bool      // as last told
+		began    time.Time // of what was last told: start or change
+		problems map[string]bool
+
+		cancelCompile context.CancelFunc
+		invalid       string // the definition error on show
+		unreachable   bool
+	}
+}
+
+// applying is a plan under way.
+type applying struct{ cancel context.CancelCauseFunc }
+
+type applyResult struct {
+	plan reconcile.Plan
+	errs []error
+}
+
+type compileResult struct {
+	compiled Compiled
+	err      error
+}
+
+// errStale stops the waits of a plan that no longer fits the world. It is never
+// shown.
+var errStale = errors.New("the plan is out of date")
+
+func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, error) {
+	r := &supervisor{
+		cfg: cfg, log: cfg.Log, board: newBoard(),
+		id:    Identity{App: c.State.App, Root: c.Root},
+		calls: make(chan func()), applied: make(chan applyResult, 1),
+		compiled: make(chan compileResult, 1), lost: make(chan *link, 4),
+	}
+	if r.log == nil {
+		r.log = slog.New(slog.DiscardHandler)
+	}
+	if r.cfg.Report == nil {
+		r.cfg.Report = func(Event) {}
+	}
+	l := &r.loop
+	l.desired = c.State
+	l.podSince, l.draining, l.stopping, l.problems = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	l.exec = newExecVerdicts()
+	info, err := cfg.Engine.Info(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if r.agent.ref, r.agent.archive, err = cfg.Agent(info.Arch); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// call runs f on the loop's goroutine and waits for it.
+func (r *supervisor) call(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	select {
+	case r.calls <- func() { f(); close(done) }:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	<-done
+	return nil
+}
+
+func (r *supervisor) report(kind EventKind, object, format string, args ...any) {
+	r.cfg.Report(Event{Kind: kind, Object: object, Message: fmt.Sprintf(format, args...)})
+}
+
+// look observes the engine, tells the gateway, and notices what happened since
+// the last look.
+func (r *supervisor) look(ctx context.Context) error {
+	l := &r.loop
+	seen, err := observe(ctx, r.cfg.Engine, r.id, l.desired, r.agent.ref)
+	if err != nil {
+		return err
+	}
+	before := l.seen
+	l.seen, l.stale = seen, false
+	l.slots = assignSlots(l.desired.Services, seen.slots)
+	if before == nil {
+		l.fresh = len(seen.all) == 0 && seen.network == ""
+	}
+	if err := r.openVault(ctx); err != nil {
+		return err
+	}
+	r.followGateway(ctx)
+	r.runExecProbes(ctx)
+	r.judge()
+	r.noticeExits(ctx, before)
+	r.push()
+	return nil
+}
+
+func (r *supervisor) judge() {
+	l := &r.loop
+	if l.seen == nil {
+		return
+	}
+	l.seen.judge(l.status, l.exec.unhealthy())
+	r.board.update(func(v *view) {
+		v.seen, v.status, v.sent, v.linked = l.seen, l.status, l.sent, l.link != nil
+	})
+}
+
+// openVault reads key and secrets of an app that is there already.
+func (r *supervisor) openVault(ctx context.Context) error {
+	l := &r.loop
+	if l.secrets != nil || l.seen.Record == nil {
+		return nil
+	}
+	v, err := readVault(ctx, r.cfg.Engine, l.seen.Record.ID)
+	if err != nil {
+		return err
+	}
+	if v.Key == "" {
+		return nil // a run was killed before it wrote it; the record step does
+	}
+	s, changed, err := resolveSecrets(l.desired.Secrets, &v, r.cfg.Secrets, rand.Reader)
+	if err != nil || changed {
+		return nil // the definition asks for more: the record step resolves and reports
+	}
+	l.secrets = s
+	return nil
+}
+
+// followGateway keeps the line to a running gateway.
+func (r *supervisor) followGateway(ctx context.Context) {
+	l := &r.loop
+	g := l.seen.Gateway
+	if g == nil || g.State != reconcile.Running || l.link != nil || l.secrets == nil {
+		return
+	}
+	var opened *link
+	opened, err := openLink(ctx, r.cfg.Engine, g.ID,
+		func(msg api.FromGateway) { _ = r.call(ctx, func() { r.receive(opened, msg) }) },
+		func(error) { r.lost <- opened })
+	if err != nil {
+		r.log.Debug("gateway does not answer", "error", err)
+		return
+	}
+	if err := opened.send(api.ToGateway{Bootstrap: &api.Bootstrap{Key: l.secrets.key}}); err != nil {
+		opened.close()
+		return
+	}
+	l.link, l.status, l.lastSent = opened, api.Status{}, api.Snapshot{}
+}
+
+func (r *supervisor) receive(from *link, msg api.FromGateway) {
+	l := &r.loop
+	if from != l.link {
+		return
+	}
+	if msg.Error != "" {
+		r.problem("gateway", msg.Error)
+	}
+	if msg.Status != nil {
+		l.status = *msg.Status
+		r.judge()
+	}
+}
+
+// push gives the gateway a snapshot if it differs from the last one.
+func (r *supervisor) push() {
+	l := &r.loop
+	if l.link == nil || l.secrets == nil || l.seen.Network == "" {
+		return
+	}
+	in := snapshotInput{
+		state: l.desired, seen: l.seen, slots: l.slots, draining: l.draining, exec: l.exec.byContainer(), secret: l.secrets.lookup,
+	}
+	snap := in.snapshot()
+	snap.Generation = l.lastSent.Generation
+	if reflect.DeepEqual(snap, l.lastSent) {
+		return
+	}
+	// Generations grow across supervisors, which only the clock makes sure of.
+	snap.Generation = max(l.sent+1, time.Now().UnixMilli())
+	for _, p := range snap.Pods {
+		if !reflect.DeepEqual(agentWork(p), agentWork(podOf(l.lastSent, p.Name))) {
+			l.podSince[p.Name] = snap.Generation
+		}
+	}
+	if err := l.link.send(api.ToGateway{Snapshot: &snap}); err != nil {
+		r.log.Debug("snapshot not sent", "error", err)
+		l.link.close()
+		return
+	}
+	l.lastSent, l.sent = snap, snap.Generation
+	r.judge()
+}
+
+// agentWork is what an agent has to have done before containers may start.
+func agentWork(p api.Pod) api.Pod {
+	return api.Pod{Name: p.Name, IP: p.IP, Files: p.Files, Dirs: p.Dirs}
+}
+
+func podOf(s api.Snapshot, name string) api.Pod {
+	if i := slices.IndexFunc(s.Pods, func(p api.Pod) bool { return p.Name == name }); i >= 0 {
+		return s.Pods[i]
+	}
+	return api.Pod{}
+}
+
+// noticeExits tells about containers that ended without being asked to, and
+// lets a plan under way make room for the answer.
+func (r *supervisor) noticeExits(ctx context.Context, before *observation) {
+	l := &r.loop
+	if before == nil {
+		return
+	}
+	for name, p := range l.seen.Pods {
+		old := before.Pods[name]
+		if old == nil {
+			continue
+		}
+		for i := range p.Members {
+			m := &p.Members[i]
+			if m.Init || m.State != reconcile.Exited || l.stopping[m.ID] || !wasRunning(old, m.ID) {
+				continue
+			}
+			r.tellExit(ctx, name, m)
+			if l.apply != nil {
+				l.apply.cancel(errStale)
+			}
+		}
+		if p.Infra != nil && p.Infra.State == reconcile.Exited && old.Infra != nil && old.Infra.State == reconcile.Running && !l.stopping[p.Infra.ID] {
+			r.report(EventProblem, "pod "+name, "its infra container exited with code %d; the pod is made anew", p.Infra.ExitCode)
+		}
+	}
+}
+
+func wasRunning(p *reconcile.Pod, id string) bool {
+	return slices.ContainsFunc(p.Members, func(m reconcile.Container) bool { return m.ID == id && m.State != reconcile.Exited })
+}
+
+// decide compares and starts a plan, or tells that all is as it should be. It
+// returns how long to wait before deciding again when nothing happens: until
+// the end of a back-off or of the pause after a failure.
+func (r *supervisor) decide(ctx context.Context) time.Duration {
+	l := &r.loop
+	now := time.Now()
+	if l.apply != nil || l.seen == nil || l.stale {
+		return idle
+	}
+	if now.Before(l.retryAt) {
+		return l.retryAt.Sub(now)
+	}
+	plan := reconcile.Diff(reconcile.Desired{State: l.desired, AgentImage: r.agent.ref}, l.seen.Observed, now)
+	if plan.Empty() {
+		r.tellReady(plan)
+		if wake := plan.Wake(); !wake.IsZero() {
+			return wake.Sub(now) + time.Millisecond
+		}
+		return idle
+	}
+	r.start(ctx, plan)
+	return idle
+}
+
+// idle is for ever, as far as a loop with other events is concerned.
+const idle = time.Hour
+
+func (r *supervisor) start(ctx context.Context, plan reconcile.Plan) {
+	l := &r.loop
+	r.tellPlan(plan)
+	applyCtx, cancel := context.WithCancelCause(ctx)
+	l.apply = &applying{cancel: cancel}
+	e := &executor{supervisor: r, state: l.desired, slots: l.slots,
+		hands: hands{eng: r.cfg.Engine, id: r.id, grace: r.graces()}}
+	go func() {
+		r.applied <- applyResult{plan, runPlan(applyCtx, plan, e.do)}
+	}()
+}
+
+// graces looks up grace periods in the desired state, then in the last one.
+func (r *supervisor) graces() func(pod string) time.Duration {
+	desired, seen := r.loop.desired, r.loop.seen
+	return func(pod string) time.Duration {
+		if seen.Record != nil {
+			return graceOf(pod, desired, seen.Record.State)
+		}
+		return graceOf(pod, desired)
+	}
+}
+
+// Delays between plans that fail: the engine may need a moment, a person more.
+const (
+	retryFirst = 1 * time.Second
+	retryMax   = 30 * time.Second
+)
+
+// finish takes a plan's result. It returns an error when the app could not
+// even begin to run.
+func (r *supervisor) finish(res applyResult) error {
+	l := &r.loop
+	l.apply.cancel(nil)
+	l.apply, l.stale = nil, true
+	clear(l.draining)
+	clear(l.stopping)
+	var failed, fatal []error
+	for i, err := range res.errs {
+		var s *skipped
+		if err == nil || errors.As(err, &s) || errors.Is(err, errStale) || errors.Is(err, context.Canceled) {
+			continue
+		}
+		step := res.plan.Steps[i]
+		err = explain(step, l.desired, err)
+		if !errors.Is(err, errNotYet) {
+			failed = append(failed, err)
+		}
+		if preparation(step) {
+			fatal = append(fatal, err)
+		}
+	}
+	if l.fresh && len(fatal) > 0 {
+		return errors.Join(fatal...)
+	}
+	l.fresh = false
+	if len(failed) == 0 {
+		l.failures, l.retryAt = 0, time.Time{}
+		return nil
+	}
+	for _, err := range failed {
+		r.problem("", err.Error())
+	}
+	l.retryAt = time.Now().Add(min(retryFirst<<min(l.failures, 5), retryMax))
+	l.failures++
+	return nil
+}
+
+// preparation reports whether a step makes what the app needs before any of
+// its own containers can run. When such a step fails on a first run, nothing
+// half-made must stay.
+func preparation(s reconcile.Step) bool {
+	switch s.Op {
+	case reconcile.LoadImage, reconcile.PullImage, reconcile.CreateNetwork, reconcile.CreateVolume, reconcile.WriteRecord, reconcile.CreateContainer:
+		return true
+	case reconcile.StartContainer:
+		return s.Role == reconcile.RoleGateway || s.Role == reconcile.RolePortal || s.Role == reconcile.RoleInfra
+	case reconcile.Connect:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,198 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// What a person is told while up runs.
+
+// problem tells about a failure once, until everything is ready again.
+func (r *supervisor) problem(object, message string) {
+	key := object + "\x00" + message
+	if r.loop.problems[key] {
+		return
+	}
+	r.loop.problems[key] = true
+	r.loop.ready = false
+	r.cfg.Report(Event{Kind: EventProblem, Object: object, Message: message})
+}
+
+func (r *supervisor) tellPlan(p reconcile.Plan) {
+	l := &r.loop
+	if l.began.IsZero() {
+		l.began = time.Now()
+	}
+	for _, line := range p.Summary() {
+		r.report(EventPlan, "", "%s", line)
+	}
+}
+
+// tellReady tells once that everything is ready.
+func (r *supervisor) tellReady(p reconcile.Plan) {
+	l := &r.loop
+	if len(p.Waits) > 0 || len(r.notReady()) > 0 {
+		return
+	}
+	if l.ready {
+		l.began = time.Time{}
+		return
+	}
+	l.ready = true
+	clear(l.problems)
+	took := ""
+	if !l.began.IsZero() {
+		took = fmt.Sprintf(" in %.1f s", time.Since(l.began).Seconds())
+	}
+	l.began = time.Time{}
+	r.report(EventReady, "", "%s is ready%s", r.id.App, took)
+}
+
+// notReady lists what is not ready and why.
+func (r *supervisor) notReady() []string {
+	l := &r.loop
+	if l.seen == nil {
+		return []string{"the engine has not been seen yet"}
+	}
+	v := view{seen: l.seen, status: l.status, linked: l.link != nil}
+	if !v.linked {
+		return []string{"gateway: not on the line"}
+	}
+	var out []string
+	for i := range l.desired.Pods {
+		p := &l.desired.Pods[i]
+		if podReady(v, p.Name) && podStarted(v, p) {
+			continue
+		}
+		out = append(out, "pod "+p.Name+": "+whyNotReady(v, p))
+	}
+	return out
+}
+
+func whyNotReady(v view, p *docker.Pod) string {
+	if infra := v.seen.infra(p.Name); infra == nil || infra.State != engine.Running {
+		return "it has not started"
+	}
+	for i := range p.Init {
+		if m := v.seen.member(p.Name, p.Init[i].Name); m != nil && (m.State == engine.Running || m.ExitCode != 0) {
+			if m.State == engine.Running {
+				return "init container " + p.Init[i].Name + " is running"
+			}
+			return fmt.Sprintf("init container %s exited with code %d", p.Init[i].Name, m.ExitCode)
+		}
+	}
+	status := v.status.Pods[p.Name]
+	for i := range p.Containers {
+		name := p.Containers[i].Name
+		m := v.seen.member(p.Name, name)
+		switch c := status.Containers[name]; {
+		case m == nil:
+			return "container " + name + " has not started"
+		case m.State == engine.Exited:
+			return fmt.Sprintf("container %s exited with code %d", name, m.ExitCode)
+		case m.State == engine.Created:
+			return strings.TrimSuffix(fmt.Sprintf("container %s did not start: %s", name, m.Error), ": ")
+		case c.ID == m.ID && c.Ready:
+		case c.Message != "":
+			return "container " + name + ": " + c.Message
+		default:
+			return "container " + name + " is not ready"
+		}
+	}
+	if status.Error != "" {
+		return status.Error
+	}
+	return "its readiness is not known yet"
+}
+
+// tellExit tells that a container ended by itself, with the end of its log.
+func (r *supervisor) tellExit(ctx context.Context, pod string, m *reconcile.Container) {
+	how := fmt.Sprintf("exited with code %d", m.ExitCode)
+	if c := r.loop.seen.find(func(c *engine.Container) bool { return c.ID == m.ID }); c != nil && c.OOMKilled {
+		how = "was killed for using more memory than its limit"
+	}
+	next := "starting it again"
+	if wait := reconcile.Delay(m.Backoff); wait > 0 {
+		next = fmt.Sprintf("starting it again in %v", wait)
+	}
+	r.loop.ready = false
+	if r.loop.began.IsZero() {
+		r.loop.began = time.Now()
+	}
+	r.report(EventProblem, "container "+pod+"/"+m.Key, "%s; %s%s", how, next, lastLines(ctx, r.cfg.Engine, m.ID))
+}
+
+// explain gives an error of a step the words of the definition: the object, the
+// cause, and what to do next.
+func explain(s reconcile.Step, state *docker.State, err error) error {
+	where := line(s, state)
+	switch engine.KindOf(err) {
+	case engine.PortTaken:
+		return explainPort(s, state, err)
+	case engine.NameTaken:
+		return fmt.Errorf("%s: the name %s is taken by a container or network that is not of this app; rename the app, or remove it with `docker rm` or `docker network rm`: %w", s.Object, s.Name, err)
+	case engine.ImageMissing, engine.NotFound:
+		if s.Op == reconcile.PullImage {
+			return explainImage(s, state, err)
+		}
+	}
+	if s.Op == reconcile.PullImage {
+		return explainImage(s, state, err)
+	}
+	return fmt.Errorf("%s%s: %s: %w", where, s.Object, s.Op, err)
+}
+
+// line is where the definition names a step's container, for messages.
+func line(s reconcile.Step, state *docker.State) string {
+	if p := state.Pod(s.Pod); p != nil {
+		if c := p.Container(s.Container); c != nil && c.Line != "" && c.Line != "-" {
+			return c.Line + ": "
+		}
+	}
+	return ""
+}
+
+func explainImage(s reconcile.Step, state *docker.State, err error) error {
+	users := map[string]bool{}
+	for i := range state.Pods {
+		for _, c := range slices.Concat(state.Pods[i].Init, state.Pods[i].Containers) {
+			if c.Image == s.Name {
+				users[state.Pods[i].Workload+"/"+c.Name] = true
+			}
+		}
+	}
+	return fmt.Errorf("%simage %s, needed by %s, is not on the engine and cannot be pulled: %w\n  build or load it (`docker images` lists what is there), or correct the name",
+		line(s, state), s.Name, strings.Join(slices.Sorted(maps.Keys(users)), ", "), err)
+}
+
+func explainPort(s reconcile.Step, state *docker.State, err error) error {
+	if s.Role == reconcile.RoleGateway {
+		return fmt.Errorf("the HTTP port of the app is taken; choose another with --http-port: %w", err)
+	}
+	for _, p := range state.Portals {
+		if p.Service == s.Service {
+			return portTaken(p, err)
+		}
+	}
+	return fmt.Errorf("%s: %w", s.Object, err)
+}
+
+func portTaken(p docker.Portal, err error) error {
+	var ports []string
+	for _, port := range p.Ports {
+		ports = append(ports, fmt.Sprintf("%s:%d", loopback, port.HostPort))
+	}
+	where := ""
+	if p.Line != "" && p.Line != "-" {
+		where = p.Line + ": "
+	}
+	return fmt.Errorf("%sservice %s: a port of %s is in use by another program; stop that, or give the service another port: %w", where, p.Service, strings.Join(ports, ", "), err)
+}

@@ -1,0 +1,296 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/runner/watch"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// Up brings the app to what its definition says and keeps it there until ctx
+// ends; then it returns nil and leaves everything running. With cfg.Once it
+// returns as soon as everything is ready. A failure to prepare a first run
+// removes what was made and is returned; any later failure is reported and
+// tried again.
+func Up(ctx context.Context, cfg Config) error {
+	var watcher *watch.Watcher
+	if cfg.Watch {
+		var err error
+		watcher, err = watch.New(watch.Options{Notice: func(text string) {
+			if cfg.Report != nil {
+				cfg.Report(Event{Kind: EventNotice, Message: text})
+			}
+		}})
+		if err != nil {
+			return err
+		}
+		defer watcher.Close()
+	}
+	c, err := cfg.Compile(ctx)
+	if err != nil {
+		return err
+	}
+	r, err := newSupervisor(ctx, cfg, c)
+	if err != nil {
+		return err
+	}
+	return r.run(ctx, watcher, c.Inputs)
+}
+
+// Plan compares without doing anything.
+func Plan(ctx context.Context, cfg Config) (reconcile.Plan, error) {
+	c, err := cfg.Compile(ctx)
+	if err != nil {
+		return reconcile.Plan{}, err
+	}
+	r, err := newSupervisor(ctx, cfg, c)
+	if err != nil {
+		return reconcile.Plan{}, err
+	}
+	seen, err := observe(ctx, cfg.Engine, r.id, c.State, r.agent.ref)
+	if err != nil {
+		return reconcile.Plan{}, err
+	}
+	return reconcile.Diff(reconcile.Desired{State: c.State, AgentImage: r.agent.ref}, seen.Observed, time.Now()), nil
+}
+
+// timing of the loop.
+const (
+	lookDelay   = 15 * time.Millisecond // several events of one cause are one look
+	lookEvery   = 10 * time.Second      // events may be lost, so look now and then anyway
+	engineRetry = time.Second           // between looks while the engine does not answer
+)
+
+func (r *supervisor) lookSoon() { r.timer.Reset(lookDelay) }
+
+// run is the loop: one goroutine that owns the state.
+func (r *supervisor) run(ctx context.Context, watcher *watch.Watcher, inputs []string) error {
+	l := &r.loop
+	ctx, stop := context.WithCancel(ctx)
+	defer r.end(stop)
+	r.timer = time.NewTimer(0)
+	wake := time.NewTimer(time.Hour)
+	timeout := r.deadline()
+	events, broken := r.cfg.Engine.Events(ctx, r.id.selector())
+	var changes <-chan watch.Change
+	if watcher != nil {
+		watcher.Set(inputs)
+		changes = watcher.Changes()
+	}
+	for {
+		select {
+		case f := <-r.calls:
+			f()
+		case <-events:
+			r.lookSoon()
+		case <-broken:
+			events, broken = nil, nil // looks go on by the clock; see runLook
+		case lost := <-r.lost:
+			if lost == l.link {
+				l.link = nil
+				r.lookSoon()
+			}
+		case <-r.timer.C:
+			if err := r.runLook(ctx); err != nil {
+				return err
+			}
+			if events == nil && !l.unreachable {
+				events, broken = r.cfg.Engine.Events(ctx, r.id.selector())
+			}
+		case <-wake.C:
+		case res := <-r.applied:
+			if err := r.finish(res); err != nil {
+				return r.rollBack(err)
+			}
+			r.lookSoon()
+			continue
+		case <-changes:
+			r.recompile(ctx)
+			continue
+		case c := <-r.compiled:
+			r.adopt(c, watcher)
+		case <-timeout:
+			return &NotReadyError{r.notReady()}
+		case <-ctx.Done():
+			return r.drainApply()
+		}
+		wake.Reset(r.decide(ctx))
+		if r.cfg.Once && l.ready && l.apply == nil {
+			return nil
+		}
+	}
+}
+
+func (r *supervisor) deadline() <-chan time.Time {
+	if !r.cfg.Once || r.cfg.Timeout == 0 {
+		return nil
+	}
+	return time.After(r.cfg.Timeout)
+}
+
+// end stops what the loop started and lets go of the gateway.
+func (r *supervisor) end(stop context.CancelFunc) {
+	stop()
+	if r.loop.link != nil {
+		r.loop.link.close()
+	}
+}
+
+// drainApply waits for the steps under way, serving them meanwhile.
+func (r *supervisor) drainApply() error {
+	if r.loop.apply == nil {
+		return nil
+	}
+	r.loop.apply.cancel(errStale)
+	for {
+		select {
+		case f := <-r.calls:
+			f()
+		case <-r.applied:
+			return nil
+		}
+	}
+}
+
+// runLook looks, and copes with an engine that does not answer.
+func (r *supervisor) runLook(ctx context.Context) error {
+	l := &r.loop
+	first := l.seen == nil
+	err := r.look(ctx)
+	switch {
+	case err == nil && l.unreachable:
+		l.unreachable = false
+		r.report(EventNotice, "", "the engine answers again")
+	case err == nil && first:
+		if err := r.checkPorts(); err != nil {
+			return err
+		}
+	case err != nil && (first || ctx.Err() != nil):
+		return err
+	case err != nil:
+		if !l.unreachable {
+			l.unreachable = true
+			r.problem("engine", err.Error()+"; trying again")
+		}
+		r.timer.Reset(engineRetry)
+		return nil
+	}
+	r.timer.Reset(lookEvery)
+	return nil
+}
+
+// checkPorts finds host ports that are taken before anything is made, where
+// the engine is on this machine. Elsewhere the engine finds them at start.
+func (r *supervisor) checkPorts() error {
+	l := &r.loop
+	info, err := r.cfg.Engine.Info(context.Background())
+	if err != nil || !info.Local {
+		return err
+	}
+	var taken []error
+	for _, p := range l.desired.Portals {
+		if l.seen.Portals[p.Service] == nil {
+			if err := portFree(p); err != nil {
+				taken = append(taken, portTaken(p, err))
+			}
+		}
+	}
+	return errors.Join(taken...)
+}
+
+// portFree tries to listen where the portal will.
+func portFree(p docker.Portal) error {
+	for _, port := range p.Ports {
+		address := net.JoinHostPort(loopback, strconv.Itoa(port.HostPort))
+		if port.Protocol == "UDP" {
+			conn, err := net.ListenPacket("udp", address)
+			if err != nil {
+				return err
+			}
+			conn.Close()
+			continue
+		}
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		listener.Close()
+	}
+	return nil
+}
+
+// rollBack removes what a first run made before it failed. It waits for nobody:
+// no container of the app has run for long.
+func (r *supervisor) rollBack(cause error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if r.loop.link != nil {
+		r.loop.link.close()
+	}
+	if err := Down(ctx, r.cfg.Engine, r.id, DownOptions{Volumes: true, Now: true}); err != nil {
+		return errors.Join(cause, fmt.Errorf("and what was made could not be removed: %w", err))
+	}
+	return cause
+}
+
+// recompile starts a compile and drops an older one that still runs.
+func (r *supervisor) recompile(ctx context.Context) {
+	l := &r.loop
+	if l.cancelCompile != nil {
+		l.cancelCompile()
+	}
+	compileCtx, cancel := context.WithCancel(ctx)
+	l.cancelCompile = cancel
+	go func() {
+		c, err := r.cfg.Compile(compileCtx)
+		if compileCtx.Err() != nil {
+			return
+		}
+		select {
+		case r.compiled <- compileResult{c, err}:
+		case <-compileCtx.Done():
+		}
+	}()
+}
+
+// adopt takes a new definition, or keeps the last good one.
+func (r *supervisor) adopt(c compileResult, watcher *watch.Watcher) {
+	l := &r.loop
+	err := c.err
+	if err == nil && c.compiled.State.App != r.id.App {
+		err = fmt.Errorf("the app's name changed from %s to %s; run `cuepod down`, then `cuepod up`", r.id.App, c.compiled.State.App)
+	}
+	if err != nil {
+		if len(c.compiled.Inputs) > 0 {
+			watcher.Set(c.compiled.Inputs) // the fix may be in a file that is new to us
+		}
+		if l.invalid != err.Error() {
+			l.invalid = err.Error()
+			r.report(EventInvalid, "", "%s", l.invalid)
+		}
+		return
+	}
+	watcher.Set(c.compiled.Inputs)
+	if l.invalid != "" {
+		l.invalid = ""
+		r.report(EventFixed, "", "the definition is valid again")
+	}
+	if c.compiled.State.Equal(l.desired) {
+		l.desired = c.compiled.State // positions may have moved
+		return
+	}
+	l.desired, l.stale = c.compiled.State, true
+	l.began, l.ready = time.Now(), false
+	l.failures, l.retryAt = 0, time.Time{}
+	clear(l.problems)
+	if l.apply != nil {
+		l.apply.cancel(errStale)
+	}
+	r.lookSoon()
+}
