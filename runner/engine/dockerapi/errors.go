@@ -104,7 +104,7 @@ func kindOf(op string, err error) engine.Kind {
 		return engine.Other
 	case isTransport(err):
 		return engine.Unreachable
-	case cerrdefs.IsNotFound(err):
+	case cerrdefs.IsNotFound(err), strings.HasSuffix(text, "received 404"): // the latter from a stream's handshake
 		return engine.NotFound
 	case cerrdefs.IsConflict(err) && strings.HasPrefix(op, "create "):
 		return engine.NameTaken

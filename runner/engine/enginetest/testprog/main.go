@@ -1,0 +1,27 @@
+// Command testprog is the conformance suite's program as a process.
+package main
+
+import (
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/cuepod/cuepod/runner/engine/enginetest/program"
+)
+
+func main() {
+	signals := make(chan os.Signal, 1)
+	stop := make(chan struct{})
+	signal.Notify(signals, syscall.SIGTERM)
+	go func() {
+		<-signals
+		close(stop)
+	}()
+	os.Exit(program.Run(program.World{
+		Args: os.Args[1:], Env: os.Environ(),
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
+		Stop: stop, Killed: make(chan struct{}),
+		ReadFile:  os.ReadFile,
+		WriteFile: func(path string, data []byte) error { return os.WriteFile(path, data, 0o644) },
+	}))
+}

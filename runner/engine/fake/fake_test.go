@@ -1,0 +1,32 @@
+package fake
+
+import (
+	"context"
+	"testing"
+
+	"github.com/cuepod/cuepod/runner/engine/enginetest"
+	"github.com/cuepod/cuepod/runner/engine/enginetest/program"
+)
+
+func TestConformance(t *testing.T) {
+	e := New()
+	defer e.Shutdown()
+	run := func(ctx context.Context, p Process) int { return runProgram(ctx, p, p.Args) }
+	e.AddRemote(enginetest.Ref, Image{Run: run, Exec: run})
+	archive, err := enginetest.Archive([]byte("its content is of no importance"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	enginetest.Run(t, enginetest.Subject{Engine: e, Archive: archive})
+}
+
+// runProgram runs the suite's program if args name it.
+func runProgram(ctx context.Context, p Process, args []string) int {
+	if args[0] != "/testprog" {
+		return exitNotFound
+	}
+	return program.Run(program.World{
+		Args: args[1:], Env: p.Env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr,
+		Stop: ctx.Done(), Killed: p.Killed, ReadFile: p.ReadFile, WriteFile: p.WriteFile,
+	})
+}
