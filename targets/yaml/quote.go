@@ -21,8 +21,9 @@ func appendString(dst []byte, s string) []byte {
 
 // isPlain reports whether s needs no quotes. It is stricter than any
 // specification: ASCII only, and a first character that starts no number, date,
-// tag, anchor or indicator. Quantities such as 64Mi are the one thing with a
-// digit in front that is let through, since everyone writes them bare.
+// tag, anchor or indicator. Quantities and durations such as 64Mi and 10s are
+// the one thing with a digit in front that is let through, since everyone
+// writes them bare.
 func isPlain(s string) bool {
 	if s == "" || isWord(s) {
 		return false
@@ -84,11 +85,11 @@ func isWord(s string) bool {
 }
 
 // isQuantity reports whether s is digits, perhaps a fraction, and a suffix of
-// Kubernetes that starts no exponent.
+// Kubernetes or of a duration that starts no exponent.
 func isQuantity(s string) bool {
-	number := strings.TrimRight(s, "mkKMGTPi")
+	number := strings.TrimRight(s, "mskKMGTPi")
 	switch s[len(number):] {
-	case "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi":
+	case "s", "ms", "m", "k", "M", "G", "T", "P", "Ki", "Mi", "Gi", "Ti", "Pi":
 	default:
 		return false
 	}

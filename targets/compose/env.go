@@ -1,0 +1,157 @@
+package compose
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets/yaml"
+)
+
+// environment is a container's variables in order of first mention.
+type environment struct {
+	names  []string
+	values map[string]text
+}
+
+func (e *environment) set(name string, value text) {
+	if _, ok := e.values[name]; !ok {
+		e.names = append(e.names, name)
+	}
+	e.values[name] = value
+}
+
+func (e *environment) lookup(name string) (text, bool) {
+	value, ok := e.values[name]
+	return value, ok
+}
+
+func (e *environment) yaml() *yaml.Map {
+	out := yaml.New()
+	for _, name := range e.names {
+		out.Set(name, e.values[name].String())
+	}
+	return out
+}
+
+// environment works out a container's variables as the kubelet does: envFrom
+// in order, then env in order, the later winning. Only literal values are
+// expanded, with what came before them.
+func (p *replica) environment(c *app.Container, path string) (*environment, error) {
+	env := &environment{values: map[string]text{}}
+	for _, from := range c.EnvFrom {
+		if err := p.envFrom(env, from); err != nil {
+			return nil, err
+		}
+	}
+	for _, v := range c.Env {
+		value, ok, err := p.envValue(env, v, path)
+		if err != nil {
+			return nil, fmt.Errorf("variable %s: %w", v.Name, err)
+		}
+		if ok {
+			env.set(v.Name, value)
+		}
+	}
+	return env, nil
+}
+
+func (p *replica) envFrom(env *environment, from app.EnvFrom) error {
+	if from.ConfigMap != "" {
+		c := p.r.app.ConfigMap(from.ConfigMap)
+		if c == nil {
+			return missing(from.Optional, "ConfigMap", from.ConfigMap)
+		}
+		for _, key := range slices.Sorted(maps.Keys(c.Data)) {
+			env.set(from.Prefix+key, literal(c.Data[key]))
+		}
+		return nil
+	}
+	s := p.r.app.Secret(from.Secret)
+	if s == nil {
+		return missing(from.Optional, "Secret", from.Secret)
+	}
+	for _, k := range s.Keys {
+		env.set(from.Prefix+k.Name, p.r.secretText(s, k))
+	}
+	return nil
+}
+
+// envValue is the value of one variable; ok is false when it is to be absent.
+func (p *replica) envValue(env *environment, v app.EnvVar, path string) (value text, ok bool, err error) {
+	switch {
+	case v.ConfigMapKeyRef != nil:
+		return p.configMapKey(v.ConfigMapKeyRef)
+	case v.SecretKeyRef != nil:
+		return p.secretKey(v.SecretKeyRef)
+	case v.FieldRef != "":
+		s, ok := p.field(v.FieldRef)
+		if !ok {
+			p.find("compose/field-ref", path+".env."+v.Name, v.Pos,
+				fmt.Sprintf("variable %s is not set: %s is known only while the pod runs", v.Name, v.FieldRef),
+				"the pod's name, metadata.name, resolves to its address on the app's network")
+		}
+		return literal(s), ok, nil
+	}
+	return expand(v.Value, env.lookup), true, nil
+}
+
+func (p *replica) configMapKey(ref *app.KeyRef) (text, bool, error) {
+	c := p.r.app.ConfigMap(ref.Name)
+	if c == nil {
+		return nil, false, missing(ref.Optional, "ConfigMap", ref.Name)
+	}
+	value, ok := c.Data[ref.Key]
+	if !ok {
+		return nil, false, missing(ref.Optional, "key "+ref.Key+" of ConfigMap", ref.Name)
+	}
+	return literal(value), true, nil
+}
+
+func (p *replica) secretKey(ref *app.KeyRef) (text, bool, error) {
+	s := p.r.app.Secret(ref.Name)
+	if s == nil {
+		return nil, false, missing(ref.Optional, "Secret", ref.Name)
+	}
+	i := slices.IndexFunc(s.Keys, func(k app.SecretKey) bool { return k.Name == ref.Key })
+	if i < 0 {
+		return nil, false, missing(ref.Optional, "key "+ref.Key+" of Secret", ref.Name)
+	}
+	return p.r.secretText(s, s.Keys[i]), true, nil
+}
+
+// missing is nil for what may be missing.
+func missing(optional bool, kind, name string) error {
+	if optional {
+		return nil
+	}
+	return fmt.Errorf("there is no %s %s", kind, name)
+}
+
+// field is the value of a field of the pod that is known before it runs.
+func (p *replica) field(path string) (string, bool) {
+	if key, ok := subscript(path, "metadata.labels"); ok {
+		return p.labels()[key], true
+	}
+	if key, ok := subscript(path, "metadata.annotations"); ok {
+		return p.annotations()[key], true
+	}
+	switch path {
+	case "metadata.name":
+		return p.name, true
+	case "metadata.namespace":
+		return p.r.app.DNSNamespace(), true
+	}
+	return "", false
+}
+
+// subscript gives the key of field['key'].
+func subscript(path, field string) (string, bool) {
+	key, ok := strings.CutPrefix(path, field+"['")
+	if !ok {
+		return "", false
+	}
+	return strings.CutSuffix(key, "']")
+}

@@ -1,0 +1,184 @@
+package compose
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets/yaml"
+)
+
+// healthcheck is a Compose healthcheck in the making.
+type healthcheck struct {
+	test     yaml.List // after CMD
+	period   int       // seconds
+	timeout  int       // seconds
+	failures int
+	grace    int // seconds in which failures do not count
+}
+
+func (h *healthcheck) yaml() *yaml.Map {
+	if h == nil {
+		return nil
+	}
+	seconds := func(n int) string { return strconv.Itoa(n) + "s" }
+	out := yaml.New().
+		Set("test", append(yaml.List{"CMD"}, h.test...)).
+		Set("interval", seconds(h.period)).
+		Set("timeout", seconds(h.timeout)).
+		Set("retries", h.failures)
+	if h.grace > 0 {
+		out.Set("start_period", seconds(h.grace))
+	}
+	return out
+}
+
+// healthProbe picks the probe that says whether a container is healthy, and
+// the seconds it has to become so: readiness, or else startup, without which
+// the container is not ready either. Compose's health orders the start and
+// nothing more, so a liveness probe has no part in it.
+func healthProbe(c *app.Container) (probe *app.Probe, grace int) {
+	switch {
+	case c.ReadinessProbe != nil && c.StartupProbe != nil:
+		s := c.StartupProbe
+		return c.ReadinessProbe, s.InitialDelaySeconds + s.PeriodSeconds*s.FailureThreshold
+	case c.ReadinessProbe != nil:
+		return c.ReadinessProbe, c.ReadinessProbe.InitialDelaySeconds
+	case c.StartupProbe != nil:
+		return c.StartupProbe, c.StartupProbe.InitialDelaySeconds
+	}
+	return nil, 0
+}
+
+// probes turns a container's probes into a healthcheck of its own when the
+// probe is a command, or into a part of the holder's, which asks over the
+// network as the kubelet does.
+func (p *replica) probes(c *app.Container, path string) (*healthcheck, error) {
+	p.probeFindings(c, path)
+	probe, grace := healthProbe(c)
+	if probe == nil {
+		return nil, nil
+	}
+	h := &healthcheck{period: probe.PeriodSeconds, timeout: probe.TimeoutSeconds, failures: probe.FailureThreshold, grace: grace}
+	if probe.Exec != nil {
+		h.test = texts(expandAll(probe.Exec.Command, staticEnv(c)))
+		return h, nil
+	}
+	args, err := checkArgs(c, probe)
+	if err != nil {
+		return nil, err
+	}
+	p.addCheck(h, args)
+	return nil, nil
+}
+
+// staticEnv looks up the variables that Kubernetes expands in the command of a
+// probe: the values as they are written, and nothing for those from elsewhere.
+func staticEnv(c *app.Container) func(string) (text, bool) {
+	return func(name string) (value text, ok bool) {
+		for _, v := range c.Env {
+			if v.Name == name {
+				value, ok = literal(v.Value), true
+			}
+		}
+		return value, ok
+	}
+}
+
+// holderMargin is what the holder's program may take on top of the probes'
+// own timeout, in seconds: the engine's covers the start of a process too.
+const holderMargin = 2
+
+// addCheck joins a probe to the holder's healthcheck: all have to succeed, at
+// the shortest period, with the most patience.
+func (p *replica) addCheck(h *healthcheck, args yaml.List) {
+	if p.checks == nil {
+		p.checks = &healthcheck{test: yaml.List{holderProgram, "check"}, period: h.period}
+	}
+	p.checks.test = append(p.checks.test, args...)
+	p.checks.period = min(p.checks.period, h.period)
+	p.checks.timeout = max(p.checks.timeout, h.timeout+holderMargin)
+	p.checks.failures = max(p.checks.failures, h.failures)
+	p.checks.grace = max(p.checks.grace, h.grace)
+}
+
+// checkArgs are the arguments of the holder's check for one probe: its options,
+// then where to ask.
+func checkArgs(c *app.Container, probe *app.Probe) (yaml.List, error) {
+	args := yaml.List{fmt.Sprintf("--timeout=%ds", probe.TimeoutSeconds)}
+	switch {
+	case probe.HTTPGet != nil:
+		port, err := containerPort(c, probe.HTTPGet.Port)
+		if err != nil {
+			return nil, err
+		}
+		for _, h := range probe.HTTPGet.Headers {
+			args = append(args, escape("--header="+h.Name+":"+h.Value))
+		}
+		scheme := "http"
+		if probe.HTTPGet.Scheme == "HTTPS" {
+			scheme = "https"
+		}
+		return append(args, escape(fmt.Sprintf("%s://:%d%s", scheme, port, rooted(probe.HTTPGet.Path)))), nil
+	case probe.TCPSocket != nil:
+		port, err := containerPort(c, probe.TCPSocket.Port)
+		if err != nil {
+			return nil, err
+		}
+		return append(args, fmt.Sprintf("tcp://:%d", port)), nil
+	case probe.GRPC != nil:
+		return append(args, escape(fmt.Sprintf("grpc://:%d/%s", probe.GRPC.Port, probe.GRPC.Service))), nil
+	}
+	return nil, fmt.Errorf("a probe has no handler")
+}
+
+func rooted(path string) string {
+	if path == "" || path[0] != '/' {
+		return "/" + path
+	}
+	return path
+}
+
+// containerPort resolves a port by number or by the name of one of the
+// container's own ports.
+func containerPort(c *app.Container, ref app.PortRef) (int, error) {
+	if ref.Name == "" {
+		return ref.Number, nil
+	}
+	for _, p := range c.Ports {
+		if p.Name == ref.Name {
+			return p.ContainerPort, nil
+		}
+	}
+	return 0, fmt.Errorf("a probe asks at port %q, which the container does not have", ref.Name)
+}
+
+func (p *replica) probeFindings(c *app.Container, path string) {
+	if probe := c.LivenessProbe; probe != nil {
+		p.find("compose/liveness-probe", path+".livenessProbe", probe.Pos,
+			"the probe is left out: Compose restarts no container that is unhealthy", "let the process exit when it cannot go on")
+	}
+	if probe := c.ReadinessProbe; probe != nil {
+		p.find("compose/readiness-probe", path+".readinessProbe", probe.Pos,
+			fmt.Sprintf("the probe is a healthcheck of %s: it orders the start, and takes no replica out of its service", p.checkedBy(c, probe)), "")
+		if probe.SuccessThreshold > 1 {
+			p.find("compose/success-threshold", path+".readinessProbe.successThreshold", probe.Pos, "one success makes the container healthy", "")
+		}
+	}
+	if probe := c.StartupProbe; probe != nil {
+		message := fmt.Sprintf("the probe is a healthcheck of %s, which goes on after the start; its failure restarts nothing", p.checkedBy(c, probe))
+		if c.ReadinessProbe != nil {
+			_, grace := healthProbe(c)
+			message = fmt.Sprintf("the probe becomes the %d s in which failures of the readiness probe do not count; its failure restarts nothing", grace)
+		}
+		p.find("compose/startup-probe", path+".startupProbe", probe.Pos, message, "")
+	}
+}
+
+// checkedBy names the kind of service whose healthcheck a probe becomes.
+func (p *replica) checkedBy(c *app.Container, probe *app.Probe) string {
+	if probe.Exec != nil {
+		return p.memberName(c.Name)
+	}
+	return "the holder " + p.name
+}

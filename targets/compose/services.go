@@ -1,0 +1,178 @@
+package compose
+
+import (
+	"fmt"
+	"hash/fnv"
+	"strconv"
+	"strings"
+
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets/yaml"
+)
+
+// service reports what a service's alias cannot do, and adds the portal of one
+// that the host may reach.
+func (r *renderer) service(s *app.Service) error {
+	pod := r.app.Pod(s.Pod)
+	if pod == nil {
+		return fmt.Errorf("there is no pod %q", s.Pod)
+	}
+	if owner, ok := r.taken["service "+s.Name]; ok && !strings.HasPrefix(owner, "portal") {
+		return fmt.Errorf("its name is also that of %s: rename one", owner)
+	}
+	path := "services." + s.Name
+	message := "the name resolves to the pods' own addresses, ready or not, and not to one stable address"
+	if s.Headless {
+		message = "the name resolves to all pods, ready or not"
+	}
+	r.findings.Add("compose/service-endpoints", path, s.Pos, message, "clients have to reconnect by name, as they would to a headless service")
+	if s.SessionAffinity == "ClientIP" {
+		r.findings.Add("compose/session-affinity", path+".sessionAffinity", s.Pos, "connections are spread without regard to the client", "")
+	}
+	if len(s.Labels)+len(s.Annotations) > 0 {
+		r.findings.Add("compose/service-metadata", path, s.Pos, "labels and annotations of the service are left out: Compose has nothing that could carry them", "")
+	}
+	if s.Type != "NodePort" && s.Type != "LoadBalancer" || pod.Replicas == 0 {
+		return nil
+	}
+	portal, err := r.portal(s, pod)
+	if err != nil {
+		return err
+	}
+	return r.addService(s.Name+"-portal", "portal of service "+s.Name, portal)
+}
+
+// portal publishes the service's ports on the host and spreads connections
+// over the replicas.
+func (r *renderer) portal(s *app.Service, pod *app.Pod) (*yaml.Map, error) {
+	args := []string{"hold"}
+	ports, wait := yaml.List{}, map[string]string{}
+	for _, port := range s.Ports {
+		target, err := targetPort(pod, port)
+		if err != nil {
+			return nil, err
+		}
+		proto := protocol(port.Protocol)
+		host := r.hostPort(s, port)
+		args = append(args, fmt.Sprintf("--forward=%s/%d=%s:%d", proto, port.Port, s.Name, target))
+		ports = append(ports, fmt.Sprintf("127.0.0.1:%d:%d/%s", host, port.Port, proto))
+		r.findings.Add("compose/host-port", "services."+s.Name+".ports."+port.Name, port.Pos,
+			fmt.Sprintf("%s-portal publishes the port as 127.0.0.1:%d and spreads connections over the replicas that accept them", s.Name, host), "")
+	}
+	for i := range pod.Replicas {
+		wait[replicaName(pod.Name, i)] = "service_started"
+	}
+	service := r.holderService(args).
+		Set("ports", ports).
+		Set("depends_on", conditions(wait)).
+		Set("restart", "unless-stopped").
+		Set("read_only", true)
+	return confine(service, "NET_BIND_SERVICE"), nil
+}
+
+// hostPort is the port on the host: what the definition says; a load
+// balancer's is the service's own; else one in Kubernetes' range that is the
+// same each time.
+func (r *renderer) hostPort(s *app.Service, port app.ServicePort) int {
+	if port.NodePort != 0 {
+		return port.NodePort
+	}
+	if s.Type == "LoadBalancer" {
+		return port.Port
+	}
+	const first, count = 30000, 2768 // Kubernetes' default range of node ports
+	pinned := map[int]bool{}
+	for _, other := range r.app.Services {
+		for _, p := range other.Ports {
+			pinned[p.NodePort] = true
+		}
+	}
+	h := fnv.New32a()
+	h.Write([]byte(r.app.Name + "/" + s.Name + "/" + port.Name + "/" + port.Protocol))
+	for n := int(h.Sum32() % count); ; n = (n + 1) % count {
+		if name := "host port " + strconv.Itoa(first+n); !pinned[first+n] && r.taken[name] == "" {
+			r.taken[name] = s.Name
+			return first + n
+		}
+	}
+}
+
+func protocol(p string) string {
+	if p == "UDP" {
+		return "udp"
+	}
+	return "tcp"
+}
+
+// targetPort resolves the port behind a service port among the pod's.
+func targetPort(pod *app.Pod, port app.ServicePort) (int, error) {
+	switch {
+	case port.TargetPort.IsZero():
+		return port.Port, nil
+	case port.TargetPort.Name == "":
+		return port.TargetPort.Number, nil
+	}
+	for _, c := range pod.Containers {
+		for _, p := range c.Ports {
+			if p.Name == port.TargetPort.Name && protocol(p.Protocol) == protocol(port.Protocol) {
+				return p.ContainerPort, nil
+			}
+		}
+	}
+	return 0, fmt.Errorf("port %s: pod %s has no %s port %q", port.Name, pod.Name, strings.ToUpper(protocol(port.Protocol)), port.TargetPort.Name)
+}
+
+// listener is a port in a pod's network namespace.
+type listener struct {
+	protocol string
+	port     int
+}
+
+// forwards are the holder's arguments for the service ports that differ from
+// the container's. privileged says that one of them is below 1024.
+func (p *replica) forwards() (args []string, privileged bool, err error) {
+	used := map[listener]int{} // to the port that answers there
+	for _, c := range p.pod.Containers {
+		for _, port := range c.Ports {
+			used[listener{protocol(port.Protocol), port.ContainerPort}] = port.ContainerPort
+		}
+	}
+	for i := range p.r.app.Services {
+		s := &p.r.app.Services[i]
+		if s.Pod != p.pod.Name || s.Headless { // a headless service's clients connect to the container's port
+			continue
+		}
+		for _, port := range s.Ports {
+			target, err := targetPort(p.pod, port)
+			if err != nil {
+				return nil, false, fmt.Errorf("service %s: %w", s.Name, err)
+			}
+			on := listener{protocol(port.Protocol), port.Port}
+			if p.forwarded(s, port, on, target, used) {
+				args = append(args, fmt.Sprintf("--forward=%s/%d=%d", on.protocol, on.port, target))
+				privileged = privileged || on.port < 1024
+			}
+		}
+	}
+	return args, privileged, nil
+}
+
+// forwarded decides on one service port and reports it.
+func (p *replica) forwarded(s *app.Service, port app.ServicePort, on listener, target int, used map[listener]int) bool {
+	path := "services." + s.Name + ".ports." + port.Name
+	answers, taken := used[on]
+	switch {
+	case on.port == target, taken && answers == target:
+		return false
+	case taken:
+		p.find("compose/service-port-taken", path, port.Pos,
+			fmt.Sprintf("port %d of pod %s already answers for port %d, so %s:%d cannot be port %d", on.port, p.pod.Name, answers, s.Name, on.port, target),
+			"give the service another port")
+		return false
+	}
+	used[on] = target
+	p.find("compose/service-port", path, port.Pos,
+		fmt.Sprintf("the pod's holder forwards port %d to %d; the application sees the pod's own address as the client's", on.port, target),
+		"make port and targetPort the same")
+	return true
+}
