@@ -104,7 +104,8 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 		return nil, err
 	}
 	v := root.LookupPath(cue.ParsePath("app"))
-	if len(s.written(v)) == 0 {
+	marks := markFiles(s.inst.Files)
+	if s.rank(marks.field("app").position()) == rankNone && len(s.written(v)) == 0 {
 		return nil, newError([]Diagnostic{{
 			Pos:     s.packagePos(),
 			Message: "the package does not define app",
@@ -118,7 +119,7 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 		return nil, err
 	}
 	d := &decoder{places: &s.places}
-	a := d.app(v, s.of(v, s.packagePos()))
+	a := d.app(object{v, marks.field("app"), s.packagePos()})
 	s.addSecretFiles(a)
 	problems := d.problems
 	for _, p := range check.App(a) {

@@ -22,25 +22,39 @@ type decoder struct {
 	problems []Diagnostic // what only the definition shows, not the model
 }
 
+// object is a value of the definition and where it is.
+type object struct {
+	v    cue.Value
+	mark *mark   // of v
+	pos  app.Pos // of v once it is located; before, of what holds it
+}
+
+// locate finds where the user wrote an object.
+func (d *decoder) locate(o object) object {
+	o.pos = d.places.position(o.v, o.mark, o.pos)
+	return o
+}
+
 // each calls f for every field of a struct in declared order.
-func (d *decoder) each(v cue.Value, f func(name string, v cue.Value)) {
-	it, err := v.Fields()
+func (d *decoder) each(o object, f func(name string, o object)) {
+	it, err := o.v.Fields()
 	if err != nil {
 		panic(fmt.Sprintf("compiler: a validated value has no fields: %v", err))
 	}
 	for it.Next() {
-		f(it.Selector().Unquoted(), it.Value())
+		name := it.Selector().Unquoted()
+		f(name, object{it.Value(), o.mark.field(name), o.pos})
 	}
 }
 
 // items calls f for every item of a list.
-func (d *decoder) items(v cue.Value, f func(v cue.Value)) {
-	it, err := v.List()
+func (d *decoder) items(o object, f func(o object)) {
+	it, err := o.v.List()
 	if err != nil {
 		panic(fmt.Sprintf("compiler: a validated value is no list: %v", err))
 	}
 	for it.Next() {
-		f(it.Value())
+		f(object{it.Value(), nil, o.pos})
 	}
 }
 
@@ -52,25 +66,25 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-func str(v cue.Value) string      { return must(v.String()) }
-func integer(v cue.Value) int     { return int(must(v.Int64())) }
-func integer64(v cue.Value) int64 { return must(v.Int64()) }
-func boolean(v cue.Value) bool    { return must(v.Bool()) }
-func pointer[T any](v T) *T       { return &v }
+func str(o object) string      { return must(o.v.String()) }
+func integer(o object) int     { return int(must(o.v.Int64())) }
+func integer64(o object) int64 { return must(o.v.Int64()) }
+func boolean(o object) bool    { return must(o.v.Bool()) }
+func pointer[T any](v T) *T    { return &v }
 
 func unknown(object, field string) {
 	panic("compiler: the decoder lacks the schema's field " + field + " of a " + object)
 }
 
-func (d *decoder) strs(v cue.Value) []string {
+func (d *decoder) strs(o object) []string {
 	var list []string
-	d.items(v, func(v cue.Value) { list = append(list, str(v)) })
+	d.items(o, func(o object) { list = append(list, str(o)) })
 	return list
 }
 
-func (d *decoder) strMap(v cue.Value) map[string]string {
+func (d *decoder) strMap(o object) map[string]string {
 	m := map[string]string{}
-	d.each(v, func(name string, v cue.Value) { m[name] = str(v) })
+	d.each(o, func(name string, o object) { m[name] = str(o) })
 	return m
 }
 
@@ -78,28 +92,29 @@ func byName[T any](list []T, name func(T) string) {
 	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
 }
 
-func (d *decoder) app(v cue.Value, pos app.Pos) *app.App {
-	a := &app.App{Pos: pos}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) app(o object) *app.App {
+	o = d.locate(o)
+	a := &app.App{Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "name":
-			a.Name = str(v)
+			a.Name = str(o)
 		case "namespace":
-			a.Namespace = str(v)
+			a.Namespace = str(o)
 		case "labels":
-			a.Labels = d.strMap(v)
+			a.Labels = d.strMap(o)
 		case "annotations":
-			a.Annotations = d.strMap(v)
+			a.Annotations = d.strMap(o)
 		case "pods":
-			d.each(v, func(name string, v cue.Value) { a.Pods = append(a.Pods, d.pod(name, v, pos)) })
+			d.each(o, func(name string, o object) { a.Pods = append(a.Pods, d.pod(name, o)) })
 		case "services":
-			d.each(v, func(name string, v cue.Value) { a.Services = append(a.Services, d.service(name, v, pos)) })
+			d.each(o, func(name string, o object) { a.Services = append(a.Services, d.service(name, o)) })
 		case "configMaps":
-			d.each(v, func(name string, v cue.Value) { a.ConfigMaps = append(a.ConfigMaps, d.configMap(name, v, pos)) })
+			d.each(o, func(name string, o object) { a.ConfigMaps = append(a.ConfigMaps, d.configMap(name, o)) })
 		case "secrets":
-			d.each(v, func(name string, v cue.Value) { a.Secrets = append(a.Secrets, d.secret(name, v, pos)) })
+			d.each(o, func(name string, o object) { a.Secrets = append(a.Secrets, d.secret(name, o)) })
 		case "persistentVolumeClaims":
-			d.each(v, func(name string, v cue.Value) { a.Claims = append(a.Claims, d.claim(name, v, pos)) })
+			d.each(o, func(name string, o object) { a.Claims = append(a.Claims, d.claim(name, o)) })
 		default:
 			unknown("App", name)
 		}
@@ -111,32 +126,33 @@ func (d *decoder) app(v cue.Value, pos app.Pos) *app.App {
 	return a
 }
 
-func (d *decoder) pod(name string, v cue.Value, parent app.Pos) app.Pod {
-	p := app.Pod{Name: name, Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 30, Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) pod(name string, o object) app.Pod {
+	o = d.locate(o)
+	p := app.Pod{Name: name, Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 30, Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "kind":
-			p.Kind = str(v)
+			p.Kind = str(o)
 		case "replicas":
-			p.Replicas = integer(v)
+			p.Replicas = integer(o)
 		case "labels":
-			p.Labels = d.strMap(v)
+			p.Labels = d.strMap(o)
 		case "annotations":
-			p.Annotations = d.strMap(v)
+			p.Annotations = d.strMap(o)
 		case "initContainers":
-			d.each(v, func(name string, v cue.Value) {
-				p.InitContainers = append(p.InitContainers, d.container(name, v, p.Pos))
+			d.each(o, func(name string, o object) {
+				p.InitContainers = append(p.InitContainers, d.container(name, o))
 			})
 		case "containers":
-			d.each(v, func(name string, v cue.Value) { p.Containers = append(p.Containers, d.container(name, v, p.Pos)) })
+			d.each(o, func(name string, o object) { p.Containers = append(p.Containers, d.container(name, o)) })
 		case "volumes":
-			d.each(v, func(name string, v cue.Value) { p.Volumes = append(p.Volumes, d.volume(name, v, p.Pos)) })
+			d.each(o, func(name string, o object) { p.Volumes = append(p.Volumes, d.volume(name, o)) })
 		case "dependsOn":
-			d.each(v, func(name string, v cue.Value) { p.DependsOn = append(p.DependsOn, d.dependency(name, v, p.Pos)) })
+			d.each(o, func(name string, o object) { p.DependsOn = append(p.DependsOn, d.dependency(name, o)) })
 		case "hostname":
-			p.Hostname = str(v)
+			p.Hostname = str(o)
 		case "terminationGracePeriodSeconds":
-			p.TerminationGracePeriodSeconds = integer64(v)
+			p.TerminationGracePeriodSeconds = integer64(o)
 		default:
 			unknown("Pod", name)
 		}
@@ -145,12 +161,13 @@ func (d *decoder) pod(name string, v cue.Value, parent app.Pos) app.Pod {
 	return p
 }
 
-func (d *decoder) dependency(name string, v cue.Value, parent app.Pos) app.Dependency {
-	dep := app.Dependency{Service: name, Condition: "ready", Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) dependency(name string, o object) app.Dependency {
+	o = d.locate(o)
+	dep := app.Dependency{Service: name, Condition: "ready", Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "condition":
-			dep.Condition = str(v)
+			dep.Condition = str(o)
 		default:
 			unknown("Dependency", name)
 		}
@@ -158,40 +175,41 @@ func (d *decoder) dependency(name string, v cue.Value, parent app.Pos) app.Depen
 	return dep
 }
 
-func (d *decoder) container(name string, v cue.Value, parent app.Pos) app.Container {
-	c := app.Container{Name: name, Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) container(name string, o object) app.Container {
+	o = d.locate(o)
+	c := app.Container{Name: name, Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "image":
-			c.Image = str(v)
+			c.Image = str(o)
 		case "imagePullPolicy":
-			c.ImagePullPolicy = str(v)
+			c.ImagePullPolicy = str(o)
 		case "command":
-			c.Command = d.strs(v)
+			c.Command = d.strs(o)
 		case "args":
-			c.Args = d.strs(v)
+			c.Args = d.strs(o)
 		case "workingDir":
-			c.WorkingDir = str(v)
+			c.WorkingDir = str(o)
 		case "env":
-			d.each(v, func(name string, v cue.Value) { c.Env = append(c.Env, d.envVar(name, v, c.Pos)) })
+			d.each(o, func(name string, o object) { c.Env = append(c.Env, d.envVar(name, o)) })
 		case "envFrom":
-			d.items(v, func(v cue.Value) { c.EnvFrom = append(c.EnvFrom, d.envFrom(v, c.Pos)) })
+			d.items(o, func(o object) { c.EnvFrom = append(c.EnvFrom, d.envFrom(o)) })
 		case "ports":
-			d.each(v, func(name string, v cue.Value) { c.Ports = append(c.Ports, d.containerPort(name, v, c.Pos)) })
+			d.each(o, func(name string, o object) { c.Ports = append(c.Ports, d.containerPort(name, o)) })
 		case "volumeMounts":
-			d.each(v, func(path string, v cue.Value) {
-				c.VolumeMounts = append(c.VolumeMounts, d.volumeMount(path, v, c.Pos))
+			d.each(o, func(path string, o object) {
+				c.VolumeMounts = append(c.VolumeMounts, d.volumeMount(path, o))
 			})
 		case "resources":
-			c.Resources = d.resources(v)
+			c.Resources = d.resources(o)
 		case "livenessProbe":
-			c.LivenessProbe = d.probe(v, c.Pos)
+			c.LivenessProbe = d.probe(o)
 		case "readinessProbe":
-			c.ReadinessProbe = d.probe(v, c.Pos)
+			c.ReadinessProbe = d.probe(o)
 		case "startupProbe":
-			c.StartupProbe = d.probe(v, c.Pos)
+			c.StartupProbe = d.probe(o)
 		case "securityContext":
-			c.SecurityContext = d.securityContext(v, c.Pos)
+			c.SecurityContext = d.securityContext(o)
 		default:
 			unknown("Container", name)
 		}
@@ -216,16 +234,17 @@ func defaultPullPolicy(image string) string {
 	return "Always"
 }
 
-func (d *decoder) envVar(name string, v cue.Value, parent app.Pos) app.EnvVar {
-	e := app.EnvVar{Name: name, Pos: d.places.of(v, parent)}
+func (d *decoder) envVar(name string, o object) app.EnvVar {
+	o = d.locate(o)
+	e := app.EnvVar{Name: name, Pos: o.pos}
 	sources := 0
-	d.each(v, func(name string, v cue.Value) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "value":
-			e.Value = str(v)
+			e.Value = str(o)
 			sources++
 		case "valueFrom":
-			sources += d.envSource(&e, v)
+			sources += d.envSource(&e, o)
 		default:
 			unknown("EnvVar", name)
 		}
@@ -241,17 +260,17 @@ func (d *decoder) envVar(name string, v cue.Value, parent app.Pos) app.EnvVar {
 }
 
 // envSource reads valueFrom and returns how many sources it has.
-func (d *decoder) envSource(e *app.EnvVar, v cue.Value) int {
+func (d *decoder) envSource(e *app.EnvVar, o object) int {
 	sources := 0
-	d.each(v, func(name string, v cue.Value) {
+	d.each(o, func(name string, o object) {
 		sources++
 		switch name {
 		case "configMapKeyRef":
-			e.ConfigMapKeyRef = d.keyRef(v)
+			e.ConfigMapKeyRef = d.keyRef(o)
 		case "secretKeyRef":
-			e.SecretKeyRef = d.keyRef(v)
+			e.SecretKeyRef = d.keyRef(o)
 		case "fieldRef":
-			d.each(v, func(_ string, v cue.Value) { e.FieldRef = str(v) })
+			d.each(o, func(_ string, o object) { e.FieldRef = str(o) })
 		default:
 			unknown("valueFrom", name)
 		}
@@ -259,16 +278,16 @@ func (d *decoder) envSource(e *app.EnvVar, v cue.Value) int {
 	return sources
 }
 
-func (d *decoder) keyRef(v cue.Value) *app.KeyRef {
+func (d *decoder) keyRef(o object) *app.KeyRef {
 	ref := &app.KeyRef{}
-	d.each(v, func(name string, v cue.Value) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "name":
-			ref.Name = str(v)
+			ref.Name = str(o)
 		case "key":
-			ref.Key = str(v)
+			ref.Key = str(o)
 		case "optional":
-			ref.Optional = boolean(v)
+			ref.Optional = boolean(o)
 		default:
 			unknown("KeyRef", name)
 		}
@@ -276,16 +295,17 @@ func (d *decoder) keyRef(v cue.Value) *app.KeyRef {
 	return ref
 }
 
-func (d *decoder) envFrom(v cue.Value, parent app.Pos) app.EnvFrom {
-	e := app.EnvFrom{Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) envFrom(o object) app.EnvFrom {
+	o = d.locate(o)
+	e := app.EnvFrom{Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "prefix":
-			e.Prefix = str(v)
+			e.Prefix = str(o)
 		case "configMapRef":
-			e.ConfigMap = d.envFromRef(&e, v)
+			e.ConfigMap = d.envFromRef(&e, o)
 		case "secretRef":
-			e.Secret = d.envFromRef(&e, v)
+			e.Secret = d.envFromRef(&e, o)
 		default:
 			unknown("EnvFrom", name)
 		}
@@ -293,13 +313,13 @@ func (d *decoder) envFrom(v cue.Value, parent app.Pos) app.EnvFrom {
 	return e
 }
 
-func (d *decoder) envFromRef(e *app.EnvFrom, v cue.Value) (ref string) {
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) envFromRef(e *app.EnvFrom, o object) (ref string) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "name":
-			ref = str(v)
+			ref = str(o)
 		case "optional":
-			e.Optional = boolean(v)
+			e.Optional = boolean(o)
 		default:
 			unknown("EnvFromRef", name)
 		}
@@ -307,14 +327,15 @@ func (d *decoder) envFromRef(e *app.EnvFrom, v cue.Value) (ref string) {
 	return ref
 }
 
-func (d *decoder) containerPort(name string, v cue.Value, parent app.Pos) app.ContainerPort {
-	p := app.ContainerPort{Name: name, Protocol: "TCP", Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) containerPort(name string, o object) app.ContainerPort {
+	o = d.locate(o)
+	p := app.ContainerPort{Name: name, Protocol: "TCP", Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "containerPort":
-			p.ContainerPort = integer(v)
+			p.ContainerPort = integer(o)
 		case "protocol":
-			p.Protocol = str(v)
+			p.Protocol = str(o)
 		default:
 			unknown("ContainerPort", name)
 		}
@@ -322,16 +343,17 @@ func (d *decoder) containerPort(name string, v cue.Value, parent app.Pos) app.Co
 	return p
 }
 
-func (d *decoder) volumeMount(path string, v cue.Value, parent app.Pos) app.VolumeMount {
-	m := app.VolumeMount{MountPath: path, Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) volumeMount(path string, o object) app.VolumeMount {
+	o = d.locate(o)
+	m := app.VolumeMount{MountPath: path, Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "name":
-			m.Name = str(v)
+			m.Name = str(o)
 		case "subPath":
-			m.SubPath = str(v)
+			m.SubPath = str(o)
 		case "readOnly":
-			m.ReadOnly = boolean(v)
+			m.ReadOnly = boolean(o)
 		default:
 			unknown("VolumeMount", name)
 		}
@@ -339,14 +361,14 @@ func (d *decoder) volumeMount(path string, v cue.Value, parent app.Pos) app.Volu
 	return m
 }
 
-func (d *decoder) resources(v cue.Value) app.Resources {
+func (d *decoder) resources(o object) app.Resources {
 	var r app.Resources
-	d.each(v, func(name string, v cue.Value) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "requests":
-			r.Requests = d.quantities(v)
+			r.Requests = d.quantities(o)
 		case "limits":
-			r.Limits = d.quantities(v)
+			r.Limits = d.quantities(o)
 		default:
 			unknown("resources", name)
 		}
@@ -354,36 +376,37 @@ func (d *decoder) resources(v cue.Value) app.Resources {
 	return r
 }
 
-func (d *decoder) quantities(v cue.Value) map[string]app.Quantity {
+func (d *decoder) quantities(o object) map[string]app.Quantity {
 	m := map[string]app.Quantity{}
-	d.each(v, func(name string, v cue.Value) { m[name] = app.Quantity(str(v)) })
+	d.each(o, func(name string, o object) { m[name] = app.Quantity(str(o)) })
 	return m
 }
 
-func (d *decoder) probe(v cue.Value, parent app.Pos) *app.Probe {
-	p := &app.Probe{PeriodSeconds: 10, TimeoutSeconds: 1, SuccessThreshold: 1, FailureThreshold: 3, Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) probe(o object) *app.Probe {
+	o = d.locate(o)
+	p := &app.Probe{PeriodSeconds: 10, TimeoutSeconds: 1, SuccessThreshold: 1, FailureThreshold: 3, Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "httpGet":
-			p.HTTPGet = d.httpGet(v)
+			p.HTTPGet = d.httpGet(o)
 		case "tcpSocket":
 			p.TCPSocket = &app.TCPSocketAction{}
-			d.each(v, func(_ string, v cue.Value) { p.TCPSocket.Port = portRef(v) })
+			d.each(o, func(_ string, o object) { p.TCPSocket.Port = portRef(o) })
 		case "grpc":
-			p.GRPC = d.grpc(v)
+			p.GRPC = d.grpc(o)
 		case "exec":
 			p.Exec = &app.ExecAction{}
-			d.each(v, func(_ string, v cue.Value) { p.Exec.Command = d.strs(v) })
+			d.each(o, func(_ string, o object) { p.Exec.Command = d.strs(o) })
 		case "initialDelaySeconds":
-			p.InitialDelaySeconds = integer(v)
+			p.InitialDelaySeconds = integer(o)
 		case "periodSeconds":
-			p.PeriodSeconds = integer(v)
+			p.PeriodSeconds = integer(o)
 		case "timeoutSeconds":
-			p.TimeoutSeconds = integer(v)
+			p.TimeoutSeconds = integer(o)
 		case "successThreshold":
-			p.SuccessThreshold = integer(v)
+			p.SuccessThreshold = integer(o)
 		case "failureThreshold":
-			p.FailureThreshold = integer(v)
+			p.FailureThreshold = integer(o)
 		default:
 			unknown("Probe", name)
 		}
@@ -391,18 +414,18 @@ func (d *decoder) probe(v cue.Value, parent app.Pos) *app.Probe {
 	return p
 }
 
-func (d *decoder) httpGet(v cue.Value) *app.HTTPGetAction {
+func (d *decoder) httpGet(o object) *app.HTTPGetAction {
 	h := &app.HTTPGetAction{Path: "/", Scheme: "HTTP"}
-	d.each(v, func(name string, v cue.Value) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "path":
-			h.Path = str(v)
+			h.Path = str(o)
 		case "port":
-			h.Port = portRef(v)
+			h.Port = portRef(o)
 		case "scheme":
-			h.Scheme = str(v)
+			h.Scheme = str(o)
 		case "httpHeaders":
-			d.items(v, func(v cue.Value) { h.Headers = append(h.Headers, d.header(v)) })
+			d.items(o, func(o object) { h.Headers = append(h.Headers, d.header(o)) })
 		default:
 			unknown("httpGet", name)
 		}
@@ -410,14 +433,14 @@ func (d *decoder) httpGet(v cue.Value) *app.HTTPGetAction {
 	return h
 }
 
-func (d *decoder) header(v cue.Value) app.Header {
+func (d *decoder) header(o object) app.Header {
 	var h app.Header
-	d.each(v, func(name string, v cue.Value) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "name":
-			h.Name = str(v)
+			h.Name = str(o)
 		case "value":
-			h.Value = str(v)
+			h.Value = str(o)
 		default:
 			unknown("Header", name)
 		}
@@ -425,14 +448,14 @@ func (d *decoder) header(v cue.Value) app.Header {
 	return h
 }
 
-func (d *decoder) grpc(v cue.Value) *app.GRPCAction {
+func (d *decoder) grpc(o object) *app.GRPCAction {
 	g := &app.GRPCAction{}
-	d.each(v, func(name string, v cue.Value) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "port":
-			g.Port = integer(v)
+			g.Port = integer(o)
 		case "service":
-			g.Service = str(v)
+			g.Service = str(o)
 		default:
 			unknown("grpc", name)
 		}
@@ -440,32 +463,30 @@ func (d *decoder) grpc(v cue.Value) *app.GRPCAction {
 	return g
 }
 
-func portRef(v cue.Value) app.PortRef {
-	if v, ok := v.Default(); ok && v.Kind() == cue.StringKind {
-		return app.PortRef{Name: str(v)}
+func portRef(o object) app.PortRef {
+	if o.v.IncompleteKind() == cue.IntKind {
+		return app.PortRef{Number: integer(o)}
 	}
-	if v.Kind() == cue.StringKind {
-		return app.PortRef{Name: str(v)}
-	}
-	return app.PortRef{Number: integer(v)}
+	return app.PortRef{Name: str(o)}
 }
 
-func (d *decoder) securityContext(v cue.Value, parent app.Pos) app.SecurityContext {
-	s := app.SecurityContext{Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) securityContext(o object) app.SecurityContext {
+	o = d.locate(o)
+	s := app.SecurityContext{Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "runAsUser":
-			s.RunAsUser = pointer(integer64(v))
+			s.RunAsUser = pointer(integer64(o))
 		case "runAsGroup":
-			s.RunAsGroup = pointer(integer64(v))
+			s.RunAsGroup = pointer(integer64(o))
 		case "runAsNonRoot":
-			s.RunAsNonRoot = pointer(boolean(v))
+			s.RunAsNonRoot = pointer(boolean(o))
 		case "readOnlyRootFilesystem":
-			s.ReadOnlyRootFilesystem = pointer(boolean(v))
+			s.ReadOnlyRootFilesystem = pointer(boolean(o))
 		case "allowPrivilegeEscalation":
-			s.AllowPrivilegeEscalation = pointer(boolean(v))
+			s.AllowPrivilegeEscalation = pointer(boolean(o))
 		case "capabilities":
-			d.capabilities(&s, v)
+			d.capabilities(&s, o)
 		default:
 			unknown("SecurityContext", name)
 		}
@@ -473,31 +494,32 @@ func (d *decoder) securityContext(v cue.Value, parent app.Pos) app.SecurityConte
 	return s
 }
 
-func (d *decoder) capabilities(s *app.SecurityContext, v cue.Value) {
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) capabilities(s *app.SecurityContext, o object) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "add":
-			s.CapabilitiesAdd = d.strs(v)
+			s.CapabilitiesAdd = d.strs(o)
 		case "drop":
-			s.CapabilitiesDrop = d.strs(v)
+			s.CapabilitiesDrop = d.strs(o)
 		default:
 			unknown("capabilities", name)
 		}
 	})
 }
 
-func (d *decoder) volume(name string, v cue.Value, parent app.Pos) app.Volume {
-	vol := app.Volume{Name: name, Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) volume(name string, o object) app.Volume {
+	o = d.locate(o)
+	vol := app.Volume{Name: name, Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "emptyDir":
-			vol.EmptyDir = d.emptyDir(v)
+			vol.EmptyDir = d.emptyDir(o)
 		case "configMap":
-			vol.ConfigMap = d.filesSource(v)
+			vol.ConfigMap = d.filesSource(o)
 		case "secret":
-			vol.Secret = d.filesSource(v)
+			vol.Secret = d.filesSource(o)
 		case "persistentVolumeClaim":
-			vol.Claim = d.claimSource(v)
+			vol.Claim = d.claimSource(o)
 		default:
 			unknown("Volume", name)
 		}
@@ -505,14 +527,14 @@ func (d *decoder) volume(name string, v cue.Value, parent app.Pos) app.Volume {
 	return vol
 }
 
-func (d *decoder) emptyDir(v cue.Value) *app.EmptyDir {
+func (d *decoder) emptyDir(o object) *app.EmptyDir {
 	e := &app.EmptyDir{}
-	d.each(v, func(name string, v cue.Value) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "medium":
-			e.Medium = str(v)
+			e.Medium = str(o)
 		case "sizeLimit":
-			e.SizeLimit = app.Quantity(str(v))
+			e.SizeLimit = app.Quantity(str(o))
 		default:
 			unknown("emptyDir", name)
 		}
@@ -520,18 +542,18 @@ func (d *decoder) emptyDir(v cue.Value) *app.EmptyDir {
 	return e
 }
 
-func (d *decoder) filesSource(v cue.Value) *app.FilesSource {
+func (d *decoder) filesSource(o object) *app.FilesSource {
 	f := &app.FilesSource{DefaultMode: 0o644}
-	d.each(v, func(name string, v cue.Value) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "name", "secretName":
-			f.Name = str(v)
+			f.Name = str(o)
 		case "items":
-			f.Items = d.strMap(v)
+			f.Items = d.strMap(o)
 		case "defaultMode":
-			f.DefaultMode = integer(v)
+			f.DefaultMode = integer(o)
 		case "optional":
-			f.Optional = boolean(v)
+			f.Optional = boolean(o)
 		default:
 			unknown("volume source", name)
 		}
@@ -539,14 +561,14 @@ func (d *decoder) filesSource(v cue.Value) *app.FilesSource {
 	return f
 }
 
-func (d *decoder) claimSource(v cue.Value) *app.ClaimSource {
+func (d *decoder) claimSource(o object) *app.ClaimSource {
 	c := &app.ClaimSource{}
-	d.each(v, func(name string, v cue.Value) {
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "claimName":
-			c.ClaimName = str(v)
+			c.ClaimName = str(o)
 		case "readOnly":
-			c.ReadOnly = boolean(v)
+			c.ReadOnly = boolean(o)
 		default:
 			unknown("persistentVolumeClaim", name)
 		}
@@ -554,24 +576,25 @@ func (d *decoder) claimSource(v cue.Value) *app.ClaimSource {
 	return c
 }
 
-func (d *decoder) service(name string, v cue.Value, parent app.Pos) app.Service {
-	s := app.Service{Name: name, Type: "ClusterIP", SessionAffinity: "None", Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) service(name string, o object) app.Service {
+	o = d.locate(o)
+	s := app.Service{Name: name, Type: "ClusterIP", SessionAffinity: "None", Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "pod":
-			s.Pod = str(v)
+			s.Pod = str(o)
 		case "type":
-			s.Type = str(v)
+			s.Type = str(o)
 		case "headless":
-			s.Headless = boolean(v)
+			s.Headless = boolean(o)
 		case "ports":
-			d.each(v, func(name string, v cue.Value) { s.Ports = append(s.Ports, d.servicePort(name, v, s.Pos)) })
+			d.each(o, func(name string, o object) { s.Ports = append(s.Ports, d.servicePort(name, o)) })
 		case "sessionAffinity":
-			s.SessionAffinity = str(v)
+			s.SessionAffinity = str(o)
 		case "labels":
-			s.Labels = d.strMap(v)
+			s.Labels = d.strMap(o)
 		case "annotations":
-			s.Annotations = d.strMap(v)
+			s.Annotations = d.strMap(o)
 		default:
 			unknown("Service", name)
 		}
@@ -580,18 +603,19 @@ func (d *decoder) service(name string, v cue.Value, parent app.Pos) app.Service 
 	return s
 }
 
-func (d *decoder) servicePort(name string, v cue.Value, parent app.Pos) app.ServicePort {
-	p := app.ServicePort{Name: name, Protocol: "TCP", Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) servicePort(name string, o object) app.ServicePort {
+	o = d.locate(o)
+	p := app.ServicePort{Name: name, Protocol: "TCP", Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "port":
-			p.Port = integer(v)
+			p.Port = integer(o)
 		case "targetPort":
-			p.TargetPort = portRef(v)
+			p.TargetPort = portRef(o)
 		case "nodePort":
-			p.NodePort = integer(v)
+			p.NodePort = integer(o)
 		case "protocol":
-			p.Protocol = str(v)
+			p.Protocol = str(o)
 		default:
 			unknown("ServicePort", name)
 		}
@@ -602,12 +626,13 @@ func (d *decoder) servicePort(name string, v cue.Value, parent app.Pos) app.Serv
 	return p
 }
 
-func (d *decoder) configMap(name string, v cue.Value, parent app.Pos) app.ConfigMap {
-	c := app.ConfigMap{Name: name, Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) configMap(name string, o object) app.ConfigMap {
+	o = d.locate(o)
+	c := app.ConfigMap{Name: name, Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "data":
-			c.Data = d.strMap(v)
+			c.Data = d.strMap(o)
 		default:
 			unknown("ConfigMap", name)
 		}
@@ -615,14 +640,15 @@ func (d *decoder) configMap(name string, v cue.Value, parent app.Pos) app.Config
 	return c
 }
 
-func (d *decoder) secret(name string, v cue.Value, parent app.Pos) app.Secret {
-	s := app.Secret{Name: name, Type: "Opaque", Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) secret(name string, o object) app.Secret {
+	o = d.locate(o)
+	s := app.Secret{Name: name, Type: "Opaque", Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "type":
-			s.Type = str(v)
+			s.Type = str(o)
 		case "keys":
-			d.each(v, func(name string, v cue.Value) { s.Keys = append(s.Keys, d.secretKey(name, v, s.Pos)) })
+			d.each(o, func(name string, o object) { s.Keys = append(s.Keys, d.secretKey(name, o)) })
 		default:
 			unknown("Secret", name)
 		}
@@ -631,19 +657,20 @@ func (d *decoder) secret(name string, v cue.Value, parent app.Pos) app.Secret {
 	return s
 }
 
-func (d *decoder) secretKey(name string, v cue.Value, parent app.Pos) app.SecretKey {
-	k := app.SecretKey{Name: name, Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) secretKey(name string, o object) app.SecretKey {
+	o = d.locate(o)
+	k := app.SecretKey{Name: name, Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "external":
-			k.External = boolean(v)
+			k.External = boolean(o)
 		case "env":
-			k.Env = str(v)
+			k.Env = str(o)
 		case "file":
-			k.File = str(v)
+			k.File = str(o)
 		case "generate":
 			k.Generate = &app.GenerateSecret{Length: 32}
-			d.each(v, func(_ string, v cue.Value) { k.Generate.Length = integer(v) })
+			d.each(o, func(_ string, o object) { k.Generate.Length = integer(o) })
 		default:
 			unknown("SecretSource", name)
 		}
@@ -651,16 +678,17 @@ func (d *decoder) secretKey(name string, v cue.Value, parent app.Pos) app.Secret
 	return k
 }
 
-func (d *decoder) claim(name string, v cue.Value, parent app.Pos) app.Claim {
-	c := app.Claim{Name: name, AccessModes: []string{"ReadWriteOnce"}, Pos: d.places.of(v, parent)}
-	d.each(v, func(name string, v cue.Value) {
+func (d *decoder) claim(name string, o object) app.Claim {
+	o = d.locate(o)
+	c := app.Claim{Name: name, AccessModes: []string{"ReadWriteOnce"}, Pos: o.pos}
+	d.each(o, func(name string, o object) {
 		switch name {
 		case "storage":
-			c.Storage = app.Quantity(str(v))
+			c.Storage = app.Quantity(str(o))
 		case "accessModes":
-			c.AccessModes = d.strs(v)
+			c.AccessModes = d.strs(o)
 		case "storageClassName":
-			c.StorageClassName = str(v)
+			c.StorageClassName = str(o)
 		default:
 			unknown("PersistentVolumeClaim", name)
 		}
