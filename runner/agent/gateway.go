@@ -1,0 +1,246 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"reflect"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/agent/netif"
+	"github.com/cuepod/cuepod/runner/agent/router"
+	"github.com/cuepod/cuepod/runner/proxy"
+)
+
+// statusPause is how long changes gather before a Status goes out: long enough
+// for the pods of a start to come in one, short enough not to be felt.
+const statusPause = 20 * time.Millisecond
+
+// gatewayConfig is what a gateway needs of its surroundings.
+type gatewayConfig struct {
+	stdin  io.Reader
+	stdout io.Writer
+	log    *slog.Logger
+	// control takes the agents, http the requests for the router.
+	control, http net.Listener
+	// setAddresses puts virtual addresses on the interface; nil where they are there.
+	setAddresses func([]netip.Addr) error
+}
+
+// gateway is the hub of one app. One goroutine, run, owns the state; everything
+// that happens is a function on its channel.
+type gateway struct {
+	gatewayConfig
+	events chan func(*gatewayState)
+	proxy  *proxy.Server
+	router *router.Router
+	out    *writer[api.FromGateway]
+	wg     sync.WaitGroup
+}
+
+// gatewayState is what the gateway knows.
+type gatewayState struct {
+	*gateway
+	key      string
+	snapshot *api.Snapshot
+	agents   map[string]*agentConn     // by pod
+	reports  map[string]*api.FromAgent // by pod: the last one, connected or not
+	table    proxy.Table               // in force
+	complete bool                      // the table in force was carried out without an error
+	lastErr  string                    // told last, so as not to repeat it
+	status   api.Status
+	pending  <-chan time.Time // when set, a Status is due then
+}
+
+// agentConn is one agent on the line.
+type agentConn struct {
+	pod  string
+	conn net.Conn
+	out  *writer[api.ToAgent]
+	sent api.ToAgent // last
+}
+
+func runGateway(stdin io.Reader, stdout io.Writer, log *slog.Logger) error {
+	ctx, stop := untilTerminated()
+	defer stop()
+	nic, err := netif.Find()
+	if err != nil {
+		return err
+	}
+	listen := func(port int) (net.Listener, error) {
+		// On the engine's address alone: services may use the same port numbers on theirs.
+		return net.Listen("tcp", netip.AddrPortFrom(nic.Primary, uint16(port)).String())
+	}
+	control, err := listen(api.ControlPort)
+	if err != nil {
+		return fmt.Errorf("listen for agents: %w", err)
+	}
+	http, err := listen(api.HTTPPort)
+	if err != nil {
+		return fmt.Errorf("listen for HTTP requests: %w", err)
+	}
+	newGateway(gatewayConfig{stdin, stdout, log, control, http, nic.SetAddresses}).run(ctx)
+	return nil
+}
+
+func newGateway(c gatewayConfig) *gateway {
+	return &gateway{
+		gatewayConfig: c,
+		events:        make(chan func(*gatewayState)),
+		proxy:         proxy.New(proxy.Config{SetAddresses: c.setAddresses}),
+		router:        router.New(),
+		out:           newWriter[api.FromGateway](c.stdout),
+	}
+}
+
+// run works until ctx is done. The reader of standard input is left behind: a
+// read cannot be interrupted, and the process ends.
+func (g *gateway) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go followLines(ctx, g.stdin, func(m api.ToGateway) {
+		g.do(ctx, func(s *gatewayState) { s.hear(m) })
+	})
+	g.wg.Go(func() { g.write(ctx) })
+	g.wg.Go(func() { g.acceptAgents(ctx) })
+	g.wg.Go(func() { _ = g.router.Serve(ctx, g.http) })
+	s := &gatewayState{gateway: g, agents: map[string]*agentConn{}, reports: map[string]*api.FromAgent{}}
+	for ctx.Err() == nil {
+		select {
+		case event := <-g.events:
+			event(s)
+		case <-s.pending:
+			s.sendStatus()
+		case <-ctx.Done():
+		}
+	}
+	cancel()
+	g.control.Close()
+	for _, a := range s.agents {
+		a.conn.Close()
+	}
+	g.proxy.Close()
+	g.wg.Wait()
+}
+
+// do runs an event on the owner of the state.
+func (g *gateway) do(ctx context.Context, event func(*gatewayState)) {
+	select {
+	case g.events <- event:
+	case <-ctx.Done():
+	}
+}
+
+// write sends to the supervisor, whoever that is; when nobody takes it the
+// state that waits is replaced by newer ones.
+func (g *gateway) write(ctx context.Context) {
+	if err := g.out.Run(ctx); err != nil && ctx.Err() == nil {
+		g.log.Error("standard output is gone; the gateway goes on without", "error", err)
+	}
+}
+
+// hear takes one line from a supervisor.
+func (s *gatewayState) hear(m api.ToGateway) {
+	if m.Bootstrap != nil {
+		s.key = m.Bootstrap.Key
+	}
+	if m.Snapshot != nil {
+		if s.snapshot != nil && m.Snapshot.Generation < s.snapshot.Generation {
+			s.complain(fmt.Errorf("snapshot %d is older than %d, which is in force: ignored", m.Snapshot.Generation, s.snapshot.Generation))
+		} else {
+			s.snapshot = m.Snapshot
+			s.update()
+		}
+	}
+	if m.Report {
+		s.status.Generation = s.generation()
+		s.sendStatus()
+	}
+}
+
+func (s *gatewayState) generation() int64 {
+	if s.snapshot == nil {
+		return 0
+	}
+	return s.snapshot.Generation
+}
+
+// update works everything out anew after anything changed, and passes on what
+// is different.
+func (s *gatewayState) update() {
+	if s.snapshot == nil {
+		return
+	}
+	status := api.Status{Generation: s.snapshot.Generation, Pods: make(map[string]api.PodStatus, len(s.snapshot.Pods))}
+	for _, p := range s.snapshot.Pods {
+		status.Pods[p.Name] = podStatus(p, s.reports[p.Name], s.agents[p.Name] != nil)
+	}
+	for name := range s.reports {
+		if _, ok := status.Pods[name]; !ok && s.agents[name] == nil {
+			delete(s.reports, name)
+		}
+	}
+	services := readyServices(s.snapshot.Services, status.Pods)
+	s.carry(services)
+	for _, p := range s.snapshot.Pods {
+		if a := s.agents[p.Name]; a != nil {
+			a.tell(api.ToAgent{Generation: s.snapshot.Generation, Namespace: s.snapshot.Namespace, Services: services, Pod: p})
+		}
+	}
+	if !reflect.DeepEqual(status, s.status) {
+		s.status = status
+		if s.pending == nil {
+			s.pending = time.After(statusPause)
+		}
+	}
+}
+
+// carry puts the endpoints in force.
+func (s *gatewayState) carry(services []api.Service) {
+	table, err := proxy.NewTable(services)
+	if s.complete && reflect.DeepEqual(table, s.table) {
+		return
+	}
+	s.table = table
+	if applyErr := s.proxy.Apply(table); applyErr != nil {
+		err = applyErr
+	}
+	s.complete = err == nil
+	s.complain(err)
+	s.router.Set(router.NewTable(s.snapshot.App, services))
+}
+
+// complain tells the supervisor about an error, once.
+func (s *gatewayState) complain(err error) {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != "" && text != s.lastErr {
+		s.log.Error(text)
+		s.out.Note(api.FromGateway{Error: text})
+	}
+	s.lastErr = text
+}
+
+func (s *gatewayState) sendStatus() {
+	s.pending = nil
+	status := s.status
+	s.out.Put(api.FromGateway{Status: &status})
+}
+
+func (a *agentConn) tell(m api.ToAgent) {
+	if !reflect.DeepEqual(a.sent, m) {
+		a.sent = m
+		a.out.Put(m)
+	}
+}
+
+// hostPort joins an address as dialers want it.
+func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }

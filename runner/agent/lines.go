@@ -1,0 +1,148 @@
+package agent
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+const (
+	// maxLine bounds one line, in bytes. A snapshot carries every ConfigMap and
+	// Secret volume of the app, a mebibyte each at most, in base64.
+	maxLine = 64 << 20
+	// eofPause is how long to wait after an end of file that may not last: when
+	// a supervisor dies the next one attaches to the same stream.
+	eofPause = 500 * time.Millisecond
+)
+
+// readLines calls take for each line of r that is one JSON value of type T. Any
+// other line is passed over: a writer that was killed may leave half of one. It
+// returns at the end of r or its first error; nil means the end.
+func readLines[T any](r io.Reader, limit int, take func(T)) error {
+	in := bufio.NewReader(r)
+	for {
+		line, err := readLine(in, limit)
+		var v T
+		if len(line) > 0 && json.Unmarshal(line, &v) == nil {
+			take(v)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// readLine reads one line with its end. One longer than limit is read to its
+// end and given up: the line is then empty.
+func readLine(in *bufio.Reader, limit int) ([]byte, error) {
+	var line []byte
+	tooLong := false
+	for {
+		piece, err := in.ReadSlice('\n')
+		if len(line)+len(piece) > limit {
+			line, tooLong = nil, true
+		}
+		if !tooLong {
+			line = append(line, piece...)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, err
+		}
+	}
+}
+
+// followLines is readLines over a stream whose end is not the end. It returns
+// when ctx is done, but cannot interrupt a read.
+func followLines[T any](ctx context.Context, r io.Reader, take func(T)) {
+	for ctx.Err() == nil {
+		_ = readLines(r, maxLine, take) // an error is an end, too
+		select {
+		case <-time.After(eofPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// writer sends values as JSON lines from a goroutine of its own, so that a slow
+// reader holds up nobody. It keeps the newest state only, and the notes sent
+// in between.
+type writer[T any] struct {
+	w    io.Writer
+	wake chan struct{}
+
+	mu    sync.Mutex
+	state *T
+	notes []T
+}
+
+// maxNotes bounds the notes that wait; the oldest go first.
+const maxNotes = 64
+
+func newWriter[T any](w io.Writer) *writer[T] {
+	return &writer[T]{w: w, wake: make(chan struct{}, 1)}
+}
+
+// Put makes v what is sent next, in place of a state that still waits.
+func (w *writer[T]) Put(v T) {
+	w.mu.Lock()
+	w.state = &v
+	w.mu.Unlock()
+	w.poke()
+}
+
+// Note sends v before the next state, and drops none but by the bound.
+func (w *writer[T]) Note(v T) {
+	w.mu.Lock()
+	w.notes = append(w.notes, v)
+	if len(w.notes) > maxNotes {
+		w.notes = w.notes[1:]
+	}
+	w.mu.Unlock()
+	w.poke()
+}
+
+func (w *writer[T]) poke() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take empties what waits.
+func (w *writer[T]) take() []T {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := w.notes
+	if w.state != nil {
+		out = append(out, *w.state)
+	}
+	w.notes, w.state = nil, nil
+	return out
+}
+
+// Run sends until ctx is done or a write fails.
+func (w *writer[T]) Run(ctx context.Context) error {
+	for {
+		for _, v := range w.take() {
+			line, err := json.Marshal(v)
+			if err != nil {
+				return err
+			}
+			if _, err := w.w.Write(append(line, '\n')); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-w.wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

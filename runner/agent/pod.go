@@ -1,0 +1,300 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/netip"
+	"reflect"
+	"sync"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/agent/volume"
+	"github.com/cuepod/cuepod/runner/dns"
+	"github.com/cuepod/cuepod/runner/probe"
+)
+
+const (
+	// redialPause is how long to wait before calling the gateway again; it
+	// doubles up to maxRedialPause. Short, for a gateway that is replaced is
+	// back in a second and every pod's endpoints wait for it.
+	redialPause    = 50 * time.Millisecond
+	maxRedialPause = time.Second
+	// callTimeout bounds one attempt to connect.
+	callTimeout = 3 * time.Second
+)
+
+// podConfig is what a pod's agent needs of its surroundings.
+type podConfig struct {
+	stdin      io.Reader
+	log        *slog.Logger
+	resolvConf string // path; rewritten in place
+	dnsAddr    netip.AddrPort
+	probe      func(ctx context.Context, ip string, p api.Probe) probe.Outcome
+}
+
+// pod is the agent of one pod. One goroutine, run, applies what the gateway
+// says; the others bring it and carry it out.
+type pod struct {
+	podConfig
+	orders  chan api.ToAgent
+	changed chan struct{} // probes found something new
+	probes  *probe.Set
+	names   *dns.Server
+	wg      sync.WaitGroup
+
+	// Owned by run.
+	files     map[string]api.FileVolume // written, by directory
+	shared    map[string]bool           // directories made usable
+	namespace string                    // resolv.conf is written for it
+	report    api.FromAgent
+	dnsErr    error
+
+	mu   sync.Mutex
+	line *writer[api.FromAgent] // to the gateway; nil while there is none
+	last *api.FromAgent         // sent last, to be repeated on a new line
+}
+
+func runPod(stdin io.Reader, log *slog.Logger) error {
+	ctx, stop := untilTerminated()
+	defer stop()
+	p, err := newPod(podConfig{
+		stdin:      stdin,
+		log:        log,
+		resolvConf: "/etc/resolv.conf",
+		dnsAddr:    netip.MustParseAddrPort("127.0.0.1:53"),
+		probe:      probe.Do,
+	})
+	if err != nil {
+		return err
+	}
+	p.run(ctx)
+	return nil
+}
+
+func newPod(c podConfig) (*pod, error) {
+	upstream, err := upstreamServer(c.resolvConf)
+	if err != nil {
+		return nil, err
+	}
+	p := &pod{
+		podConfig: c,
+		orders:    make(chan api.ToAgent),
+		changed:   make(chan struct{}, 1),
+		names:     dns.NewServer(upstream),
+		files:     map[string]api.FileVolume{},
+		shared:    map[string]bool{},
+	}
+	p.probes = probe.NewSet(c.probe, func() {
+		select {
+		case p.changed <- struct{}{}:
+		default: // a look is due already
+		}
+	})
+	return p, nil
+}
+
+// run works until ctx is done. The reader of standard input is left behind: a
+// read cannot be interrupted, and the process ends.
+func (p *pod) run(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	boots := make(chan api.Bootstrap)
+	go followLines(ctx, p.stdin, func(b api.Bootstrap) {
+		select {
+		case boots <- b:
+		case <-ctx.Done():
+		}
+	})
+	p.wg.Go(func() { p.call(ctx, boots) })
+	p.serveNames(ctx)
+	for ctx.Err() == nil {
+		select {
+		case m := <-p.orders:
+			p.apply(m)
+			p.send()
+		case <-p.changed:
+			p.send()
+		case <-ctx.Done():
+		}
+	}
+	cancel()
+	p.probes.Close()
+	p.wg.Wait()
+}
+
+func (p *pod) serveNames(ctx context.Context) {
+	udp, tcp, err := dns.Listen(p.dnsAddr)
+	if err != nil {
+		p.dnsErr = fmt.Errorf("listen for DNS: %w", err)
+		return
+	}
+	p.wg.Go(func() {
+		if err := p.names.Serve(ctx, udp, tcp); err != nil {
+			p.log.Error("the DNS server stopped", "error", err)
+		}
+	})
+}
+
+// apply makes everything as the gateway says. This is the one place where a
+// packet path in the pod's own network namespace would be put in force: from
+// m.Services, before the answer goes out.
+func (p *pod) apply(m api.ToAgent) {
+	errs := []error{p.dnsErr}
+	errs = append(errs, p.applyVolumes(m.Pod))
+	if m.Namespace != p.namespace {
+		err := rewriteResolvConf(p.resolvConf, m.Namespace, p.dnsAddr.Addr())
+		if err == nil {
+			p.namespace = m.Namespace
+		}
+		errs = append(errs, err)
+	}
+	p.names.SetZone(dns.NewZone(m.Namespace, m.Services))
+	p.probes.Apply(m.Pod)
+	p.report.Generation, p.report.Error = m.Generation, ""
+	if err := errors.Join(errs...); err != nil {
+		p.report.Error = err.Error()
+		p.log.Error("could not apply everything", "generation", m.Generation, "error", err)
+	}
+}
+
+// applyVolumes fills what changed since the last time.
+func (p *pod) applyVolumes(m api.Pod) error {
+	var errs []error
+	for _, v := range m.Files {
+		if have, ok := p.files[v.Dir]; ok && reflect.DeepEqual(have, v) {
+			continue
+		}
+		if err := volume.Write(v.Dir, v.Files, time.Now()); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.files[v.Dir] = v
+	}
+	for _, dir := range m.Dirs {
+		if p.shared[dir] {
+			continue // once: what the containers make of it is theirs
+		}
+		if err := volume.Share(dir); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		p.shared[dir] = true
+	}
+	return errors.Join(errs...)
+}
+
+// send reports to the gateway, if there is something new.
+func (p *pod) send() {
+	p.report.Containers = p.probes.Status()
+	report := p.report
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last != nil && reflect.DeepEqual(*p.last, report) {
+		return
+	}
+	p.last = &report
+	if p.line != nil {
+		p.line.Put(report)
+	}
+}
+
+// call keeps a line to the gateway that the newest Bootstrap names.
+func (p *pod) call(ctx context.Context, boots <-chan api.Bootstrap) {
+	var current api.Bootstrap
+	var end context.CancelFunc
+	var lines sync.WaitGroup
+	defer lines.Wait()
+	for {
+		select {
+		case b := <-boots:
+			if b == current || b.Gateway == "" {
+				continue
+			}
+			if end != nil {
+				end()
+				lines.Wait()
+			}
+			var lineCtx context.Context
+			lineCtx, end = context.WithCancel(ctx)
+			current = b
+			lines.Go(func() { p.redial(lineCtx, b) })
+		case <-ctx.Done():
+			if end != nil {
+				end()
+			}
+			return
+		}
+	}
+}
+
+// redial connects, again and again, until ctx is done.
+func (p *pod) redial(ctx context.Context, b api.Bootstrap) {
+	pause := redialPause
+	for ctx.Err() == nil {
+		heard, err := p.talk(ctx, b)
+		if heard {
+			pause = redialPause
+		}
+		p.log.Debug("no line to the gateway", "error", err, "again in", pause)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, maxRedialPause)
+	}
+}
+
+// talk is one connection from its hello to its end. It reports whether the
+// gateway said anything.
+func (p *pod) talk(ctx context.Context, b api.Bootstrap) (heard bool, err error) {
+	d := net.Dialer{Timeout: callTimeout}
+	conn, err := d.DialContext(ctx, "tcp", b.Gateway)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	hello, err := json.Marshal(api.Hello{Pod: b.Pod, Token: b.Token})
+	if err != nil {
+		return false, err
+	}
+	if _, err := conn.Write(append(hello, '\n')); err != nil {
+		return false, err
+	}
+	out := newWriter[api.FromAgent](conn)
+	p.setLine(out)
+	defer p.setLine(nil)
+	var writing sync.WaitGroup
+	defer writing.Wait()
+	defer cancel()
+	writing.Go(func() {
+		_ = out.Run(ctx) // fails when the connection does, which ends the reader below
+		conn.Close()
+	})
+	err = readLines(conn, maxLine, func(m api.ToAgent) {
+		heard = true
+		select {
+		case p.orders <- m:
+		case <-ctx.Done():
+		}
+	})
+	return heard, err
+}
+
+// setLine makes out the line to the gateway and repeats on it what was sent last.
+func (p *pod) setLine(out *writer[api.FromAgent]) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.line = out
+	if out != nil && p.last != nil {
+		out.Put(*p.last)
+	}
+}

@@ -1,0 +1,76 @@
+package agent
+
+import "github.com/cuepod/cuepod/runner/agent/api"
+
+// podStatus decides how a pod is, from what the supervisor saw of its containers
+// and what its agent last reported. A report outlives the connection it came
+// over: losing the line to an agent says nothing about its pod. Without any
+// report nothing is ready.
+func podStatus(pod api.Pod, report *api.FromAgent, connected bool) api.PodStatus {
+	st := api.PodStatus{Connected: connected, Containers: make(map[string]api.ContainerStatus, len(pod.Containers))}
+	if report != nil {
+		st.Generation, st.Error = report.Generation, report.Error
+	}
+	st.Ready = report != nil && !pod.Draining && len(pod.Containers) > 0
+	for _, c := range pod.Containers {
+		cs := containerStatus(c, report)
+		st.Containers[c.Name] = cs
+		st.Ready = st.Ready && cs.Ready
+	}
+	return st
+}
+
+// containerStatus joins the two views of one container. What the agent reports
+// of another ID is of the container before this one.
+func containerStatus(c api.Container, report *api.FromAgent) api.ContainerStatus {
+	out := api.ContainerStatus{ID: c.ID}
+	var seen api.ContainerStatus
+	if report != nil && report.Containers[c.Name].ID == c.ID {
+		seen = report.Containers[c.Name]
+	}
+	out.Unhealthy, out.Message = seen.Unhealthy, seen.Message
+	if !c.Running {
+		return out
+	}
+	out.Started, out.Ready = true, true
+	for _, p := range c.Probes {
+		ok := false
+		switch exec := p.HTTP == nil && p.TCP == nil && p.GRPC == nil; {
+		case exec:
+			ok = c.Exec[p.Kind]
+		case p.Kind == api.Startup:
+			ok = seen.Started
+		case p.Kind == api.Readiness:
+			ok = seen.Ready
+		}
+		switch p.Kind {
+		case api.Startup:
+			out.Started = out.Started && ok
+		case api.Readiness:
+			out.Ready = out.Ready && ok
+		}
+	}
+	out.Ready = out.Ready && out.Started
+	return out
+}
+
+// readyServices returns the services with the backends of ready pods only.
+func readyServices(services []api.Service, pods map[string]api.PodStatus) []api.Service {
+	out := make([]api.Service, 0, len(services))
+	for _, s := range services {
+		ports := make([]api.ServicePort, 0, len(s.Ports))
+		for _, p := range s.Ports {
+			var ready []api.Backend
+			for _, b := range p.Backends {
+				if b.IP != "" && pods[b.Pod].Ready {
+					ready = append(ready, b)
+				}
+			}
+			p.Backends = ready
+			ports = append(ports, p)
+		}
+		s.Ports = ports
+		out = append(out, s)
+	}
+	return out
+}
