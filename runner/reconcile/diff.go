@@ -126,26 +126,35 @@ func (b *builder) gateway() {
 	}
 	create := none
 	if cause != "" {
-		gone := b.remove(g, object, RoleGateway, cause)
+		gone := b.remove(g, Step{Object: object, Role: RoleGateway, Cause: cause})
 		create = b.add(Step{Op: CreateContainer, Object: object, Role: RoleGateway, Name: name, Cause: cause}, gone, b.networkStep, b.recordStep, b.loadStep)
 	}
 	start := b.add(Step{Op: StartContainer, Object: object, Role: RoleGateway, Name: name}, create)
 	b.connectStep = b.add(Step{Op: Connect, Object: object, Role: RoleGateway, Name: name}, start)
 }
 
-// remove stops a running container and removes it. It returns none when there
-// is nothing to remove.
-func (b *builder) remove(c *Container, object string, role Role, cause string, after ...int) int {
+// remove stops a container if it runs and removes it. The step says in whose
+// words and why. It returns none when there is nothing to remove.
+func (b *builder) remove(c *Container, s Step, after ...int) int {
 	if c == nil {
 		return none
 	}
-	s := Step{Object: object, Role: role, Name: c.Name, ID: c.ID, Container: c.Key, Cause: cause}
+	s.Name, s.ID, s.Container = c.Name, c.ID, c.Key
 	if c.State == Running {
 		s.Op = StopContainer
 		after = []int{b.add(s, after...)}
 	}
 	s.Op = RemoveContainer
 	return b.add(s, after...)
+}
+
+// memberStep is what all steps on an observed member of a pod have in common.
+func memberStep(pod string, m *Container, cause string) Step {
+	s := Step{Object: "container " + pod + "/" + m.Key, Role: RoleApp, Pod: pod, Cause: cause}
+	if m.Init {
+		s.Object, s.Role = "init "+s.Object, RoleInit
+	}
+	return s
 }
 
 // portals come before the pods: a host port that is taken is known before a
@@ -158,7 +167,7 @@ func (b *builder) portals() {
 	}
 	for _, service := range slices.Sorted(maps.Keys(b.observed.Portals)) {
 		if !wanted[service] {
-			b.remove(b.observed.Portals[service], "portal "+service, RolePortal, "the service is not published any more")
+			b.remove(b.observed.Portals[service], Step{Object: "portal " + service, Role: RolePortal, Service: service, Cause: "the service is not published any more"})
 		}
 	}
 }
@@ -181,11 +190,11 @@ func (b *builder) portal(p docker.Portal) {
 	if cause == "" && c.State == Running {
 		return
 	}
-	step := Step{Object: "portal " + p.Service, Role: RolePortal, Name: p.EngineName, Service: p.Service}
+	step := Step{Object: "portal " + p.Service, Role: RolePortal, Name: p.EngineName, Service: p.Service, Cause: cause}
 	create := none
 	if cause != "" {
-		gone := b.remove(c, step.Object, RolePortal, cause)
-		step.Op, step.Cause = CreateContainer, cause
+		gone := b.remove(c, step)
+		step.Op = CreateContainer
 		create = b.add(step, gone, b.networkStep, b.recordStep, b.loadStep)
 	}
 	step.Op, step.Cause = StartContainer, ""
@@ -250,9 +259,9 @@ func (b *builder) removePod(p *Pod, cause string, after ...int) int {
 	var gone []int
 	for i := range p.Members {
 		m := &p.Members[i]
-		gone = append(gone, b.remove(m, "container "+p.Name+"/"+m.Key, memberRole(m), cause, after...))
+		gone = append(gone, b.remove(m, memberStep(p.Name, m, cause), after...))
 	}
-	last := b.remove(p.Infra, object, RoleInfra, cause, slices.Concat(gone, after)...)
+	last := b.remove(p.Infra, Step{Object: object, Role: RoleInfra, Pod: p.Name, Cause: cause}, slices.Concat(gone, after)...)
 	ends := slices.Concat(gone, []int{last})
 	for _, v := range b.podVolumes(p.Name) {
 		ends = append(ends, b.add(Step{Op: RemoveVolume, Object: "volume " + v, Name: v, Pod: p.Name}, ends...))
@@ -278,13 +287,6 @@ func (b *builder) podVolumes(pod string) []string {
 		}
 	}
 	return out
-}
-
-func memberRole(c *Container) Role {
-	if c.Init {
-		return RoleInit
-	}
-	return RoleApp
 }
 
 // liveChanges tell gateway and agents what changed without a new container.

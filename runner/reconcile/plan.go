@@ -100,8 +100,7 @@ func (p Plan) Wake() time.Time {
 func (p Plan) String() string {
 	var b strings.Builder
 	for i, s := range p.Steps {
-		line := fmt.Sprintf("%3d %s %s", i+1, s.Op, s.Object)
-		fmt.Fprintf(&b, "%-58s", line)
+		fmt.Fprintf(&b, "%-56s", fmt.Sprintf("%3d %s", i+1, s))
 		if len(s.After) > 0 {
 			nums := make([]string, len(s.After))
 			for j, a := range s.After {
@@ -120,18 +119,39 @@ func (p Plan) String() string {
 	return b.String()
 }
 
+// String says what a step does, in a few words: "create volume data".
+func (s Step) String() string {
+	verb, noun := string(s.Op), ""
+	if i := strings.LastIndexByte(verb, ' '); i >= 0 {
+		verb, noun = verb[:i], verb[i+1:]
+	}
+	if noun == "" || strings.HasPrefix(s.Object, noun+" ") {
+		return verb + " " + s.Object
+	}
+	return verb + " " + noun + " of " + s.Object
+}
+
 // Summary gives one line per object and cause, in the order of the steps: what
-// a person wants to know about a reload.
+// a person wants to know about a change. What follows from a line that is
+// there already is left out: the containers of a new pod, volumes, waits.
 func (p Plan) Summary() []string {
 	var out []string
-	seen := map[string]bool{}
+	told := map[string]bool{}
 	for _, s := range p.Steps {
-		if s.Cause == "" || s.Op == WriteRecord {
+		if s.Role == RoleInfra && s.Cause != "" {
+			told[s.Pod+": "+s.Cause] = true
+		}
+	}
+	for _, s := range p.Steps {
+		switch s.Op {
+		case PullImage, CreateNetwork, CreateContainer, StopContainer, RemoveContainer, Update:
+		default:
 			continue
 		}
 		line := s.Object + ": " + s.Cause
-		if !seen[line] {
-			seen[line] = true
+		follows := s.Role != RoleInfra && told[s.Pod+": "+s.Cause]
+		if s.Cause != "" && !follows && !told[line] {
+			told[line] = true
 			out = append(out, line)
 		}
 	}

@@ -175,7 +175,7 @@ func (b *builder) removeStrangers(p *docker.Pod, o *Pod) []int {
 		if m.Infra != o.Infra.ID {
 			cause = "it belongs to an earlier pod"
 		}
-		gone = append(gone, b.remove(m, "container "+p.Name+"/"+m.Key, memberRole(m), cause))
+		gone = append(gone, b.remove(m, memberStep(p.Name, m, cause)))
 	}
 	return gone
 }
@@ -322,20 +322,10 @@ func (b *builder) restart(step Step, m *Container, prev int, gates []int, image 
 
 // replace removes the container and makes and starts a new one in its place.
 func (b *builder) replace(step Step, m *Container, cause string, prev int, gates []int, image string) int {
-	gone := b.removeMember(step, m, cause, gates)
 	step.Cause = cause
+	gone := b.remove(m, step, gates...)
 	start := slices.Concat(gates, []int{prev})
 	return b.create(step, slices.Concat(start, []int{gone}), start, image)
-}
-
-func (b *builder) removeMember(step Step, m *Container, cause string, after []int) int {
-	step.ID, step.Cause = m.ID, cause
-	if m.State == Running {
-		step.Op = StopContainer
-		after = []int{b.add(step, after...)}
-	}
-	step.Op = RemoveContainer
-	return b.add(step, after...)
 }
 
 // createAndStart makes a container anew, removing what is left of an earlier
@@ -343,15 +333,15 @@ func (b *builder) removeMember(step Step, m *Container, cause string, after []in
 // join, while the agent still gets ready.
 func (b *builder) createAndStart(step Step, m *Container, cause string, prev, joined int, gates []int, image string) int {
 	gone := none
+	step.Cause = cause
 	if m != nil {
 		step.Restarts = m.Restarts
 		if m.State == Exited {
 			_, step.Backoff = due(m)
 			step.Restarts++
 		}
-		gone = b.removeMember(step, m, cause, nil)
+		gone = b.remove(m, step)
 	}
-	step.Cause = cause
 	return b.create(step, []int{joined, gone}, slices.Concat(gates, []int{prev}), image)
 }
 

@@ -13,12 +13,12 @@ func Teardown(app string, o Observed, volumes, records []string) Plan {
 	b := &builder{desired: Desired{}, observed: o, volumes: map[string]int{}}
 	var gone []int
 	for _, service := range slices.Sorted(maps.Keys(o.Portals)) {
-		gone = append(gone, b.remove(o.Portals[service], "portal "+service, RolePortal, cause))
+		gone = append(gone, b.remove(o.Portals[service], Step{Object: "portal " + service, Role: RolePortal, Service: service, Cause: cause}))
 	}
 	for _, name := range slices.Sorted(maps.Keys(o.Pods)) {
 		gone = append(gone, b.teardownPod(o.Pods[name], cause)...)
 	}
-	gone = append(gone, b.remove(o.Gateway, "gateway", RoleGateway, cause, gone...))
+	gone = append(gone, b.remove(o.Gateway, Step{Object: "gateway", Role: RoleGateway, Cause: cause}, gone...))
 	for _, r := range records {
 		gone = append(gone, b.add(Step{Op: RemoveContainer, Object: "record " + r, Role: RoleRecord, Name: r, ID: r, Cause: cause}, gone...))
 	}
@@ -35,10 +35,7 @@ func Teardown(app string, o Observed, volumes, records []string) Plan {
 func (b *builder) teardownPod(p *Pod, cause string) []int {
 	var gone []int
 	for i := range p.Members {
-		m := &p.Members[i]
-		s := Step{Object: "container " + p.Name + "/" + m.Key, Role: memberRole(m), Pod: p.Name, Container: m.Key}
-		gone = append(gone, b.removeMember(s, m, cause, nil))
-		b.steps[len(b.steps)-1].Name = m.Name
+		gone = append(gone, b.remove(&p.Members[i], memberStep(p.Name, &p.Members[i], cause)))
 	}
-	return append(gone, b.remove(p.Infra, "pod "+p.Name, RoleInfra, cause, gone...))
+	return append(gone, b.remove(p.Infra, Step{Object: "pod " + p.Name, Role: RoleInfra, Pod: p.Name, Cause: cause}, gone...))
 }

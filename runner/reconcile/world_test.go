@@ -1,0 +1,275 @@
+package reconcile
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// now is the moment of every comparison in these tests.
+var now = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+const agentImage = "cuepod/infra:test"
+
+// world is an engine reduced to what Diff sees. Its apply does what each step
+// promises, so that a plan can be carried out without an engine.
+type world struct {
+	Observed
+	next int
+}
+
+func newWorld(images ...string) *world {
+	w := &world{Observed: Observed{Portals: map[string]*Container{}, Pods: map[string]*Pod{}, Volumes: map[string]bool{}, Images: map[string]string{}, Ready: map[string]bool{}}}
+	for _, ref := range images {
+		w.Images[ref] = "id of " + ref
+	}
+	return w
+}
+
+func (w *world) id() string { w.next++; return fmt.Sprintf("id%d", w.next) }
+
+// apply carries out one step for the desired state d. It fails the test when
+// the step could not be done on an engine.
+func (w *world) apply(t *testing.T, d Desired, s Step) {
+	t.Helper()
+	must := func(ok bool, what string) {
+		if !ok {
+			t.Fatalf("step %q %q: %s", s.Op, s.Object, what)
+		}
+	}
+	switch s.Op {
+	case LoadImage, PullImage:
+		w.Images[s.Name] = "id of " + s.Name
+	case CreateNetwork:
+		must(w.Network == "", "there is a network")
+		w.Network = w.id()
+	case CreateVolume:
+		must(!w.Volumes[s.Name], "the volume exists")
+		w.Volumes[s.Name] = true
+	case RemoveVolume:
+		must(w.Volumes[s.Name], "no such volume")
+		delete(w.Volumes, s.Name)
+	case WriteRecord:
+		w.Record = &Record{ID: w.id(), State: d.State, AgentImage: d.AgentImage}
+	case CreateContainer:
+		w.create(t, d, s, must)
+	case StartContainer:
+		c := w.find(s.Name)
+		must(c != nil && c.State == Created, "not created")
+		must(c.Infra == "" || w.Pods[s.Pod].Infra.State == Running && w.Pods[s.Pod].Infra.ID == c.Infra, "its infra container does not run")
+		c.State, c.Started = Running, now
+	case AwaitExit:
+		c := w.find(s.Name)
+		must(c != nil && c.State == Running, "not running")
+		c.State, c.Finished = Exited, now
+	case StopContainer:
+		c := w.findID(s.ID)
+		must(c != nil && c.State == Running, "not running")
+		c.State, c.ExitCode, c.Finished = Exited, 143, now
+	case RemoveContainer:
+		must(w.findID(s.ID) != nil, "no such container")
+		w.remove(s.ID)
+	case AwaitReady:
+		w.Ready[s.Pod] = true
+	case Drain:
+		w.Ready[s.Pod] = false
+	}
+}
+
+func (w *world) create(t *testing.T, d Desired, s Step, must func(bool, string)) {
+	must(w.find(s.Name) == nil, "the name is taken")
+	must(w.Network != "", "no network")
+	c := Container{ID: w.id(), Name: s.Name, State: Created, Restarts: s.Restarts, Backoff: s.Backoff, Image: d.AgentImage}
+	switch s.Role {
+	case RoleGateway:
+		w.Gateway = &c
+	case RolePortal:
+		for _, p := range d.State.Portals {
+			if p.Service == s.Service {
+				c.Hash = p.Hash
+			}
+		}
+		w.Portals[s.Service] = &c
+	case RoleInfra:
+		p := d.State.Pod(s.Pod)
+		c.Hash = p.Hash
+		for _, m := range p.Mounts {
+			must(w.Volumes[m.Volume], "no volume "+m.Volume)
+		}
+		if w.Pods[s.Pod] == nil {
+			w.Pods[s.Pod] = &Pod{Name: s.Pod, Workload: p.Workload}
+		}
+		must(w.Pods[s.Pod].Infra == nil, "there is an infra container")
+		w.Pods[s.Pod].Infra = &c
+	default:
+		dc := d.State.Pod(s.Pod).Container(s.Container)
+		for _, m := range dc.Mounts {
+			must(w.Volumes[m.Volume], "no volume "+m.Volume)
+		}
+		must(w.Images[dc.Image] != "", "no image")
+		o := w.Pods[s.Pod]
+		must(o != nil && o.Infra != nil, "no infra container to join")
+		c.Key, c.Init, c.Hash, c.Image, c.ImageID, c.Infra = s.Container, s.Role == RoleInit, dc.Hash, dc.Image, w.Images[dc.Image], o.Infra.ID
+		o.Members = append(o.Members, c)
+	}
+}
+
+func (w *world) each(f func(*Container) bool) *Container {
+	for _, p := range w.Portals {
+		if f(p) {
+			return p
+		}
+	}
+	if w.Gateway != nil && f(w.Gateway) {
+		return w.Gateway
+	}
+	for _, p := range w.Pods {
+		if p.Infra != nil && f(p.Infra) {
+			return p.Infra
+		}
+		for i := range p.Members {
+			if f(&p.Members[i]) {
+				return &p.Members[i]
+			}
+		}
+	}
+	return nil
+}
+
+func (w *world) find(name string) *Container {
+	return w.each(func(c *Container) bool { return c.Name == name })
+}
+
+func (w *world) findID(id string) *Container {
+	return w.each(func(c *Container) bool { return c.ID == id })
+}
+
+func (w *world) remove(id string) {
+	maps.DeleteFunc(w.Portals, func(_ string, c *Container) bool { return c.ID == id })
+	if w.Gateway != nil && w.Gateway.ID == id {
+		w.Gateway = nil
+	}
+	for name, p := range w.Pods {
+		if p.Infra != nil && p.Infra.ID == id {
+			p.Infra = nil
+		}
+		p.Members = slices.DeleteFunc(p.Members, func(c Container) bool { return c.ID == id })
+		if p.Infra == nil && len(p.Members) == 0 {
+			delete(w.Pods, name)
+		}
+	}
+}
+
+// settle compares and applies until nothing is left to do, and returns the
+// plans. Waits are not waited for.
+func (w *world) settle(t *testing.T, d Desired) []Plan {
+	t.Helper()
+	var plans []Plan
+	for range 10 {
+		p := Diff(d, w.Observed, now)
+		checkOrder(t, p)
+		if p.Empty() {
+			return plans
+		}
+		plans = append(plans, p)
+		for _, s := range p.Steps {
+			w.apply(t, d, s)
+		}
+	}
+	t.Fatalf("does not settle; the last plan:\n%s", plans[len(plans)-1])
+	return nil
+}
+
+// checkOrder holds every plan to the one rule of its form: a step comes after
+// steps before it in the list, so the graph has no cycle.
+func checkOrder(t *testing.T, p Plan) {
+	t.Helper()
+	for i, s := range p.Steps {
+		for _, a := range s.After {
+			if a < 0 || a >= i {
+				t.Fatalf("step %d comes after step %d:\n%s", i+1, a+1, p)
+			}
+		}
+	}
+}
+
+// names lists what runs, with identity: a container that is replaced has
+// another ID.
+func (w *world) running() map[string]string {
+	out := map[string]string{}
+	w.each(func(c *Container) bool {
+		if c.State == Running {
+			out[c.Name] = c.ID
+		}
+		return false
+	})
+	return out
+}
+
+// shopState is an app with most of what there is: replicas, an init container,
+// a sidecar, every kind of volume, a dependency and a published service.
+func shopState(change ...func(*docker.State)) Desired {
+	s := &docker.State{App: "shop", Namespace: "default"}
+	db := docker.Pod{Name: "db-0", Workload: "db", EngineName: "shop_db-0", Hostname: "db-0", GracePeriod: 30, Hash: "p-db",
+		Containers: []docker.Container{{Name: "postgres", EngineName: "shop_db-0_postgres", Image: "postgres:1", Hash: "c-pg",
+			Mounts: []docker.Mount{{Volume: "shop_data", Path: "/data"}}}}}
+	s.Volumes = append(s.Volumes, docker.Volume{Name: "shop_data", Kind: docker.Claim, Claim: "data"})
+	s.Pods = append(s.Pods, db)
+	for i := range 2 {
+		name := fmt.Sprintf("web-%d", i)
+		vol := "shop_" + name + "_tmp"
+		s.Volumes = append(s.Volumes, docker.Volume{Name: vol, Kind: docker.EmptyDir, Pod: name})
+		s.Pods = append(s.Pods, docker.Pod{Name: name, Workload: "web", Ordinal: i, EngineName: "shop_" + name, Hostname: name, GracePeriod: 30, Hash: "p-web",
+			Mounts:    []docker.Mount{{Volume: vol, Path: "/volumes/tmp"}},
+			Init:      []docker.Container{{Name: "migrate", EngineName: "shop_" + name + "_migrate", Image: "web:1", Hash: "c-migrate"}},
+			DependsOn: []docker.Dependency{{Service: "db", Condition: "ready"}},
+			Containers: []docker.Container{
+				{Name: "app", EngineName: "shop_" + name + "_app", Image: "web:1", Hash: "c-app", Mounts: []docker.Mount{{Volume: vol, Path: "/tmp"}}},
+				{Name: "log", EngineName: "shop_" + name + "_log", Image: "log:1", Hash: "c-log"},
+			}})
+	}
+	s.Services = []docker.Service{
+		{Name: "db", Pods: []string{"db-0"}, Ports: []docker.ServicePort{{Name: "pg", Port: 5432, Protocol: "TCP", Targets: map[string]int{"db-0": 5432}}}},
+		{Name: "web", Pods: []string{"web-0", "web-1"}, Ports: []docker.ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Targets: map[string]int{"web-0": 8080, "web-1": 8080}}}},
+	}
+	s.Portals = []docker.Portal{{Service: "web", EngineName: "shop_portal_web", Hash: "portal", Ports: []docker.PortalPort{{Name: "http", HostPort: 30080, Port: 80, Protocol: "TCP"}}}}
+	for _, f := range change {
+		f(s)
+	}
+	return Desired{State: s, AgentImage: agentImage}
+}
+
+// running returns a world in which the shop runs.
+func runningShop(t *testing.T) *world {
+	w := newWorld("postgres:1", "web:1", "log:1")
+	w.settle(t, shopState())
+	for name := range w.Pods {
+		w.Ready[name] = true
+	}
+	return w
+}
+
+// changedContainers says what is different between two looks at what runs.
+func changedContainers(before, after map[string]string) string {
+	var out []string
+	for name, id := range after {
+		switch old, had := before[name]; {
+		case !had:
+			out = append(out, "+"+name)
+		case old != id:
+			out = append(out, "~"+name)
+		}
+	}
+	for name := range before {
+		if _, has := after[name]; !has {
+			out = append(out, "-"+name)
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, " ")
+}
