@@ -19,7 +19,6 @@ build() {
 			echo "$log" >&2
 			exit 1
 		}
-		echo "built guestbook-$program:dev ($arch)"
 	done
 }
 
@@ -27,7 +26,6 @@ remove() {
 	for program in $programs; do
 		if docker image inspect "guestbook-$program:dev" >/dev/null 2>&1; then
 			docker image rm "guestbook-$program:dev" >/dev/null
-			echo "removed guestbook-$program:dev"
 		fi
 	done
 }

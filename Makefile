@@ -1,0 +1,133 @@
+# `make help` lists the targets. They work on a fresh Debian with only Go, git
+# and make: whatever else is needed is built, or installed when run as root.
+
+SHELL       := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null)
+BIN     := $(CURDIR)/bin
+CUEPOD  := $(BIN)/cuepod
+AGENTS  := runner/agent/image/bin
+EXAMPLE := examples/guestbook
+
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+# The engine that docker talks to, or the private one: see scripts/engine.sh.
+USE_ENGINE := scripts/engine.sh start >/dev/null; eval "$$(scripts/engine.sh env)"
+
+# Tests that want an engine name this variable. Their packages run one at a
+# time: they share the engine's ports and its patience.
+ENGINE_TESTS := CUEPOD_REQUIRE_ENGINE
+
+# Modules of their own, for tools and tests that the main module does without.
+NESTED := $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.cache/*'))
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##
+## Build
+##
+
+.PHONY: build
+build: agents ## build bin/cuepod with the agents inside
+	@mkdir -p $(BIN)
+	CGO_ENABLED=0 go build -trimpath -tags embedagent -ldflags '-s -w -X main.version=$(VERSION)' -o $(CUEPOD) ./cmd/cuepod
+
+.PHONY: agents
+agents:
+	@for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch go build -trimpath -buildvcs=false -ldflags '-s -w' \
+			-o $(AGENTS)/cuepod-agent-linux-$$arch ./cmd/cuepod-agent; \
+	done
+
+.PHONY: images
+images: ## make the example's images on the engine
+	@$(USE_ENGINE); scripts/images.sh redis redis:7.0; $(EXAMPLE)/images.sh
+
+.PHONY: clean
+clean: ## remove what build made
+	rm -rf $(BIN) $(AGENTS)/cuepod-agent-linux-*
+
+##
+## Demo
+##
+
+.PHONY: demo
+demo: build images ## run the guestbook, and sign it
+	@$(USE_ENGINE); PATH="$(BIN):$$PATH" $(EXAMPLE)/demo.sh
+
+.PHONY: demo-clean
+demo-clean: build ## remove everything that demo made
+	@if scripts/engine.sh find >/dev/null; then \
+		eval "$$(scripts/engine.sh env)"; PATH="$(BIN):$$PATH" $(EXAMPLE)/demo.sh clean; \
+	fi
+	@scripts/engine.sh purge
+	@$(MAKE) --no-print-directory clean
+
+##
+## Check
+##
+
+.PHONY: test
+test: lint unchanged test-unit test-engine test-nested ## everything that CI runs
+
+.PHONY: lint
+lint: ## gofmt, vet, staticcheck, shellcheck
+	@echo '--- lint'
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt these: $$unformatted" >&2; exit 1; fi
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	@if command -v shellcheck >/dev/null; then \
+		git ls-files '*.sh' .ci/run | xargs shellcheck; \
+	else echo 'shellcheck is not here: shell scripts are not checked'; fi
+
+# The tests of goldens rewrite them when CUEPOD_UPDATE is set.
+.PHONY: golden
+golden: ## rewrite the goldens
+	CUEPOD_UPDATE=1 go test -count=1 $$(grep -rl --include='*_test.go' CUEPOD_UPDATE . | xargs -n1 dirname | sort -u)
+
+.PHONY: unchanged
+unchanged: # goldens are what the code makes of them
+	@echo '--- goldens'
+	@before=$$(git diff HEAD | sha256sum); $(MAKE) --no-print-directory golden; \
+	if [ "$$(git diff HEAD | sha256sum)" != "$$before" ]; then \
+		git --no-pager diff --stat; echo 'goldens are not up to date: run make golden and read the diff' >&2; exit 1; \
+	fi
+
+.PHONY: test-unit
+test-unit: race
+	@echo '--- tests'
+	go test $(RACE) $$(comm -23 <(go list ./... | sort) <($(ENGINE_PACKAGES) | sort))
+
+.PHONY: test-engine
+test-engine: race build images
+	@echo '--- tests on an engine'
+	@$(USE_ENGINE); \
+	CUEPOD=$(CUEPOD) CUEPOD_REQUIRE_ENGINE=1 go test $(RACE) -count=1 -p 1 -timeout 15m $$($(ENGINE_PACKAGES))
+
+.PHONY: test-nested
+test-nested:
+	@for module in $(NESTED); do \
+		echo "--- module $$module"; \
+		(cd $$module && go vet ./... && go test ./...); \
+	done
+
+ENGINE_PACKAGES = go list $$(grep -rl --include='*_test.go' $(ENGINE_TESTS) . | xargs -n1 dirname | sort -u)
+
+# The race detector needs a C compiler.
+RACE = $(if $(shell command -v gcc || command -v cc),-race)
+.PHONY: race
+race:
+	@if ! command -v gcc >/dev/null && ! command -v cc >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			echo 'installing gcc for the race detector'; \
+			apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends gcc libc6-dev >/dev/null; \
+		else echo 'no C compiler is here: tests run without the race detector'; fi; \
+	fi
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
