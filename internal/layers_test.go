@@ -69,6 +69,11 @@ func rules() []rule {
 			reason: "a pure function of the model, which the runner compares with what it observes",
 		},
 		{
+			packages: "targets/compose/holder",
+			never:    []string{anyModule, module + "/runner"}, notDirect: []string{"net/http", "os/exec"},
+			reason: "the program behind a Compose file's own services: loaded into every pod, so small and alone",
+		},
+		{
 			packages: "targets/...", mayImport: []string{"compiler/app", "targets/..."},
 			never:     []string{cueModule, dockerClient, module + "/runner"},
 			notDirect: pureCore, notCalled: []string{"time.Now"},
