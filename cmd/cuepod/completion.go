@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// completionLimit is how long the shell may hang on a Tab key when the engine
+// does not answer.
+const completionLimit = 2 * time.Second
+
+// complete offers fixed values for a flag. It panics when the command has no
+// such flag: that is a slip in this package.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic("completion of a flag that does not exist: " + err.Error())
+	}
+}
+
+// completeApps offers the apps that run, for --app.
+func (c *cli) completeApps(cmd *cobra.Command, dir *string) {
+	err := cmd.RegisterFlagCompletionFunc("app", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(cmd.Context(), completionLimit)
+		defer cancel()
+		eng, _, err := c.open(ctx)
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp // a shell has no place for errors
+		}
+		defer eng.Close()
+		_, apps, err := c.running(ctx, eng, *dir, "")
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		var names []string
+		for _, a := range apps {
+			names = append(names, a.App)
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic("completion of a flag that does not exist: " + err.Error())
+	}
+}
+
+// podNames lists what logs and exec take: workloads, pods and pod/container.
+func (c *cli) podNames(ctx context.Context, w *where) []string {
+	ctx, cancel := context.WithTimeout(ctx, completionLimit)
+	defer cancel()
+	eng, _, err := c.open(ctx)
+	if err != nil {
+		return nil
+	}
+	defer eng.Close()
+	id, err := c.theOne(ctx, eng, w.dir, w.app)
+	if err != nil {
+		return nil
+	}
+	st, err := c.status(ctx, eng, id)
+	if err != nil {
+		return nil
+	}
+	names := map[string]bool{}
+	for _, p := range st.Pods {
+		names[p.Workload], names[p.Name] = true, true
+		for _, ctr := range p.Containers {
+			names[p.Name+"/"+ctr.Name] = true
+		}
+	}
+	return sortedKeys(names)
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

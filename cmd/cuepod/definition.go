@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cuepod/cuepod/compiler"
+	"github.com/cuepod/cuepod/runner"
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// definition is which app, with which values: the flags that compiling
+// commands share.
+type definition struct {
+	dir   string
+	env   string
+	set   []string
+	files []string
+}
+
+func (d *definition) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&d.env, "env", "", "the environment, such as dev or prod")
+	cmd.Flags().StringArrayVar(&d.set, "set", nil, "set a parameter: `name=value` (repeatable)")
+	cmd.Flags().StringArrayVarP(&d.files, "file", "f", nil, "read parameters from a YAML, JSON or CUE `file` (repeatable)")
+	complete(cmd, "env", "dev", "staging", "prod")
+}
+
+func (d *definition) options() compiler.Options {
+	return compiler.Options{Dir: d.dir, Env: d.env, Set: d.set, ValueFiles: d.files}
+}
+
+// compiled compiles the definition for a command that needs it once.
+func (c *cli) compiled(ctx context.Context, d definition) (*compiler.Result, error) {
+	return c.compile(ctx, d.options())
+}
+
+// config is what the runner needs. first is called with the first result, and
+// its error stops the runner: compiling early and handing over the result would
+// miss what is saved in between.
+func (c *cli) config(d definition, eng engine.Engine, first func(context.Context, *compiler.Result) error) (runner.Config, error) {
+	root, err := moduleRoot(d.dir)
+	if err != nil {
+		return runner.Config{}, err
+	}
+	return runner.Config{
+		Engine: eng,
+		Agent:  c.agent,
+		Secrets: runner.SecretSources{
+			LookupEnv: c.lookupEnv,
+			ReadFile:  func(path string) ([]byte, error) { return readBeneath(root, path) },
+		},
+		Compile: func(ctx context.Context) (runner.Compiled, error) {
+			result, err := c.compiled(ctx, d)
+			if err != nil {
+				return runner.Compiled{Inputs: inputsOf(err)}, err
+			}
+			if hook := first; hook != nil {
+				first = nil
+				if err := hook(ctx, result); err != nil {
+					return runner.Compiled{}, err
+				}
+			}
+			st, _ := docker.Render(result.App) // its findings are what explain is for
+			return runner.Compiled{State: st, Root: result.Root, Inputs: result.Inputs}, nil
+		},
+	}, nil
+}
+
+// readBeneath reads a file of the module. A path or a symbolic link that leads
+// out of it is an error: a definition from elsewhere must not read what is
+// beside it.
+func readBeneath(root, path string) ([]byte, error) {
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	return dir.ReadFile(path)
+}
+
+// inputsOf is what a broken definition depends on, so that the fix is noticed.
+func inputsOf(err error) []string {
+	var bad *compiler.Error
+	if errors.As(err, &bad) {
+		return bad.Inputs
+	}
+	return nil
+}

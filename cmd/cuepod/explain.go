@@ -1,0 +1,230 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cuepod/cuepod/compiler"
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets"
+)
+
+func (c *cli) explainCommand() *cobra.Command {
+	var d definition
+	cmd := &cobra.Command{
+		Use:     "explain [dir]",
+		Short:   "Show an app, its parameters and what each target makes of it",
+		GroupID: groupDefine,
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d.dir = dirArg(args)
+			result, err := c.compiled(cmd.Context(), d)
+			if err != nil {
+				return err
+			}
+			e := explainer{w: c.out, style: c.colors(c.out)}
+			e.app(result.App)
+			e.params(result.Params)
+			e.pods(result.App.Pods)
+			e.services(result.App.Services)
+			e.configuration(result.App)
+			for _, t := range allTargets() {
+				out, err := t.render(result.App, renderOptions{})
+				if err != nil {
+					return fmt.Errorf("target %s: %w", t.name, err)
+				}
+				e.findings(t.name, out.Findings)
+			}
+			return nil
+		},
+	}
+	d.flags(cmd)
+	return cmd
+}
+
+// explainer prints an app for a person.
+type explainer struct {
+	w     io.Writer
+	style style
+}
+
+func (e *explainer) title(text string) {
+	fmt.Fprintf(e.w, "\n%s\n", e.style.paint(bold, text))
+}
+
+func (e *explainer) app(a *app.App) {
+	fmt.Fprintf(e.w, "%s  namespace %s  %s\n", e.style.paint(bold, a.Name), a.DNSNamespace(), a.Pos)
+}
+
+func (e *explainer) params(params []compiler.Param) {
+	if len(params) == 0 {
+		return
+	}
+	e.title("Parameters")
+	var t table
+	for _, p := range params {
+		t.add(p.Name, oneLine(p.Value), paramNote(p))
+		if doc := oneLine(p.Doc); doc != "" {
+			t.add("  " + doc)
+		}
+	}
+	t.write(e.w, "  ")
+}
+
+// paramNote is a parameter's type, and its default where another value is in force.
+func paramNote(p compiler.Param) string {
+	note := oneLine(p.Type)
+	switch {
+	case p.Default == "":
+		note += ", no default"
+	case p.Default != p.Value:
+		note += ", default " + oneLine(p.Default)
+	}
+	return note
+}
+
+func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+
+func (e *explainer) pods(pods []app.Pod) {
+	if len(pods) == 0 {
+		return
+	}
+	e.title("Pods")
+	var t table
+	for i := range pods {
+		p := &pods[i]
+		t.add(p.Name, p.Kind, plural(p.Replicas, "replica")+dependencies(p.DependsOn))
+		for _, c := range p.InitContainers {
+			t.add("  "+c.Name, "init", c.Image)
+		}
+		for _, c := range p.Containers {
+			t.add("  "+c.Name, "", c.Image+containerNotes(&c))
+		}
+	}
+	t.write(e.w, "  ")
+}
+
+func dependencies(deps []app.Dependency) string {
+	var b strings.Builder
+	for _, d := range deps {
+		fmt.Fprintf(&b, ", after %s is %s", d.Service, d.Condition)
+	}
+	return b.String()
+}
+
+// containerNotes is what a container listens on and how it is asked for its health.
+func containerNotes(c *app.Container) string {
+	var notes []string
+	for _, p := range c.Ports {
+		note := fmt.Sprint(p.ContainerPort)
+		if p.Name != "" {
+			note = p.Name + ":" + note
+		}
+		if p.Protocol == "UDP" {
+			note += "/udp"
+		}
+		notes = append(notes, note)
+	}
+	for _, probe := range []struct {
+		kind string
+		is   *app.Probe
+	}{{"startup", c.StartupProbe}, {"readiness", c.ReadinessProbe}, {"liveness", c.LivenessProbe}} {
+		if probe.is != nil {
+			notes = append(notes, probe.kind)
+		}
+	}
+	if len(notes) == 0 {
+		return ""
+	}
+	return "  (" + strings.Join(notes, ", ") + ")"
+}
+
+func (e *explainer) services(services []app.Service) {
+	if len(services) == 0 {
+		return
+	}
+	e.title("Services")
+	var t table
+	for i := range services {
+		s := &services[i]
+		kind := s.Type
+		if s.Headless {
+			kind = "headless"
+		}
+		var ports []string
+		for _, p := range s.Ports {
+			ports = append(ports, portNote(p))
+		}
+		t.add(s.Name, kind, strings.Join(ports, ", "), "pod "+s.Pod)
+	}
+	t.write(e.w, "  ")
+}
+
+// portNote is port->target, with the host's port and the protocol where they say something.
+func portNote(p app.ServicePort) string {
+	note := fmt.Sprint(p.Port)
+	if target := p.TargetPort.String(); !p.TargetPort.IsZero() && target != note {
+		note += "->" + target
+	}
+	if p.NodePort != 0 {
+		note += fmt.Sprintf(" (host %d)", p.NodePort)
+	}
+	if p.Protocol == "UDP" {
+		note += "/udp"
+	}
+	return note
+}
+
+// configuration lists keys, never values: a ConfigMap may be long, a secret is one.
+func (e *explainer) configuration(a *app.App) {
+	if len(a.ConfigMaps)+len(a.Secrets)+len(a.Claims) == 0 {
+		return
+	}
+	e.title("Configuration and storage")
+	var t table
+	for _, m := range a.ConfigMaps {
+		t.add(m.Name, "ConfigMap", strings.Join(sortedKeys(m.Data), ", "))
+	}
+	for _, s := range a.Secrets {
+		var keys []string
+		for _, k := range s.Keys {
+			keys = append(keys, k.Name+" "+secretSource(k))
+		}
+		t.add(s.Name, "Secret", strings.Join(keys, ", "))
+	}
+	for _, c := range a.Claims {
+		t.add(c.Name, "PersistentVolumeClaim", string(c.Storage))
+	}
+	t.write(e.w, "  ")
+}
+
+func secretSource(k app.SecretKey) string {
+	switch {
+	case k.External:
+		return "(external)"
+	case k.Env != "":
+		return "(from $" + k.Env + ")"
+	case k.File != "":
+		return "(from " + k.File + ")"
+	default:
+		return "(generated)"
+	}
+}
+
+func (e *explainer) findings(name string, findings []targets.Finding) {
+	e.title("As " + name)
+	if len(findings) == 0 {
+		fmt.Fprintln(e.w, "  exactly as defined")
+		return
+	}
+	for _, f := range findings {
+		code := dim
+		if f.Level == targets.Cannot {
+			code = yellow
+		}
+		fmt.Fprintf(e.w, "  %s %s\n", e.style.paint(code, string(f.Level)+":"), f)
+	}
+}

@@ -1,0 +1,203 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cuepod/cuepod/runner"
+)
+
+// appStatus is what ps prints: the runner's status, and who supervises.
+type appStatus struct {
+	runner.Status
+	Supervisor int `json:"supervisor,omitempty"` // process ID
+}
+
+func (c *cli) psCommand() *cobra.Command {
+	var (
+		w      where
+		all    bool
+		format string
+	)
+	cmd := &cobra.Command{
+		Use:     "ps [dir]",
+		Short:   "Show pods and services",
+		GroupID: groupRun,
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			w.dir = dirArg(args)
+			if err := oneOf("--output", format, "", "json"); err != nil {
+				return err
+			}
+			list, nothing, err := c.statuses(cmd, w, all)
+			if err != nil {
+				return err
+			}
+			if len(list) == 0 {
+				c.talk("%s", nothing)
+			}
+			for i, st := range list {
+				if err := c.printStatus(st, format, i > 0); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+	w.appFlag(c, cmd)
+	cmd.Flags().BoolVarP(&all, "all", "A", false, "every app on the engine")
+	cmd.Flags().StringVarP(&format, "output", "o", "", "json prints one object for each app")
+	complete(cmd, "output", "json")
+	return cmd
+}
+
+// statuses asks for every app that ps is about. When there is none, nothing
+// says so.
+func (c *cli) statuses(cmd *cobra.Command, w where, all bool) (list []appStatus, nothing string, err error) {
+	ctx := cmd.Context()
+	eng, info, err := c.open(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer eng.Close()
+	var apps []runner.Identity
+	if all {
+		found, err := c.list(ctx, eng)
+		if err != nil {
+			return nil, "", err
+		}
+		for _, a := range found {
+			apps = append(apps, runner.Identity{App: a.Name, Root: a.Root})
+		}
+		nothing = "no app is on the engine"
+	} else {
+		var root string
+		if root, apps, err = c.running(ctx, eng, w.dir, w.app); err != nil {
+			return nil, "", err
+		}
+		nothing = notRunning(root, w.app)
+	}
+	for _, id := range apps {
+		st, err := c.status(ctx, eng, id)
+		if errors.Is(err, runner.ErrNoApp) { // only its volumes are left
+			nothing = fmt.Sprintf("%s is down; its persistent volumes are kept ('cuepod down --volumes' removes them)", id.App)
+			continue
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		pid, err := supervisorOf(c.appDir(id, info.Endpoint))
+		if err != nil {
+			return nil, "", err
+		}
+		st.Supervised = pid > 0
+		list = append(list, appStatus{st, pid})
+	}
+	return list, nothing, nil
+}
+
+func (c *cli) printStatus(st appStatus, format string, more bool) error {
+	if format == "json" {
+		data, err := json.MarshalIndent(st, "", "  ")
+		if err != nil {
+			return err
+		}
+		return write(c.out, append(data, '\n'))
+	}
+	var b strings.Builder
+	if more {
+		b.WriteByte('\n')
+	}
+	printStatus(&b, st, c.colors(c.out), time.Now())
+	return write(c.out, []byte(b.String()))
+}
+
+// printStatus prints an app for a person.
+func printStatus(w io.Writer, st appStatus, s style, now time.Time) {
+	supervised := s.paint(yellow, "unsupervised: restarts and reload wait for 'cuepod up'")
+	if st.Supervisor > 0 {
+		supervised = fmt.Sprintf("supervised by pid %d", st.Supervisor)
+	}
+	fmt.Fprintf(w, "%s  %s  %s\n\n", s.paint(bold, st.App), st.Root, supervised)
+	var pods table
+	pods.add("POD", "READY", "STATUS", "RESTARTS", "AGE", "IP")
+	for _, p := range st.Pods {
+		ready, total := readyContainers(p)
+		pods.add(p.Name, fmt.Sprintf("%d/%d", ready, total), podWord(p), strconv.Itoa(p.Restarts), podAge(p, now), p.IP)
+	}
+	pods.write(w, "")
+	for _, p := range st.Pods {
+		for _, ctr := range p.Containers {
+			if trouble := containerTrouble(ctr); trouble != "" {
+				fmt.Fprintf(w, "  %s %s/%s: %s\n", s.paint(red, "!"), p.Name, ctr.Name, trouble)
+			}
+		}
+	}
+	if len(st.Services) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	var services table
+	services.add("SERVICE", "ADDRESS", "PORTS", "ENDPOINTS", "URL")
+	for _, svc := range st.Services {
+		address := svc.VIP
+		if address == "" {
+			address = "(headless)"
+		}
+		services.add(svc.Name, address, strings.Join(svc.Ports, ","), fmt.Sprintf("%d/%d", svc.Endpoints, svc.Total), strings.Join(svc.URLs, " "))
+	}
+	services.write(w, "")
+}
+
+// readyContainers counts as kubectl does: without init containers.
+func readyContainers(p runner.PodStatus) (ready, total int) {
+	for _, ctr := range p.Containers {
+		if ctr.Init {
+			continue
+		}
+		total++
+		if ctr.Ready {
+			ready++
+		}
+	}
+	return ready, total
+}
+
+// podWord is the reason where there is one, else the phase.
+func podWord(p runner.PodStatus) string {
+	if p.Reason != "" {
+		return p.Reason
+	}
+	return p.Phase
+}
+
+func podAge(p runner.PodStatus, now time.Time) string {
+	if p.Started.IsZero() {
+		return "-"
+	}
+	return age(now.Sub(p.Started))
+}
+
+// containerTrouble is what keeps a container from being ready, or "".
+func containerTrouble(ctr runner.ContainerStatus) string {
+	if ctr.Ready || ctr.Init && (ctr.State == "running" || ctr.Reason == "Completed") {
+		return ""
+	}
+	switch {
+	case ctr.Message != "" && ctr.Reason != "":
+		return ctr.Reason + ": " + ctr.Message
+	case ctr.Message != "":
+		return ctr.Message
+	case ctr.State == "terminated" || ctr.Reason == "CrashLoopBackOff":
+		return fmt.Sprintf("%s, exit code %d", ctr.Reason, ctr.ExitCode)
+	default:
+		return "" // the pod's line says it
+	}
+}

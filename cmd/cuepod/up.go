@@ -1,0 +1,63 @@
+package main
+
+import (
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// upFlags is how to run.
+type upFlags struct {
+	definition
+	detach     bool
+	wait       bool
+	once       bool
+	watch      bool
+	noLogs     bool
+	timeout    time.Duration
+	httpPort   int
+	background bool // this is the process that up -d leaves behind
+}
+
+func (c *cli) upCommand() *cobra.Command {
+	var f upFlags
+	cmd := &cobra.Command{
+		Use:   "up [dir]",
+		Short: "Run the app, and follow every change of its definition",
+		Long: `Up runs the app on the container engine and keeps it as defined until Ctrl-C:
+it restarts what fails, and follows every change of the definition.
+
+Ctrl-C once stops and removes the pods with their grace period, twice kills them.
+Volumes of persistent claims stay. When the terminal goes away, up goes on in the
+background; 'cuepod ps' shows it and 'cuepod down' ends it.`,
+		GroupID: groupRun,
+		Args:    cobra.MaximumNArgs(1),
+		Example: "  cuepod up\n  cuepod up -d --wait ./shop\n  cuepod up --once --timeout 2m   # in CI: run it, no supervisor stays",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.dir = dirArg(args)
+			if f.wait {
+				f.detach = true
+			}
+			switch {
+			case f.detach && f.once:
+				return &usageError{"cuepod up", "--once returns when all is ready: it cannot go with --detach or --wait"}
+			case f.detach:
+				return c.detach(cmd, f)
+			default:
+				return c.supervise(cmd.Context(), f)
+			}
+		},
+	}
+	f.flags(cmd)
+	flags := cmd.Flags()
+	flags.BoolVarP(&f.detach, "detach", "d", false, "leave the supervisor in the background, return when it has begun")
+	flags.BoolVar(&f.wait, "wait", false, "like --detach, but return when everything is ready")
+	flags.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long --wait and --once wait; 0 means for ever")
+	flags.BoolVar(&f.watch, "watch", true, "follow changes of the definition")
+	flags.BoolVar(&f.once, "once", false, "return when everything is ready, and leave it running unsupervised")
+	flags.BoolVar(&f.noLogs, "no-logs", false, "do not show the containers' output")
+	flags.IntVar(&f.httpPort, "http-port", 0, "host `port` of the HTTP router; default: the last one, or the first free from 8080")
+	flags.BoolVar(&f.background, backgroundFlag, false, "")
+	_ = flags.MarkHidden(backgroundFlag) // it fails only for a flag that does not exist
+	return cmd
+}
