@@ -12,6 +12,8 @@ import (
 	"cuelang.org/go/mod/modcache"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
+
+	schema "github.com/cuepod/cuepod/cue"
 )
 
 // TestCompile runs testdata/*.txtar: the files of a definition, and the golden
@@ -58,7 +60,7 @@ func runCase(t *testing.T, path, cacheDir string) {
 	default:
 		got = toJSON(t, result)
 	}
-	got = strings.ReplaceAll(got, dir, "$DIR")
+	got = strings.NewReplacer(dir, "$DIR", schema.Version(), "$VERSION").Replace(got)
 	if os.Getenv("CUEPOD_UPDATE") != "" {
 		update(t, path, archive, golden, got)
 		return
@@ -106,11 +108,14 @@ func toJSON(t *testing.T, result *Result) string {
 	if err := json.Unmarshal(data, &tree); err != nil {
 		t.Fatal(err)
 	}
-	data, err = json.MarshalIndent(prune(tree), "", "  ")
-	if err != nil {
+	var text strings.Builder
+	enc := json.NewEncoder(&text)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(prune(tree)); err != nil {
 		t.Fatal(err)
 	}
-	return string(data) + "\n"
+	return text.String()
 }
 
 // prune drops what is empty and writes positions on one line, so that a golden

@@ -19,6 +19,7 @@ import (
 // is accepted has to reach the model.
 type decoder struct {
 	places   *places
+	path     []string     // of the object at hand, for messages
 	problems []Diagnostic // what only the definition shows, not the model
 }
 
@@ -43,7 +44,9 @@ func (d *decoder) each(o object, f func(name string, o object)) {
 	}
 	for it.Next() {
 		name := it.Selector().Unquoted()
+		d.path = append(d.path, name)
 		f(name, object{it.Value(), o.mark.field(name), o.pos})
+		d.path = d.path[:len(d.path)-1]
 	}
 }
 
@@ -252,8 +255,8 @@ func (d *decoder) envVar(name string, o object) app.EnvVar {
 	if sources != 1 {
 		d.problems = append(d.problems, Diagnostic{
 			Pos:     e.Pos,
-			Message: fmt.Sprintf("environment variable %s has %s", name, countOf(sources, "source")),
-			Hint:    "give it exactly one of value, valueFrom.configMapKeyRef, valueFrom.secretKeyRef and valueFrom.fieldRef",
+			Message: fmt.Sprintf("%s: %s", strings.Join(d.path, "."), countOf(sources, "source")),
+			Hint:    "give it exactly one of value, valueFrom.configMapKeyRef, valueFrom.secretKeyRef, valueFrom.fieldRef",
 		})
 	}
 	return e

@@ -147,7 +147,7 @@ func (g *diagnoser) conflict(n node, parts []cue.Value) bool {
 				continue
 			}
 			g.report(g.places.pos(a.Pos()), "keep one of them, or make one a default by writing *VALUE | _",
-				"%s: two values that exclude each other: %s here, and %s at %s", n, show(a), show(b), g.places.pos(b.Pos()))
+				"%s: two values that exclude each other: %s here, and %s at %s", n, show(a), show(b), g.places.where(b.Pos()))
 			return true
 		}
 	}
@@ -166,10 +166,12 @@ func (g *diagnoser) wrong(n node, parts []cue.Value) bool {
 			g.report(pos, conversion(part, want), "%s: expected %s, got %s", n, kindName(want), describe(part))
 			return true
 		}
-		options := options(n.schema)
+		if got == cue.ListKind && g.items(n, part) {
+			return true
+		}
 		hint := ""
 		if s, err := part.String(); err == nil {
-			hint = suggest(s, unquoted(options))
+			hint = didYouMean(s, unquoted(options(n.schema)))
 		}
 		g.report(pos, hint, "%s: %s is not valid; it must be %s", n, show(part), g.wants(n.schema))
 		return true
@@ -177,23 +179,42 @@ func (g *diagnoser) wrong(n node, parts []cue.Value) bool {
 	return false
 }
 
+// items reports the items of a list that the schema does not allow.
+func (g *diagnoser) items(n node, list cue.Value) bool {
+	schema := n.schema.LookupPath(cue.MakePath(cue.AnyIndex))
+	items, err := list.List()
+	bad := false
+	for err == nil && items.Next() {
+		item := g.child(n, items.Selector(), items.Value(), schema)
+		bad = g.wrong(item, []cue.Value{item.value}) || bad
+	}
+	return bad
+}
+
 // incomplete reports a value that nobody made concrete.
 func (g *diagnoser) incomplete(n node, parts []cue.Value) {
+	if !g.twoDefaults(n, parts) {
+		g.report(n.pos, "set a value", "%s: there is no value; all that is known is %s", n, show(n.value))
+	}
+}
+
+// twoDefaults reports parts with different defaults, which leave no value.
+func (g *diagnoser) twoDefaults(n node, parts []cue.Value) bool {
 	var defaults []cue.Value
 	for _, part := range parts {
 		if d, ok := part.Default(); ok && d.IsConcrete() {
 			defaults = append(defaults, part)
 		}
 	}
-	if len(defaults) > 1 {
-		a, b := defaults[0], defaults[1]
-		da, _ := a.Default()
-		db, _ := b.Default()
-		g.report(g.places.pos(a.Pos()), "set a value without *, or keep one default",
-			"%s: two defaults and no value: %s here, and %s at %s", n, show(da), show(db), g.places.pos(b.Pos()))
-		return
+	if len(defaults) < 2 || n.value.Err() != nil {
+		return false
 	}
-	g.report(n.pos, "set a value", "%s: no value; all that is known is %s", n, show(n.value))
+	a, b := defaults[0], defaults[1]
+	da, _ := a.Default()
+	db, _ := b.Default()
+	g.report(g.places.pos(a.Pos()), "set a value without *, or keep one default",
+		"%s: there are two defaults and no value: %s here, and %s at %s", n, show(da), show(db), g.places.where(b.Pos()))
+	return true
 }
 
 // wants says in words what a schema allows.
@@ -204,7 +225,7 @@ func (g *diagnoser) wants(schema cue.Value) string {
 	if words, ok := g.words[fmt.Sprint(schema)]; ok {
 		return words
 	}
-	return kindName(schema.IncompleteKind())
+	return typeCUE(schema)
 }
 
 // options are the values of an enumeration, as CUE, or nil.

@@ -26,7 +26,11 @@ func (s *source) inEnvironment(ctx context.Context, env string) (cue.Value, erro
 		if err := s.load(ctx); err != nil {
 			return cue.Value{}, err
 		}
-		return s.build()
+		root, err := s.build()
+		if err != nil {
+			return root, err
+		}
+		return root, s.needsEnvironment(root)
 	}
 	if err := s.load(ctx, environmentTags(env)...); err != nil {
 		return cue.Value{}, s.environmentError(ctx, env, err)
@@ -40,6 +44,23 @@ func (s *source) inEnvironment(ctx context.Context, env string) (cue.Value, erro
 		return root, s.environmentError(ctx, env, v.Err())
 	}
 	return root, err
+}
+
+// needsEnvironment reports that the definition leaves the environment open.
+func (s *source) needsEnvironment(root cue.Value) error {
+	field := environmentField(s.inst.Files)
+	if field == "" {
+		return nil
+	}
+	v := root.LookupPath(cue.MakePath(cue.Str(field)))
+	if v.Err() != nil || v.Validate(cue.Concrete(true)) == nil {
+		return nil
+	}
+	return newError([]Diagnostic{{
+		Pos:     s.of(v, s.packagePos()),
+		Message: fmt.Sprintf("%s has no value", field),
+		Hint:    fmt.Sprintf("pass --env with %s, or mark one as the default with *", orList(unquoted(options(v)))),
+	}})
 }
 
 // environmentError explains why the definition refused an environment, by
@@ -68,7 +89,7 @@ func (s *source) environmentError(ctx context.Context, env string, cause error) 
 	return newError([]Diagnostic{{
 		Pos:     s.of(v, s.packagePos()),
 		Message: fmt.Sprintf("--env %s: the definition has no such environment; it has %s", env, orList(allowed)),
-		Hint:    suggest(env, allowed),
+		Hint:    didYouMean(env, allowed),
 	}})
 }
 

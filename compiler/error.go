@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	cueerrors "cuelang.org/go/cue/errors"
@@ -60,16 +61,35 @@ func newError(list []Diagnostic) *Error {
 func (p *places) translate(err error) []Diagnostic {
 	var list []Diagnostic
 	for _, e := range cueerrors.Errors(err) {
-		format, args := e.Msg()
+		format, _ := e.Msg()
 		if strings.Contains(format, "errors in empty disjunction") {
 			continue // a headline; the errors themselves follow
 		}
-		pos, other := p.best(e)
-		message := fmt.Sprintf(format, args...)
-		if path := strings.Join(e.Path(), "."); path != "" {
-			message = strings.TrimPrefix(path, "app.") + ": " + message
+		pos, hint := p.best(e)
+		message := strings.Join(strings.Fields(e.Error()), " ") // with the path, and with what it wraps
+		for _, in := range cueerrors.Positions(e) {
+			message = strings.ReplaceAll(message, in.String()+": ", "")
 		}
-		list = append(list, Diagnostic{Pos: pos, Message: message, Hint: other})
+		list = append(list, Diagnostic{Pos: pos, Message: strings.TrimPrefix(message, "app."), Hint: hint})
+	}
+	return list
+}
+
+// translateFile is translate for a file that was parsed alone. Not every parser
+// says where it stopped.
+func (p *places) translateFile(file string, err error) []Diagnostic {
+	list := p.translate(err)
+	for i := range list {
+		d := &list[i]
+		if d.Pos.IsValid() {
+			continue
+		}
+		d.Pos = app.Pos{File: p.show(file), Line: 1, Column: 1}
+		d.Message = strings.TrimPrefix(d.Message, file+":")
+		line, rest, _ := strings.Cut(d.Message, ": ")
+		if n, err := strconv.Atoi(line); err == nil {
+			d.Pos.Line, d.Message = n, rest
+		}
 	}
 	return list
 }

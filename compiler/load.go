@@ -172,15 +172,28 @@ func (s *source) addModuleFile() error {
 	default:
 		f, err := modfile.ParseNonStrict(data, path)
 		if err != nil {
-			return newError(s.translate(err))
+			return newError(s.translateFile(path, err))
 		}
-		if _, ok := f.Deps[schema.Module]; ok {
-			return nil
+		if dep, ok := f.Deps[schema.Module]; ok {
+			return s.checkDep(dep.Version, path)
 		}
 	}
 	data = append(data, "\ndeps: \""+schema.Module+"\": v: \""+s.reg.embedded.Version()+"\"\n"...)
 	s.overlay[path] = load.FromBytes(data)
 	return nil
+}
+
+// checkDep reports a module that asks for a newer schema than ours.
+func (s *source) checkDep(version, file string) error {
+	err := s.reg.serves(version)
+	if err == nil {
+		return nil
+	}
+	return newError([]Diagnostic{{
+		Pos:     app.Pos{File: s.show(file), Line: 1, Column: 1},
+		Message: err.Error(),
+		Hint:    "install a newer cuepod, or ask for an older version in " + s.show(file),
+	}})
 }
 
 // load parses the package and everything it imports. tags are as the cue
@@ -199,21 +212,9 @@ func (s *source) load(ctx context.Context, tags ...string) error {
 		TagVars:    load.DefaultTagVars(),
 	})[0]
 	if s.inst.Err != nil {
-		return s.loadError()
-	}
-	return s.checkEmbeds()
-}
-
-func (s *source) loadError() error {
-	var newer *newerSchemaError
-	if !errors.As(s.inst.Err, &newer) {
 		return newError(s.translate(s.inst.Err))
 	}
-	return newError([]Diagnostic{{
-		Pos:     app.Pos{File: s.show(filepath.Join(s.root, "cue.mod", "module.cue")), Line: 1, Column: 1},
-		Message: newer.Error(),
-		Hint:    "install a newer cuepod, or ask for an older version in cue.mod/module.cue",
-	}})
+	return s.checkEmbeds()
 }
 
 // build evaluates what load found, in a context of its own: contexts keep what

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
 	"cuelang.org/go/encoding/json"
@@ -53,6 +55,13 @@ func (s *source) overrides(opts Options, base cue.Value) ([]*override, error) {
 		if err != nil {
 			return nil, err
 		}
+		for _, other := range all {
+			if other.flag != o.flag && !other.pos.IsValid() && slices.Equal(other.path, o.path) {
+				return nil, newError([]Diagnostic{{
+					Message: fmt.Sprintf("%s: the parameter is also set by %s", o.flag, other.flag),
+				}})
+			}
+		}
 		all = append(all, o)
 	}
 	return all, nil
@@ -68,7 +77,11 @@ func (s *source) setFlag(set string, base cue.Value) (*override, error) {
 			Hint:    "write --set NAME=VALUE",
 		}})
 	}
-	o := &override{flag: flagFile + set, path: strings.Split(name, "."), expr: ast.NewString(text)}
+	o := &override{flag: flagFile + set, path: strings.Split(name, ".")}
+	var err error
+	if o.expr, err = parser.ParseExpr(o.flag, literal.String.Quote(text)); err != nil {
+		return nil, fmt.Errorf("%s: %w", o.flag, err)
+	}
 	expr, err := parser.ParseExpr(o.flag, text)
 	if err != nil || !isScalar(expr) {
 		return o, nil
@@ -113,7 +126,7 @@ func (s *source) valueFile(file string) ([]*override, error) {
 	}
 	decls, err := parseValues(path, data)
 	if err != nil {
-		return nil, newError(s.translate(err))
+		return nil, newError(s.translateFile(path, err))
 	}
 	flag := "-f " + file
 	var list []*override
@@ -192,8 +205,8 @@ func (s *source) checkOverrides(list []*override, root, params cue.Value) error 
 		name := strings.Join(o.path, ".")
 		g.wrong(node{path: cue.ParsePath(name).Selectors(), schema: declared, value: value}, []cue.Value{value})
 		for _, d := range g.found {
-			if !d.Pos.IsValid() {
-				d.Pos = s.of(declared, pos)
+			if !pos.IsValid() {
+				d.Pos = s.of(declared, s.packagePos())
 			}
 			bad = append(bad, Diagnostic{Pos: d.Pos, Message: o.flag + ": " + d.Message, Hint: d.Hint})
 		}
@@ -205,12 +218,16 @@ func (s *source) checkOverrides(list []*override, root, params cue.Value) error 
 }
 
 func unknownParam(o *override, params cue.Value, pos app.Pos) Diagnostic {
-	known := fieldNames(params)
+	depth := 0 // of the last struct that exists
+	for depth < len(o.path)-1 && params.LookupPath(optionalPath(o.path[:depth+1])).Exists() {
+		depth++
+	}
+	known := fieldNames(params.LookupPath(optionalPath(o.path[:depth])))
 	d := Diagnostic{Pos: pos, Message: fmt.Sprintf("%s: there is no parameter %s", o.flag, strings.Join(o.path, "."))}
 	if len(known) == 0 {
 		d.Hint = "the definition has no parameters; declare them in params"
 	} else {
-		d.Hint = suggest(o.path[0], known)
+		d.Hint = suggest(o.path[depth], known)
 	}
 	return d
 }

@@ -3,6 +3,7 @@ package compiler
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -35,8 +36,7 @@ func (s *source) evaluate(ctx context.Context, opts Options) (cue.Value, []Param
 	if err != nil {
 		return root, nil, err
 	}
-	tags := environmentTags(opts.Env)
-	if err := s.load(ctx, tags...); err != nil {
+	if err := s.load(ctx, environmentTags(opts.Env)...); err != nil {
 		return root, nil, err
 	}
 	for _, o := range overrides {
@@ -66,12 +66,15 @@ func (s *source) withParams(root, base cue.Value) (cue.Value, []Param, error) {
 	g := &diagnoser{places: &s.places}
 	for fields.Next() {
 		name, v := fields.Selector().Unquoted(), fields.Value()
-		pos := s.of(v, s.packagePos())
-		if err := v.Validate(cue.Concrete(true)); err != nil || fields.Selector().ConstraintType() == cue.RequiredConstraint {
-			g.param(name, v, pos, err)
+		declared := base.LookupPath(cue.MakePath(cue.Str(name).Optional()))
+		pos := s.of(declared, s.packagePos())
+		switch {
+		case fields.Selector().ConstraintType() == cue.OptionalConstraint:
+		case fields.Selector().ConstraintType() == cue.RequiredConstraint, v.Validate(cue.Concrete(true)) != nil:
+			g.param(node{path: cue.MakePath(cue.Str("params"), cue.Str(name)).Selectors(), value: v, pos: pos})
 			continue
 		}
-		params = append(params, s.param(name, v, base, pos))
+		params = append(params, s.param(name, v, declared, pos))
 	}
 	if len(g.found) > 0 {
 		return root, nil, newError(g.found)
@@ -80,29 +83,34 @@ func (s *source) withParams(root, base cue.Value) (cue.Value, []Param, error) {
 }
 
 // param reports a parameter without a valid value.
-func (g *diagnoser) param(name string, v cue.Value, pos app.Pos, err error) {
-	if err != nil && v.Validate() != nil {
+func (g *diagnoser) param(n node) {
+	parts := g.places.written(n.value)
+	err := n.value.Validate()
+	switch {
+	case g.conflict(n, parts), g.twoDefaults(n, parts):
+	case err != nil && n.value.Exists():
 		g.found = append(g.found, g.places.translate(err)...)
-		return
+	default:
+		name := n.path[len(n.path)-1].String()
+		g.report(n.pos, fmt.Sprintf("pass --set %s=VALUE, or give it a default: %s: %s | *VALUE", name, name, typeCUE(n.value)),
+			"the parameter %s has no value", name)
 	}
-	g.report(pos, fmt.Sprintf("pass --set %s=VALUE, or give it a default: %s: %s | *VALUE", name, name, kindCUE(v)),
-		"parameter %s has no value", name)
 }
 
-func (s *source) param(name string, v, base cue.Value, pos app.Pos) Param {
-	p := Param{Name: name, Value: show(v), Pos: pos}
-	if d, ok := v.Default(); ok || d.IsConcrete() {
+// param describes one parameter. declared is what the definition says of it,
+// without --set and value files.
+func (s *source) param(name string, v, declared cue.Value, pos app.Pos) Param {
+	p := Param{Name: name, Type: typeCUE(declared), Pos: pos}
+	if d, _ := v.Default(); d.IsConcrete() {
 		p.Value = show(d)
 	}
-	declared := base.LookupPath(cue.MakePath(cue.Str(name).Optional()))
-	p.Type = typeCUE(declared)
 	if d, _ := declared.Default(); d.IsConcrete() {
 		p.Default = show(d)
 	}
 	var doc []string
 	for _, part := range s.written(declared) {
 		for _, group := range part.Doc() {
-			if text := strings.TrimSpace(group.Text()); text != "" {
+			if text := strings.TrimSpace(group.Text()); text != "" && !slices.Contains(doc, text) {
 				doc = append(doc, text)
 			}
 		}

@@ -29,6 +29,7 @@ const (
 	rankPackage rank = iota
 	rankModule
 	rankOther
+	rankFlag // --set, which has no file
 	rankNone
 )
 
@@ -37,7 +38,9 @@ func (p *places) rank(pos token.Pos) rank {
 	switch {
 	case !pos.IsValid() || file == "" || filepath.Base(file) == unifyFile || isSchemaFile(file):
 		return rankNone
-	case filepath.Dir(file) == p.dir || strings.HasPrefix(file, flagFile):
+	case strings.HasPrefix(file, flagFile):
+		return rankFlag
+	case filepath.Dir(file) == p.dir:
 		return rankPackage
 	case within(p.root, file):
 		return rankModule
@@ -57,9 +60,18 @@ func within(dir, file string) bool {
 	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
 }
 
-// pos converts a position; that of the schema becomes the zero Pos.
+// where names a position: file:line:col, or the flag.
+func (p *places) where(pos token.Pos) string {
+	if p.rank(pos) == rankFlag {
+		return pos.Filename()
+	}
+	return p.pos(pos).String()
+}
+
+// pos converts a position; those of the schema and of flags become the zero
+// Pos.
 func (p *places) pos(pos token.Pos) app.Pos {
-	if p.rank(pos) == rankNone {
+	if p.rank(pos) >= rankFlag {
 		return app.Pos{}
 	}
 	return app.Pos{File: p.show(pos.Filename()), Line: pos.Line(), Column: pos.Column()}

@@ -75,7 +75,7 @@ func (r *registry) ModFile(ctx context.Context, mv module.Version) (*modfile.Fil
 	if mv.Path() != schema.Module {
 		return r.others.ModFile(ctx, mv)
 	}
-	if err := r.serves(mv); err != nil {
+	if err := r.serves(mv.Version()); err != nil {
 		return nil, err
 	}
 	data, err := fs.ReadFile(schema.Files(), "cue.mod/module.cue")
@@ -90,7 +90,7 @@ func (r *registry) Fetch(ctx context.Context, mv module.Version) (module.SourceL
 	if mv.Path() != schema.Module {
 		return r.others.Fetch(ctx, mv)
 	}
-	if err := r.serves(mv); err != nil {
+	if err := r.serves(mv.Version()); err != nil {
 		return module.SourceLoc{}, err
 	}
 	if loc, err := r.cache.FetchFromCache(r.embedded); err == nil {
@@ -125,19 +125,12 @@ func (r *registry) ModuleVersions(ctx context.Context, mpath string) ([]string, 
 // serves reports whether the embedded module can stand in for the version that
 // some module asks for: one that is not newer. Development versions of one
 // release have no order, so they all count as equal.
-func (r *registry) serves(mv module.Version) error {
-	want, have := schema.Release(mv.Version()), schema.Release(r.embedded.Version())
+func (r *registry) serves(version string) error {
+	want, have := schema.Release(version), schema.Release(r.embedded.Version())
 	if want == have || (module.Versions{}).Max(want, have) == have {
 		return nil
 	}
-	return &newerSchemaError{want: mv.Version(), have: r.embedded.Version()}
-}
-
-// newerSchemaError says that a module needs a newer cuepod.
-type newerSchemaError struct{ want, have string }
-
-func (e *newerSchemaError) Error() string {
-	return fmt.Sprintf("the definition needs cuepod.dev %s; this cuepod has %s", e.want, e.have)
+	return fmt.Errorf("the definition needs %s %s; this cuepod has %s", schema.Module, version, r.embedded.Version())
 }
 
 // publish puts the embedded module into the in-memory registry and its module

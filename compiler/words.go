@@ -94,33 +94,42 @@ func unquoted(list []string) []string {
 	return plain
 }
 
-// countOf is a number of things in words: "no source", "2 sources".
+// countOf says how many there are: "there is no source", "there are 2 sources".
 func countOf(n int, thing string) string {
 	switch n {
 	case 0:
-		return "no " + thing
+		return "there is no " + thing
 	case 1:
-		return "one " + thing
+		return "there is one " + thing
 	}
-	return strconv.Itoa(n) + " " + thing + "s"
+	return fmt.Sprintf("there are %d %ss", n, thing)
 }
 
-// suggest is a hint that names the nearest of the known names, or all of them
+// suggest is a hint that names the nearest of the known fields, or all of them
 // when none is near and they are few.
 func suggest(name string, known []string) string {
+	if hint := didYouMean(name, known); hint != "" {
+		return hint
+	}
+	if len(known) > 0 && len(known) <= 12 {
+		return "it has: " + strings.Join(slices.Sorted(slices.Values(known)), ", ")
+	}
+	return ""
+}
+
+// didYouMean is a hint that names the nearest of the known names, or "" when
+// none is near.
+func didYouMean(name string, known []string) string {
 	best, distance := "", max(2, len(name)/3)+1
 	for _, k := range known {
 		if d := editDistance(strings.ToLower(name), strings.ToLower(k)); d < distance {
 			best, distance = k, d
 		}
 	}
-	switch {
-	case best != "":
-		return fmt.Sprintf("did you mean %q?", best)
-	case len(known) > 0 && len(known) <= 12:
-		return "it can have " + orList(slices.Sorted(slices.Values(known)))
+	if best == "" {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf("did you mean %q?", best)
 }
 
 // editDistance counts the insertions, deletions, replacements and swaps of
@@ -147,31 +156,38 @@ func editDistance(a, b string) int {
 	return prev[len(b)]
 }
 
-// typeCUE is a value's type as CUE: what it may be, without its default.
+// typeCUE is what a value may be, as CUE, without its defaults.
 func typeCUE(v cue.Value) string {
 	op, args := v.Expr()
-	d, hasDefault := v.Default()
-	if op != cue.OrOp || !hasDefault {
-		return show(v)
+	switch {
+	case op == cue.OrOp:
+		return joinTypes(args, " | ")
+	case op == cue.AndOp:
+		return joinTypes(args, " & ")
+	case op == cue.NoOp && len(args) == 1 && v.IncompleteKind() != cue.StructKind:
+		return show(args[0]) // T | *default, where T allows the default
 	}
-	var types []string
-	for _, arg := range args {
-		if arg.IsConcrete() && len(args) > 1 && arg.Equals(d) && subsumed(arg, args) {
-			continue
-		}
-		types = append(types, show(arg))
-	}
-	return strings.Join(types, " | ")
+	return show(v)
 }
 
-// subsumed reports whether another alternative already allows v.
-func subsumed(v cue.Value, args []cue.Value) bool {
-	for _, other := range args {
-		if !other.IsConcrete() && other.Unify(v).Err() == nil {
-			return true
+// joinTypes joins the types of values. It drops repetitions, and in a
+// unification bare kinds beside something narrower.
+func joinTypes(list []cue.Value, sep string) string {
+	var types, kinds []string
+	for _, v := range list {
+		text := typeCUE(v)
+		switch {
+		case slices.Contains(types, text):
+		case sep == " & " && text == kindCUE(v):
+			kinds = append(kinds, text)
+		default:
+			types = append(types, text)
 		}
 	}
-	return false
+	if len(types) == 0 {
+		types = kinds[:1]
+	}
+	return strings.Join(types, sep)
 }
 
 // kindCUE is a value's kind as CUE writes it.

@@ -23,7 +23,7 @@ type Problem struct {
 // App returns everything that is wrong with an app, in no particular order.
 func App(a *app.App) []Problem {
 	c := &checker{app: a}
-	c.meta("app", a.Pos, a.Labels, a.Annotations)
+	c.meta("", a.Pos, a.Labels, a.Annotations)
 	for i := range a.Pods {
 		c.pod(&a.Pods[i])
 	}

@@ -60,16 +60,17 @@ func (c *checker) claim(cl *app.Claim) {
 	}
 }
 
-// meta checks labels and annotations against the rules of Kubernetes'
+// meta checks labels and annotations; at ends with a dot, or is "" for the app.
+// The rules are those of Kubernetes'
 // apimachinery/pkg/util/validation.
 func (c *checker) meta(at string, pos app.Pos, labels, annotations map[string]string) {
 	for _, key := range sortedKeys(labels) {
 		if !qualifiedName(key) {
-			c.report(pos, "%s.labels: the key %q is not valid", at, key)
+			c.report(pos, "%slabels: the key %q is not valid", at, key)
 			c.hint("a key is NAME or DOMAIN/NAME; NAME has at most 63 letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends")
 		}
 		if v := labels[key]; v != "" && !qualifiedPart.MatchString(v) {
-			c.report(pos, "%s.labels: the value %q of %s is not valid", at, v, key)
+			c.report(pos, "%slabels: the value %q of %s is not valid", at, v, key)
 			c.hint("a value has at most 63 letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends")
 		}
 	}
@@ -77,12 +78,12 @@ func (c *checker) meta(at string, pos app.Pos, labels, annotations map[string]st
 	for _, key := range sortedKeys(annotations) {
 		size += len(key) + len(annotations[key])
 		if !qualifiedName(strings.ToLower(key)) {
-			c.report(pos, "%s.annotations: the key %q is not valid", at, key)
+			c.report(pos, "%sannotations: the key %q is not valid", at, key)
 			c.hint("a key is NAME or DOMAIN/NAME; NAME has at most 63 letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends")
 		}
 	}
 	if size > maxAnnotations {
-		c.report(pos, "%s.annotations: they hold %d bytes; Kubernetes allows %d", at, size, maxAnnotations)
+		c.report(pos, "%sannotations: they hold %d bytes; Kubernetes allows %d", at, size, maxAnnotations)
 	}
 }
 

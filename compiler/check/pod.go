@@ -11,7 +11,7 @@ import (
 
 func (c *checker) pod(p *app.Pod) {
 	at := "pods." + p.Name
-	c.meta(at, p.Pos, p.Labels, p.Annotations)
+	c.meta(at+".", p.Pos, p.Labels, p.Annotations)
 	if len(p.Containers) == 0 {
 		c.report(p.Pos, "%s: a pod needs at least one container", at)
 		c.hint("add containers: NAME: image: \"...\"")

@@ -9,7 +9,7 @@ import (
 
 func (c *checker) service(s *app.Service) {
 	at := "services." + s.Name
-	c.meta(at, s.Pos, s.Labels, s.Annotations)
+	c.meta(at+".", s.Pos, s.Labels, s.Annotations)
 	if s.Name[0] >= '0' && s.Name[0] <= '9' {
 		c.report(s.Pos, "%s: a service's name must start with a letter", at)
 	}
