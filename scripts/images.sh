@@ -1,0 +1,127 @@
+#!/bin/sh
+# images.sh makes images that cannot be pulled.
+#
+#   images.sh redis [REF]   a Redis server as REF (redis:7.0): nothing to do when the engine has
+#                           it; else pulled; else made from the Redis package of Debian
+#   images.sh clean         remove the images that were made, those in use excepted
+#
+# What is made carries a label, and is made anew when this script has changed.
+# It uses the engine of the environment; see engine.sh env. It is quiet unless it
+# fails. CUEPOD_NO_PULL=1 makes the image without trying to pull.
+set -eu
+
+label=dev.cuepod.recipe # on images that were made here; its value names the recipe
+patience=120 # seconds for a pull, which fails sooner where no registry is in reach
+
+die() {
+	printf '%s\n' "images.sh: $*" >&2
+	exit 1
+}
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# quietly runs a command and shows what it said only when it fails.
+quietly() {
+	"$@" >"$work/log" 2>&1 || {
+		tail -n 30 "$work/log" >&2
+		die "failed: $1"
+	}
+}
+
+pull() {
+	[ "${CUEPOD_NO_PULL:-}" != 1 ] && timeout "$patience" docker pull -q "$1" >/dev/null 2>&1
+}
+
+need_mmdebstrap() {
+	have mmdebstrap && return
+	have apt-get || die "cannot pull $1, and can make it only on Debian"
+	[ "$(id -u)" = 0 ] || die "cannot pull $1; to make it, install mmdebstrap"
+	quietly apt-get update
+	quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends mmdebstrap
+}
+
+# sources prints the files that say where this machine's packages come from.
+sources() {
+	for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/debian.sources \
+		/etc/apt/sources.list.d/ubuntu.sources; do
+		if [ -s "$file" ]; then
+			echo "$file"
+		fi
+	done
+}
+
+# options prints this machine's settings of apt that a mirror may need.
+options() {
+	apt-config dump 2>/dev/null | grep -E '^Acquire::(Check-|http|https|ftp)' || :
+}
+
+# redis_entrypoint takes arguments as the well-known image does: a first argument
+# that is an option or a file is for redis-server. Debian's build refuses
+# strangers while no password is set; in a container that leaves nobody.
+redis_entrypoint() {
+	cat <<'END'
+#!/bin/sh
+case "$1" in
+-* | *.conf) set -- redis-server "$@" ;;
+esac
+case "$*" in
+redis-server*protected-mode*) ;;
+redis-server*) set -- "$@" --protected-mode no ;;
+esac
+exec "$@"
+END
+}
+
+make_redis() {
+	need_mmdebstrap "$1"
+	# shellcheck source=/dev/null
+	suite="$(. /etc/os-release && echo "$VERSION_CODENAME")"
+	redis_entrypoint >"$work/entrypoint"
+	options >"$work/apt.conf"
+	# extract: the packages' files and no more, no scripts run. coreutils and grep
+	# are there for probes and for people; perl comes as a dependency of the
+	# scripts that do not run.
+	# shellcheck disable=SC2016,SC2046 # $1 is the hook's; one word per file
+	quietly mmdebstrap --variant=extract --include=redis-server,redis-tools,dash,coreutils,grep \
+		--aptopt="$work/apt.conf" \
+		--extract-hook='mkdir -p "$1/data" "$1/tmp" "$1/usr/local/bin"; chmod 1777 "$1/tmp"' \
+		--extract-hook="install -m 755 '$work/entrypoint' \"\$1/usr/local/bin/docker-entrypoint.sh\"" \
+		--extract-hook='cd "$1" && rm -rf usr/share/doc usr/share/man usr/share/locale usr/share/perl* usr/lib/*/perl usr/lib/*/libperl*' \
+		"$suite" "$work/root.tar" $(sources)
+	quietly docker import \
+		--change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change 'CMD ["redis-server"]' \
+		--change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+		--change 'WORKDIR /data' --change 'EXPOSE 6379' --change "LABEL $label=$recipe" \
+		--message "made from Debian's packages" "$work/root.tar" "$1"
+}
+
+# current tells whether the engine has an image that needs no work: somebody
+# else's, or one that was made by this very recipe.
+current() {
+	made="$(docker image inspect --format "{{with .Config.Labels}}{{index . \"$label\"}}{{end}}" "$1" 2>/dev/null)" || return 1
+	[ -z "$made" ] || [ "$made" = "$recipe" ]
+}
+
+redis() {
+	current "$1" || pull "$1" || make_redis "$1"
+}
+
+clean() {
+	for image in $(docker image ls -q --filter "label=$label" | sort -u); do
+		docker image rm -f "$image" >/dev/null 2>&1 || : # a container may use it
+	done
+}
+
+have docker || die "needs the docker command; it comes with Debian's docker.io and docker-cli"
+timeout 20 docker version >/dev/null 2>&1 || die "no container engine is reachable; see engine.sh start"
+recipe="$(cksum <"$0" | tr ' ' -)"
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+chmod 755 "$work" # mmdebstrap may drop its rights
+case "${1:-}" in
+redis) redis "${2:-redis:7.0}" ;;
+clean) clean ;;
+*)
+	sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p;}' "$0" >&2
+	exit 2
+	;;
+esac
