@@ -20,7 +20,11 @@ build() {
 			exit 1
 		}
 	done
+	prune
 }
+
+# prune drops images of ours that a newer build has taken the name from.
+prune() { docker image prune --force --filter label=dev.cuepod.example=guestbook >/dev/null; }
 
 remove() {
 	for program in $programs; do
@@ -28,6 +32,7 @@ remove() {
 			docker image rm "guestbook-$program:dev" >/dev/null
 		fi
 	done
+	prune
 }
 
 case ${1:-build} in

@@ -192,6 +192,7 @@ func buildTool(t *testing.T) string {
 	}
 	path := filepath.Join(t.TempDir(), "cuepod")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/cuepod")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // it is its own agent: that has to be static
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("go build ./cmd/cuepod: %v\n%s", err, out)
