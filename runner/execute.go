@@ -21,7 +21,9 @@ func (s *skipped) Unwrap() error { return s.because }
 
 // runPlan carries out a plan: every step as soon as all steps it comes after
 // have succeeded. It makes no decision. Once ctx is done no further step
-// starts; steps under way finish. The result has one error per step.
+// starts; steps under way finish. When a step fails, steps that only wait give
+// up, as what they wait for may never come; the rest goes on as far as it can.
+// The result has one error per step.
 func runPlan(ctx context.Context, plan reconcile.Plan, do func(context.Context, reconcile.Step) error) []error {
 	errs := make([]error, len(plan.Steps))
 	done := make([]chan struct{}, len(plan.Steps))
@@ -29,6 +31,8 @@ func runPlan(ctx context.Context, plan reconcile.Plan, do func(context.Context, 
 		done[i] = make(chan struct{})
 	}
 	slots := make(chan struct{}, concurrency)
+	waiting, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	var wg sync.WaitGroup
 	for i, step := range plan.Steps {
 		wg.Go(func() {
@@ -40,15 +44,19 @@ func runPlan(ctx context.Context, plan reconcile.Plan, do func(context.Context, 
 					return
 				}
 			}
+			own := waiting
 			if !waits(step.Op) {
+				own = ctx
 				slots <- struct{}{}
 				defer func() { <-slots }()
 			}
-			if ctx.Err() != nil {
-				errs[i] = context.Cause(ctx)
+			if own.Err() != nil {
+				errs[i] = context.Cause(own)
 				return
 			}
-			errs[i] = do(ctx, step)
+			if errs[i] = do(own, step); errs[i] != nil {
+				giveUp(errStale)
+			}
 		})
 	}
 	wg.Wait()

@@ -83,7 +83,6 @@ func infraSpec(id Identity, p *docker.Pod, image, network string, a addresses) e
 	s.OpenStdin = true // the way in for its token
 	s.ExtraHosts = []string{"host.docker.internal:" + a.host()}
 	s.Mounts = mounts(p.Mounts)
-	s.OOMScoreAdj = -998 // as for Kubernetes' pause container: it must be the last to go
 	return s
 }
 
