@@ -171,7 +171,7 @@ func TestRender_IsDeterministic(t *testing.T) {
 		for _, r := range renderers {
 			_, a := readGolden(t, path)
 			want := sections(r.name, a, r.render)
-			for range 50 {
+			for range 20 {
 				_, again := readGolden(t, path)
 				if diff := cmp.Diff(want, sections(r.name, again, r.render)); diff != "" {
 					t.Fatalf("%s %s: %s", path, r.name, diff)

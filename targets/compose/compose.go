@@ -47,6 +47,7 @@ func Render(a *app.App, opts Options) (targets.Output, error) {
 	if err := r.checkVariables(); err != nil {
 		return targets.Output{}, err
 	}
+	r.reservedLabels("labels", a.Pos, a.Labels)
 	for i := range a.Pods {
 		if err := r.pod(&a.Pods[i]); err != nil {
 			return targets.Output{}, fmt.Errorf("pod %s: %w", a.Pods[i].Name, err)
@@ -129,27 +130,49 @@ func (r *renderer) take(name, what string) error {
 func (r *renderer) holderService(args []string) *yaml.Map {
 	return yaml.New().
 		Set("image", escape(r.holder)).
-		Set("entrypoint", yaml.List{holderProgram}).
-		Set("command", escapeAll(args))
+		Set("entrypoint", yaml.Flow{holderProgram}).
+		Set("command", oneLine(escapeAll(args)))
 }
+
+// noNewPrivileges keeps a process from gaining what its user does not have.
+const noNewPrivileges = "no-new-privileges:true"
 
 // confine closes what a service of ours does not need.
 func confine(service *yaml.Map, capabilities ...string) *yaml.Map {
 	return service.
-		Set("cap_drop", yaml.List{"ALL"}).
-		Opt("cap_add", yaml.Strings(capabilities)).
-		Set("security_opt", yaml.List{"no-new-privileges:true"})
+		Set("cap_drop", yaml.Flow{"ALL"}).
+		Opt("cap_add", yaml.Flow(capabilities)).
+		Set("security_opt", yaml.Flow{noNewPrivileges})
 }
 
 // escape keeps Compose from seeing a variable in s.
 func escape(s string) string { return strings.ReplaceAll(s, "$", "$$") }
 
-func escapeAll(list []string) yaml.List {
-	out := make(yaml.List, len(list))
+func escapeAll(list []string) []string {
+	out := make([]string, len(list))
 	for i, s := range list {
 		out[i] = escape(s)
 	}
 	return out
+}
+
+// maxLine is how long a list on one line may be, in bytes, to be read at a
+// glance.
+const maxLine = 100
+
+// oneLine puts a list on one line when it is short and holds no text of several.
+func oneLine(list []string) any {
+	length := 0
+	for _, s := range list {
+		length += len(s) + len(`"", `)
+		if strings.Contains(s, "\n") {
+			length = maxLine + 1
+		}
+	}
+	if length > maxLine {
+		return yaml.Strings(list)
+	}
+	return yaml.Flow(list)
 }
 
 func escapeMap(m map[string]string) *yaml.Map {

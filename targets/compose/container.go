@@ -56,8 +56,8 @@ func (p *replica) member(c *app.Container, path string, wait map[string]string, 
 	service := yaml.New().
 		Set("image", escape(c.Image)).
 		Opt("pull_policy", pullPolicy(c.ImagePullPolicy)).
-		Opt("entrypoint", texts(expandAll(c.Command, env.lookup))).
-		Opt("command", texts(expandAll(c.Args, env.lookup))).
+		Opt("entrypoint", oneLine(texts(expandAll(c.Command, env.lookup)))).
+		Opt("command", oneLine(texts(expandAll(c.Args, env.lookup)))).
 		Opt("working_dir", escape(c.WorkingDir)).
 		Set("network_mode", "service:"+p.name).
 		Set("ipc", "service:"+p.name).
@@ -83,8 +83,8 @@ func (p *replica) member(c *app.Container, path string, wait map[string]string, 
 	return p.addMetadata(service), nil
 }
 
-func texts(list []text) yaml.List {
-	out := make(yaml.List, len(list))
+func texts(list []text) []string {
+	out := make([]string, len(list))
 	for i, t := range list {
 		out[i] = t.String()
 	}
@@ -196,9 +196,9 @@ func (p *replica) addSecurity(service *yaml.Map, s *app.SecurityContext, path st
 		p.find("compose/run-as-non-root", path+".runAsNonRoot", s.Pos, "nothing refuses an image that runs as root", "set runAsUser as well")
 	}
 	service.Opt("read_only", s.ReadOnlyRootFilesystem != nil && *s.ReadOnlyRootFilesystem).
-		Opt("cap_add", yaml.Strings(s.CapabilitiesAdd)).
-		Opt("cap_drop", yaml.Strings(s.CapabilitiesDrop))
+		Opt("cap_add", yaml.Flow(s.CapabilitiesAdd)).
+		Opt("cap_drop", yaml.Flow(s.CapabilitiesDrop))
 	if s.AllowPrivilegeEscalation == nil || !*s.AllowPrivilegeEscalation {
-		service.Set("security_opt", yaml.List{"no-new-privileges:true"})
+		service.Set("security_opt", yaml.Flow{noNewPrivileges})
 	}
 }

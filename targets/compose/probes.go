@@ -10,9 +10,9 @@ import (
 
 // healthcheck is a Compose healthcheck in the making.
 type healthcheck struct {
-	test     yaml.List // after CMD
-	period   int       // seconds
-	timeout  int       // seconds
+	test     []string // after CMD
+	period   int      // seconds
+	timeout  int      // seconds
 	failures int
 	grace    int // seconds in which failures do not count
 }
@@ -23,7 +23,7 @@ func (h *healthcheck) yaml() *yaml.Map {
 	}
 	seconds := func(n int) string { return strconv.Itoa(n) + "s" }
 	out := yaml.New().
-		Set("test", append(yaml.List{"CMD"}, h.test...)).
+		Set("test", oneLine(append([]string{"CMD"}, h.test...))).
 		Set("interval", seconds(h.period)).
 		Set("timeout", seconds(h.timeout)).
 		Set("retries", h.failures)
@@ -91,9 +91,9 @@ const holderMargin = 2
 
 // addCheck joins a probe to the holder's healthcheck: all have to succeed, at
 // the shortest period, with the most patience.
-func (p *replica) addCheck(h *healthcheck, args yaml.List) {
+func (p *replica) addCheck(h *healthcheck, args []string) {
 	if p.checks == nil {
-		p.checks = &healthcheck{test: yaml.List{holderProgram, "check"}, period: h.period}
+		p.checks = &healthcheck{test: []string{holderProgram, "check"}, period: h.period}
 	}
 	p.checks.test = append(p.checks.test, args...)
 	p.checks.period = min(p.checks.period, h.period)
@@ -104,8 +104,8 @@ func (p *replica) addCheck(h *healthcheck, args yaml.List) {
 
 // checkArgs are the arguments of the holder's check for one probe: its options,
 // then where to ask.
-func checkArgs(c *app.Container, probe *app.Probe) (yaml.List, error) {
-	args := yaml.List{fmt.Sprintf("--timeout=%ds", probe.TimeoutSeconds)}
+func checkArgs(c *app.Container, probe *app.Probe) ([]string, error) {
+	args := []string{fmt.Sprintf("--timeout=%ds", probe.TimeoutSeconds)}
 	switch {
 	case probe.HTTPGet != nil:
 		port, err := containerPort(c, probe.HTTPGet.Port)

@@ -2,7 +2,6 @@ package compose
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
@@ -99,17 +98,22 @@ func provide(k app.SecretKey, name string) string {
 	return "export " + name + " or put it in .env beside the file"
 }
 
-// checkVariables fails when two keys would share a variable without meaning to.
+// checkVariables fails when a key's variable, named after it, is also that of
+// another key. Two keys may share a variable that the definition names.
 func (r *renderer) checkVariables() error {
-	owner := map[string]string{}
+	type owner struct {
+		key   string
+		named bool
+	}
+	owners := map[string]owner{}
 	for i := range r.app.Secrets {
 		s := &r.app.Secrets[i]
-		for _, k := range slices.DeleteFunc(slices.Clone(s.Keys), func(k app.SecretKey) bool { return k.Env != "" }) {
-			name, me := secretVariable(s, k), s.Name+"/"+k.Name
-			if other, ok := owner[name]; ok {
-				return fmt.Errorf("secret keys %s and %s would share the variable %s: rename one, or give it an env source", other, me, name)
+		for _, k := range s.Keys {
+			name, me := secretVariable(s, k), owner{s.Name + "/" + k.Name, k.Env != ""}
+			if other, ok := owners[name]; ok && !(me.named && other.named) {
+				return fmt.Errorf("secret keys %s and %s would share the variable %s: rename one, or give it another env source", other.key, me.key, name)
 			}
-			owner[name] = me
+			owners[name] = me
 		}
 	}
 	return nil

@@ -1,6 +1,6 @@
 // Package yaml writes YAML and JSON from ordered values. It only writes.
 //
-// There are two kinds of collection, Map and List, and five kinds of scalar:
+// There are three kinds of collection, Map, List and Flow, and five of scalar:
 // nil, bool, int, int64 and string. Keys come out in the order they were set,
 // strings always read back as the same strings: whatever some YAML 1.1 or 1.2
 // reader could take for something else is quoted (see quote.go). Multi-line
@@ -27,8 +27,11 @@ type field struct {
 	value any
 }
 
-// List is a sequence.
+// List is a sequence, one item a line.
 type List []any
+
+// Flow is a sequence of strings on one line, in the form that is also JSON.
+type Flow []string
 
 // New returns an empty map.
 func New() *Map { return &Map{} }
@@ -74,6 +77,8 @@ func isEmpty(value any) bool {
 	case string:
 		return v == ""
 	case List:
+		return len(v) == 0
+	case Flow:
 		return len(v) == 0
 	case *Map:
 		return v == nil || len(v.fields) == 0
@@ -200,10 +205,23 @@ func appendScalar(dst []byte, value any) []byte {
 		return appendString(dst, v)
 	case List:
 		return append(dst, "[]"...)
+	case Flow:
+		return appendFlow(dst, v)
 	case *Map:
 		return append(dst, "{}"...)
 	}
 	panic(unknown(value))
+}
+
+func appendFlow(dst []byte, list Flow) []byte {
+	dst = append(dst, '[')
+	for i, s := range list {
+		if i > 0 {
+			dst = append(dst, ", "...)
+		}
+		dst = appendQuoted(dst, s)
+	}
+	return append(dst, ']')
 }
 
 func appendSpaces(dst []byte, n int) []byte {
@@ -216,7 +234,7 @@ func appendSpaces(dst []byte, n int) []byte {
 }
 
 func unknown(value any) string {
-	return fmt.Sprintf("yaml: a value is nil, bool, int, int64, string, List or *Map, not %T", value)
+	return fmt.Sprintf("yaml: a value is nil, bool, int, int64, string, List, Flow or *Map, not %T", value)
 }
 
 // MarshalJSON gives the map as JSON with its keys in order.

@@ -19,7 +19,9 @@ func TestAppend_WritesKeysInOrder(t *testing.T) {
 		Opt("absent", "").
 		Set("script", "#!/bin/sh\n\tset -e\n\necho hi\n").
 		Set("cut", "two\nlines").
-		Set("nothing", nil)
+		Set("nothing", nil).
+		Set("flow", Flow{"a", `"b"`, "c, d"}).
+		Set("flows", List{Flow{}, Flow{"x"}})
 	const want = `zebra: 1
 apple:
   - a
@@ -37,6 +39,10 @@ cut: |-
   two
   lines
 nothing: null
+flow: ["a", "\"b\"", "c, d"]
+flows:
+  - []
+  - ["x"]
 `
 	if diff := cmp.Diff(want, string(Append(nil, doc))); diff != "" {
 		t.Error(diff)
@@ -165,6 +171,12 @@ func plain(value any) any {
 			out = append(out, plain(item))
 		}
 		return out
+	case Flow:
+		out := []any{}
+		for _, item := range v {
+			out = append(out, plain(item))
+		}
+		return out
 	case string:
 		return string([]rune(v)) // each bad byte becomes U+FFFD
 	}
@@ -185,7 +197,7 @@ func TestAppend_RoundTripsRandomValues(t *testing.T) {
 	}
 	var value func(depth int) any
 	value = func(depth int) any {
-		switch k := rng.IntN(6); {
+		switch k := rng.IntN(7); {
 		case k == 0 && depth > 0:
 			m, seen := New(), map[string]bool{}
 			for range rng.IntN(4) {
@@ -203,6 +215,8 @@ func TestAppend_RoundTripsRandomValues(t *testing.T) {
 			return list
 		case k == 2:
 			return rng.IntN(2000) - 1000
+		case k == 5:
+			return Flow{text(), text()}
 		case k == 3:
 			return rng.IntN(2) == 0
 		}
@@ -229,7 +243,7 @@ func FuzzAppend(f *testing.F) {
 		f.Add(s, s)
 	}
 	f.Fuzz(func(t *testing.T, key, value string) {
-		if diff := roundTrip(New().Set(key, value).Set("list of "+key, List{value, New().Set(key, List{List{value}})})); diff != "" {
+		if diff := roundTrip(New().Set(key, value).Set("list of "+key, List{value, New().Set(key, List{List{value}, Flow{key, value}})})); diff != "" {
 			t.Fatal(diff)
 		}
 	})
