@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -82,8 +83,8 @@ func (c *cli) root() *cobra.Command {
 			}
 			return unknownCommand(cmd, args[0])
 		},
-		PersistentPreRunE: func(*cobra.Command, []string) error {
-			return oneOf("--color", c.color, "auto", "always", "never")
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
+			return oneOf(cmd, "color", c.color, "auto", "always", "never")
 		},
 	}
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
@@ -145,17 +146,18 @@ func unknownFlag(cmd *cobra.Command, err error) error {
 }
 
 // oneOf checks the value of a flag that has few.
-func oneOf(flag, value string, allowed ...string) error {
-	for _, a := range allowed {
-		if value == a {
-			return nil
-		}
+func oneOf(cmd *cobra.Command, flag, value string, allowed ...string) error {
+	if slices.Contains(allowed, value) {
+		return nil
 	}
-	msg := fmt.Sprintf("%s %s: it is one of %s", flag, value, strings.Join(allowed, ", "))
+	msg := fmt.Sprintf("--%s %s: it is one of %s", flag, value, strings.Join(allowed, ", "))
+	if value == "" {
+		msg = fmt.Sprintf("--%s is needed: one of %s", flag, strings.Join(allowed, ", "))
+	}
 	if near := nearest(value, allowed); near != "" {
 		msg += "; did you mean " + near + "?"
 	}
-	return &usageError{"cuepod", msg}
+	return &usageError{cmd.CommandPath(), msg}
 }
 
 // dirArg is the directory given as the only argument, or the working directory.

@@ -30,11 +30,11 @@ func (c *cli) compileCommand() *cobra.Command {
 			"  cuepod compile --target kubernetes --env prod -o manifests/",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			d.dir = dirArg(args)
-			t, err := targetNamed(name)
+			t, err := targetNamed(cmd, name)
 			if err != nil {
 				return err
 			}
-			if err := oneOf("--format", opts.format, "yaml", "json"); err != nil {
+			if err := oneOf(cmd, "format", opts.format, "yaml", "json"); err != nil {
 				return err
 			}
 			opts.separate = isDirectory(output)

@@ -62,7 +62,7 @@ func (c *cli) takeDown(ctx context.Context, eng engine.Engine, info engine.Info,
 	if err := c.down(ctx, eng, id, opts); err != nil {
 		return err
 	}
-	p.print(runner.Event{Kind: runner.EventReady, Message: id.App + " is down"})
+	p.line(eventLook{"✔", "down", green}, id.App+" is down")
 	return nil
 }
 

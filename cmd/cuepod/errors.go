@@ -66,7 +66,7 @@ func explainError(err error) (code int, text string) {
 	case errors.As(err, &invalid):
 		return exitInvalid, invalid.Error()
 	case errors.As(err, &usage):
-		return exitInvalid, fmt.Sprintf("%s: %s\nrun '%s --help' for how to use it", "cuepod", usage.message, usage.command)
+		return exitInvalid, fmt.Sprintf("cuepod: %s\nrun '%s --help' for how to use it", usage.message, usage.command)
 	case errors.As(err, &notReady):
 		return exitNotReady, "cuepod: " + notReady.Error() + "\n" + nextSteps
 	}
@@ -80,17 +80,12 @@ func explainError(err error) (code int, text string) {
 // nextSteps is what to do with an app that runs but is not ready.
 const nextSteps = "it is left running: look at 'cuepod ps' and 'cuepod logs', take it down with 'cuepod down'"
 
-// engineHint says what to do about an engine's error.
+// engineHint says what to do about an engine's error, where whoever met it
+// cannot: the runner explains what it was doing itself.
 func engineHint(err error) string {
 	switch engine.KindOf(err) {
 	case engine.Unreachable:
 		return "start the container engine, or name another one with DOCKER_HOST or DOCKER_CONTEXT"
-	case engine.ImageMissing:
-		return "check the image's name in the definition, log in to its registry, or build it first"
-	case engine.PortTaken:
-		return "stop what listens on that port, or choose another port"
-	case engine.NameTaken:
-		return "something that is not this app has the name: rename or remove it, cuepod does not touch it"
 	case engine.SubnetTaken:
 		return "remove networks that nobody uses: docker network prune"
 	default:

@@ -48,7 +48,7 @@ func (c *cli) execCommand() *cobra.Command {
 				}
 				defer restore()
 			}
-			code, err := c.services.exec(ctx, eng, id, target, args[1:], streams)
+			code, err := c.exec(ctx, eng, id, target, args[1:], streams)
 			if err != nil {
 				return err
 			}

@@ -66,7 +66,7 @@ func (e *explainer) params(params []compiler.Param) {
 	e.title("Parameters")
 	var t table
 	for _, p := range params {
-		t.add(p.Name, oneLine(p.Value), paramNote(p))
+		t.add(p.Name, oneLine(p.Type), paramNote(p))
 		if doc := oneLine(p.Doc); doc != "" {
 			t.add("  " + doc)
 		}
@@ -74,14 +74,14 @@ func (e *explainer) params(params []compiler.Param) {
 	t.write(e.w, "  ")
 }
 
-// paramNote is a parameter's type, and its default where another value is in force.
+// paramNote is a parameter's value, and its default where that is another.
 func paramNote(p compiler.Param) string {
-	note := oneLine(p.Type)
+	note := oneLine(p.Value)
 	switch {
 	case p.Default == "":
-		note += ", no default"
+		note += "  (no default)"
 	case p.Default != p.Value:
-		note += ", default " + oneLine(p.Default)
+		note += "  (default " + oneLine(p.Default) + ")"
 	}
 	return note
 }

@@ -48,7 +48,7 @@ func (c *cli) logsCommand() *cobra.Command {
 				return err
 			}
 			p := c.logPrinter(containerNames(st), timestamps)
-			if err := c.services.logs(ctx, eng, id, targets, opts, p.print); err != nil {
+			if err := c.logs(ctx, eng, id, targets, opts, p.print); err != nil {
 				return err
 			}
 			return ctx.Err()

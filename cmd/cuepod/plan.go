@@ -26,7 +26,7 @@ func (c *cli) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			plan, err := c.services.plan(ctx, cfg)
+			plan, err := c.plan(ctx, cfg)
 			if err != nil {
 				return err
 			}

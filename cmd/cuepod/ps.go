@@ -33,8 +33,10 @@ func (c *cli) psCommand() *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.dir = dirArg(args)
-			if err := oneOf("--output", format, "", "json"); err != nil {
-				return err
+			if format != "" {
+				if err := oneOf(cmd, "output", format, "json"); err != nil {
+					return err
+				}
 			}
 			list, nothing, err := c.statuses(cmd, w, all)
 			if err != nil {

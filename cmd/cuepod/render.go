@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/spf13/cobra"
+
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets"
 	"github.com/cuepod/cuepod/targets/compose"
@@ -43,12 +45,12 @@ func targetNames() []string {
 }
 
 // targetNamed finds a target; an unknown name is a usage error.
-func targetNamed(name string) (target, error) {
+func targetNamed(cmd *cobra.Command, name string) (target, error) {
 	list := allTargets()
 	if i := slices.IndexFunc(list, func(t target) bool { return t.name == name }); i >= 0 {
 		return list[i], nil
 	}
-	return target{}, oneOf("--target", name, targetNames()...)
+	return target{}, oneOf(cmd, "target", name, targetNames()...)
 }
 
 func renderKubernetes(a *app.App, opts renderOptions) (targets.Output, error) {

@@ -43,20 +43,23 @@ func lookOf(kind runner.EventKind) eventLook {
 	}
 }
 
-// print writes one event in one write, so that lines from elsewhere do not
-// come between.
+// print shows one event.
 func (p *eventPrinter) print(ev runner.Event) {
-	look := lookOf(ev.Kind)
-	lead := fmt.Sprintf("%-8s", look.word)
-	if p.marks {
-		lead = look.mark
-	}
 	text := ev.Message
 	if ev.Object != "" {
 		text = ev.Object + ": " + text
 	}
 	if ev.Kind == runner.EventInvalid {
 		text = "the definition is not valid; the last valid one keeps running\n" + text
+	}
+	p.line(lookOf(ev.Kind), text)
+}
+
+// line writes in one write, so that lines from elsewhere do not come between.
+func (p *eventPrinter) line(look eventLook, text string) {
+	lead := fmt.Sprintf("%-8s", look.word)
+	if p.marks {
+		lead = look.mark
 	}
 	first, rest, more := strings.Cut(strings.TrimRight(text, "\n"), "\n")
 	out := p.style.paint(look.color, lead) + " " + first + "\n"
