@@ -18,24 +18,21 @@ import (
 // cache never change, so they do not count.
 func (s *source) inputs() []string {
 	set := maps.Clone(s.read)
-	s.addDir(set, s.dir)
 	set[filepath.Join(s.root, "cue.mod", "module.cue")] = true
+	packages := map[string]bool{}
+	s.addPackage(set, packages, s.dir)
 	for _, inst := range s.instances() {
-		for _, dir := range []string{inst.Dir} {
-			s.addDir(set, dir)
-		}
+		s.addPackage(set, packages, inst.Dir)
 	}
 	return slices.Sorted(maps.Keys(set))
 }
 
-// addDir adds a package's directory with its CUE files, and the directories
-// above it: files there may belong to the same package.
-func (s *source) addDir(set map[string]bool, dir string) {
-	for ; within(s.root, dir); dir = filepath.Dir(dir) {
-		if set[dir] {
-			return
-		}
-		set[dir] = true
+// addPackage adds a package's directory with its CUE files, and the directories
+// above it: files there may belong to the same package. done has the
+// directories that were added before.
+func (s *source) addPackage(set, done map[string]bool, dir string) {
+	for ; within(s.root, dir) && !done[dir]; dir = filepath.Dir(dir) {
+		done[dir], set[dir] = true, true
 		files, err := cueFiles(dir)
 		if err != nil {
 			return // the directory vanished; that it is watched is enough
@@ -103,7 +100,8 @@ func (s *source) checkFileEmbeds(file *ast.File) []Diagnostic {
 }
 
 // inModule reports whether a file is below the module's root with every
-// symbolic link followed. A missing file is for the evaluation to report.
+// symbolic link followed, and records the link's target. A missing file is for
+// the evaluation to report.
 func (s *source) inModule(path string) error {
 	target, err := filepath.EvalSymlinks(path)
 	if err != nil {
@@ -115,6 +113,9 @@ func (s *source) inModule(path string) error {
 	}
 	if !within(root, target) {
 		return fmt.Errorf("the file is a link to %s, outside the module", target)
+	}
+	if rel, err := filepath.Rel(root, target); err == nil {
+		s.read[filepath.Join(s.root, rel)] = true
 	}
 	return nil
 }

@@ -1,0 +1,283 @@
+package compiler
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"cuelang.org/go/cue"
+	"golang.org/x/tools/txtar"
+)
+
+// fixture is the directory of a case in testdata.
+func fixture(tb testing.TB, name string) string {
+	tb.Helper()
+	archive, err := txtar.ParseFile(filepath.Join("testdata", name+".txtar"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dir := tb.TempDir()
+	for _, f := range archive.Files {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, f.Name)), 0o777); err != nil {
+			tb.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, f.Name), f.Data, 0o666); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func TestCompile_IsDeterministicAndSafeForConcurrentUse(t *testing.T) {
+	for _, name := range []string{"full", "many-mistakes", "comprehensions"} {
+		opts := Options{Dir: fixture(t, name), CacheDir: newCache(t)}
+		var mu sync.Mutex
+		seen := map[string]bool{}
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(func() {
+				for range 5 {
+					text := outcome(t.Context(), t, opts)
+					mu.Lock()
+					seen[text] = true
+					mu.Unlock()
+				}
+			})
+		}
+		wg.Wait()
+		if len(seen) != 1 {
+			t.Errorf("%s: %d different outcomes", name, len(seen))
+		}
+	}
+}
+
+// outcome is everything a compile returns, as text.
+func outcome(ctx context.Context, t *testing.T, opts Options) string {
+	r, err := Compile(ctx, opts)
+	var bad *Error
+	var shown any = r
+	if errors.As(err, &bad) {
+		shown = bad
+	} else if err != nil {
+		t.Error(err)
+	}
+	data, err := json.Marshal(shown)
+	if err != nil {
+		t.Error(err)
+	}
+	return string(data)
+}
+
+// TestFullCase_HasEveryFieldOfTheSchema keeps the case complete. As the decoder
+// panics at a field that it lacks, and the golden shows what it made of each,
+// this is what says that every accepted field reaches the model.
+func TestFullCase_HasEveryFieldOfTheSchema(t *testing.T) {
+	s, err := openSource(fixture(t, "full"), newCache(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	root, err := s.build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	used := map[string]bool{}
+	collect(root.LookupPath(cue.ParsePath("app")), s.core().LookupPath(cue.ParsePath("#App")), "", used)
+	all := map[string]bool{}
+	collectSchema(s.core().LookupPath(cue.ParsePath("#App")), "", all)
+	if len(all) < 80 {
+		t.Fatalf("only %d fields found in the schema", len(all))
+	}
+	for field := range all {
+		if !used[field] {
+			t.Errorf("the case full does not set %s", field)
+		}
+	}
+}
+
+// collectSchema adds the fields of a schema: maps and lists are one level, "*".
+// A container's fields count once, wherever it is.
+func collectSchema(schema cue.Value, path string, all map[string]bool) {
+	switch schema.IncompleteKind() {
+	case cue.ListKind:
+		collectSchema(schema.LookupPath(cue.MakePath(cue.AnyIndex)), path+".*", all)
+	case cue.StructKind:
+		if _, ok := keyPattern(schema); ok {
+			collectSchema(schema.LookupPath(anyKey), path+".*", all)
+			return
+		}
+		for _, name := range fieldNames(schema) {
+			field := canonical(path + "." + name)
+			all[field] = true
+			collectSchema(schema.LookupPath(cue.MakePath(cue.Str(name).Optional())), field, all)
+		}
+	}
+}
+
+func collect(v, schema cue.Value, path string, used map[string]bool) {
+	switch schema.IncompleteKind() {
+	case cue.ListKind:
+		items, err := v.List()
+		for err == nil && items.Next() {
+			collect(items.Value(), schema.LookupPath(cue.MakePath(cue.AnyIndex)), path+".*", used)
+		}
+	case cue.StructKind:
+		_, isMap := keyPattern(schema)
+		fields, err := v.Fields()
+		for err == nil && fields.Next() {
+			name := fields.Selector().Unquoted()
+			sub := schema.LookupPath(cue.MakePath(cue.Str(name).Optional()))
+			if isMap {
+				collect(fields.Value(), sub, path+".*", used)
+				continue
+			}
+			field := canonical(path + "." + name)
+			used[field] = true
+			collect(fields.Value(), sub, field, used)
+		}
+	}
+}
+
+// anyKey finds what the schema wants under a key that every map allows.
+var anyKey = cue.MakePath(cue.Str("a").Optional())
+
+// canonical gives what one part of the decoder reads one name.
+func canonical(path string) string {
+	path = strings.Replace(path, ".initContainers.*.", ".containers.*.", 1)
+	for _, probe := range []string{".livenessProbe.", ".startupProbe."} {
+		path = strings.Replace(path, probe, ".readinessProbe.", 1)
+	}
+	return path
+}
+
+// TestSchema_SaysInWordsWhatEveryScalarAllows guards the messages: a constraint
+// without a comment on a definition would be shown as CUE.
+func TestSchema_SaysInWordsWhatEveryScalarAllows(t *testing.T) {
+	s, err := openSource(fixture(t, "minimal"), newCache(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.build(); err != nil {
+		t.Fatal(err)
+	}
+	g := newDiagnoser(&s.places, s.core())
+	checkWords(t, g, s.core().LookupPath(cue.ParsePath("#App")), "app")
+}
+
+func checkWords(t *testing.T, g *diagnoser, schema cue.Value, path string) {
+	t.Helper()
+	switch schema.IncompleteKind() {
+	case cue.ListKind:
+		checkWords(t, g, schema.LookupPath(cue.MakePath(cue.AnyIndex)), path+"[]")
+	case cue.StructKind:
+		if keys, ok := keyPattern(schema); ok {
+			checkWords(t, g, keys, path+" (its keys)")
+			checkWords(t, g, schema.LookupPath(anyKey), path+".*")
+			return
+		}
+		for _, name := range fieldNames(schema) {
+			checkWords(t, g, schema.LookupPath(cue.MakePath(cue.Str(name).Optional())), path+"."+name)
+		}
+	default:
+		plain := show(schema) == kindCUE(schema) || len(options(schema)) > 0
+		if words := g.wants(schema); !plain && strings.ContainsAny(words, "=~&<>|") {
+			t.Errorf("%s: %s is said as %s", path, show(schema), words)
+		}
+	}
+}
+
+func TestCompile_ErrorsThatAreNotTheDefinitions(t *testing.T) {
+	cache := newCache(t)
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	dir := fixture(t, "minimal")
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	for name, c := range map[string]struct {
+		ctx  context.Context
+		opts Options
+		want string
+	}{
+		"missing directory":  {t.Context(), Options{Dir: filepath.Join(dir, "gone")}, "no such file"},
+		"file":               {t.Context(), Options{Dir: file}, "name the directory"},
+		"missing value file": {t.Context(), Options{Dir: dir, ValueFiles: []string{"gone.yaml"}}, "value file"},
+		"cancelled":          {cancelled, Options{Dir: dir}, "context canceled"},
+	} {
+		c.opts.CacheDir = cache
+		_, err := Compile(c.ctx, c.opts)
+		var bad *Error
+		if err == nil || errors.As(err, &bad) || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want an error with %q that is no *Error", name, err, c.want)
+		}
+	}
+}
+
+// TestCompile_AfterAChangeSeesTheNewFiles guards against any cache of results.
+func TestCompile_AfterAChangeSeesTheNewFiles(t *testing.T) {
+	dir := fixture(t, "minimal")
+	opts := Options{Dir: dir, CacheDir: newCache(t)}
+	for _, image := range []string{"a:1", "b:2"} {
+		text := "package a\n\napp: {name: \"shop\", pods: web: containers: main: image: \"" + image + "\"}\n"
+		if err := os.WriteFile(filepath.Join(dir, "a.cue"), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		r, err := Compile(t.Context(), opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := r.App.Pods[0].Containers[0].Image; got != image {
+			t.Errorf("image %s, want %s", got, image)
+		}
+	}
+}
+
+// FuzzCompile wants an app or mistakes for any text, never a panic.
+func FuzzCompile(f *testing.F) {
+	cases, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range cases {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, file := range archive.Files {
+			if filepath.Ext(file.Name) == ".cue" {
+				f.Add(string(file.Data))
+			}
+		}
+	}
+	cache, dir := newCache(f), f.TempDir()
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(filepath.Join(dir, "app.cue"), []byte(text), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Compile(t.Context(), Options{Dir: dir, CacheDir: cache})
+		var bad *Error
+		if err != nil && !errors.As(err, &bad) {
+			t.Errorf("not a mistake in the definition: %v", err)
+		}
+		if bad != nil && (len(bad.Diagnostics) == 0 || bad.Error() == "") {
+			t.Errorf("an error without a mistake: %#v", bad)
+		}
+	})
+}
