@@ -5,7 +5,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"testing"
+	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/image"
 )
@@ -35,4 +37,38 @@ func Binary(t testing.TB, pkg, arch string) []byte {
 func Image(t testing.TB, arch string) (ref string, archive []byte) {
 	t.Helper()
 	return image.Archive(Binary(t, Module, arch), arch)
+}
+
+// NoLeaks fails the test when, after all its later clean-ups, more goroutines
+// run than now. Call it first; not for parallel tests.
+func NoLeaks(t testing.TB) {
+	before := runtime.NumGoroutine()
+	t.Cleanup(func() {
+		deadline := time.Now().Add(10 * time.Second)
+		for runtime.NumGoroutine() > before {
+			if time.Now().After(deadline) {
+				buf := make([]byte, 1<<20)
+				t.Errorf("%d goroutines, %d before:\n%s", runtime.NumGoroutine(), before, buf[:runtime.Stack(buf, true)])
+				return
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+	})
+}
+
+// Eventually tries until it works, and fails the test when it has not after a
+// time that no working machine needs.
+func Eventually(t testing.TB, try func() error) {
+	t.Helper()
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
