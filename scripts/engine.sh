@@ -249,7 +249,7 @@ purge() {
 }
 
 case "${1:-}" in
-find) find_engine ;;
+find) find_engine || exit 1 ;;
 start) start ;;
 env) print_env ;;
 stop) stop ;;

@@ -14,7 +14,6 @@ import (
 	"github.com/docker/docker/api/types/container"
 	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/network"
-	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/go-connections/nat"
 	"golang.org/x/sync/errgroup"
 
@@ -23,7 +22,7 @@ import (
 
 const (
 	cpuPeriod         = 100_000 // microseconds; the unit of ContainerSpec.CPUQuota
-	subPathAPI        = "1.45"  // first API version with a sub-path of a volume
+	subPathAPI        = "1.45"  // of Docker 26: the first with a sub-path of a volume
 	inspectsAtOnce    = 8       // an inspect takes about a millisecond; more only queue in the engine
 	removalInProgress = "already in progress"
 )
@@ -49,14 +48,8 @@ func (c *Client) checkSubPaths(ctx context.Context, mounts []engine.Mount) error
 	if i < 0 {
 		return nil
 	}
-	if _, err := c.api.Ping(ctx); err != nil { // negotiates, when nothing else did
-		return err
-	}
-	if v := c.api.ClientVersion(); versions.LessThan(v, subPathAPI) {
-		return fmt.Errorf("mount %s: a sub-path of a volume needs an engine with API %s or later (Docker 26); this one speaks %s",
-			mounts[i].Path, subPathAPI, v)
-	}
-	return nil
+	feature := fmt.Sprintf("mount %s: the sub-path of a volume", mounts[i].Path)
+	return c.api.NewVersionError(ctx, subPathAPI, feature)
 }
 
 // createArguments translates a spec into the arguments of the create call.

@@ -1,0 +1,222 @@
+package dockerapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/registry"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cuepod/cuepod/runner/engine"
+)
+
+func TestCreateArguments_PodMemberJoinsAndHasNoSwap(t *testing.T) {
+	config, host, net := createArguments(engine.ContainerSpec{
+		Name: "m", Image: "i", JoinContainer: "holder", MemoryBytes: 1 << 20, CPUQuota: 50_000,
+		NoNewPrivileges: true, NoLog: true, StopTimeout: 100 * time.Millisecond,
+		Mounts: []engine.Mount{{Volume: "v", Path: "/p", ReadOnly: true, NoCopy: true}},
+	})
+	got, err := json.Marshal(map[string]any{
+		"network": host.NetworkMode, "ipc": host.IpcMode, "memory": host.Memory, "swap": host.MemorySwap,
+		"period": host.CPUPeriod, "quota": host.CPUQuota, "restart": host.RestartPolicy.Name,
+		"security": host.SecurityOpt, "log": host.LogConfig.Type, "mounts": host.Mounts,
+		"stop": config.StopTimeout, "endpoints": net,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"endpoints":null,"ipc":"container:holder","log":"none","memory":1048576,` +
+		`"mounts":[{"Type":"volume","Source":"v","Target":"/p","ReadOnly":true,"VolumeOptions":{"NoCopy":true}}],` +
+		`"network":"container:holder","period":100000,"quota":50000,"restart":"no","security":["no-new-privileges"],"stop":1,"swap":1048576}`
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+func TestCreateArguments_PublishesOnLoopbackUnlessAsked(t *testing.T) {
+	_, host, net := createArguments(engine.ContainerSpec{
+		Name: "p", Image: "i", Network: "n", IP: "10.0.0.9", Publish: []engine.PortBinding{
+			{HostPort: 8080, ContainerPort: 80, Protocol: "TCP"},
+			{HostIP: "0.0.0.0", ContainerPort: 53, Protocol: "UDP"},
+		},
+	})
+	got, err := json.Marshal(host.PortBindings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"53/udp":[{"HostIp":"0.0.0.0","HostPort":""}],"80/tcp":[{"HostIp":"127.0.0.1","HostPort":"8080"}]}`; string(got) != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	if ip := net.EndpointsConfig["n"].IPAMConfig.IPv4Address; ip != "10.0.0.9" {
+		t.Errorf("address %s", ip)
+	}
+}
+
+// The words are those of Docker 20.10 to 29 and podman.
+func TestKindOf_EnginesWords(t *testing.T) {
+	for _, test := range []struct {
+		op, text string
+		want     engine.Kind
+	}{
+		{"create container", "No such image: nope:latest", engine.ImageMissing},
+		{"create container", "no such image: nope: image not known", engine.ImageMissing},
+		{"start container", "driver failed programming external connectivity on endpoint web (1f): Bind for 127.0.0.1:80 failed: port is already allocated", engine.PortTaken},
+		{"start container", "driver failed programming external connectivity on endpoint web (1f): Error starting userland proxy: listen tcp4 127.0.0.1:80: bind: address already in use", engine.PortTaken},
+		{"start container", "failed to set up container networking: driver failed programming external connectivity on endpoint web (1f): failed to bind host port 127.0.0.1:80/tcp: address already in use", engine.PortTaken},
+		{"start container", "Ports are not available: exposing port TCP 127.0.0.1:80 -> 0.0.0.0:0: listen tcp 127.0.0.1:80", engine.PortTaken},
+		{"start container", "Address already in use", engine.Other}, // a fixed IP
+		{"create network", "Pool overlaps with other one on this address space", engine.SubnetTaken},
+		{"create network", "invalid pool request: Pool overlaps with other one on this address space", engine.SubnetTaken},
+		{"create network", "subnet 10.1.0.0/24 is already used on the host or by another config", engine.SubnetTaken},
+		{"pull image", "manifest for nope:1 not found: manifest unknown: manifest unknown", engine.ImageMissing},
+		{"pull image", "pull access denied for nope, repository does not exist or may require 'docker login'", engine.ImageMissing},
+		{"pull image", "Get \"https://registry.example/v2/\": dial tcp: lookup registry.example: Temporary failure in name resolution", engine.Other},
+		{"start container", "No such image", engine.Other},
+	} {
+		if got := kindOf(test.op, errors.New(test.text)); got != test.want {
+			t.Errorf("%s: %s\nkind %q, want %q", test.op, test.text, got, test.want)
+		}
+	}
+}
+
+func TestInfo_UnreachableNamesTheEndpointAndItsSource(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "none.sock")
+	c, err := New(Options{LookupEnv: lookup(map[string]string{"DOCKER_HOST": "unix://" + socket}), ReadFile: reader(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, err = c.Info(t.Context())
+	if engine.KindOf(err) != engine.Unreachable {
+		t.Errorf("kind %q of %v", engine.KindOf(err), err)
+	}
+	if text := err.Error(); !strings.Contains(text, socket) || !strings.Contains(text, "(from DOCKER_HOST)") || !strings.Contains(text, "DOCKER_HOST or a docker context") && !strings.Contains(text, "there is also") {
+		t.Errorf("message: %v", err)
+	}
+}
+
+func TestNew_RefusesWhatNamesNoEngine(t *testing.T) {
+	for _, host := range []string{"ssh://", "tcp://%zz"} {
+		c, err := New(Options{Flags: Flags{Host: host}, LookupEnv: lookup(nil), ReadFile: reader(nil)})
+		if engine.KindOf(err) != engine.Unreachable {
+			t.Errorf("%s: %v, %v", host, c, err)
+		}
+	}
+}
+
+// An old engine would mount the whole volume.
+func TestCreateContainer_SubPathNeedsANewEngine(t *testing.T) {
+	for version, want := range map[string]string{"1.41": "requires API version 1.45", "1.45": ""} {
+		c := fakeDaemon(t, version)
+		_, err := c.CreateContainer(t.Context(), engine.ContainerSpec{
+			Name: "c", Image: "i", Mounts: []engine.Mount{{Volume: "v", Path: "/p", SubPath: "s"}},
+		})
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("API %s: %v", version, err)
+		}
+	}
+}
+
+// fakeDaemon answers pings and creates with an API version.
+func fakeDaemon(t *testing.T, version string) *Client {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", version) })
+	mux.HandleFunc("/v"+version+"/containers/create", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusCreated)
+		if _, err := w.Write([]byte(`{"Id":"1"}`)); err != nil {
+			t.Error(err)
+		}
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	host := "tcp://" + server.Listener.Addr().(*net.TCPAddr).String()
+	c, err := New(Options{Flags: Flags{Host: host}, LookupEnv: lookup(nil), ReadFile: reader(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+func TestReadProgress_ReportsEachStateOnceAndTheFailure(t *testing.T) {
+	const stream = `{"status":"Pulling from library/x","id":"1"}
+{"status":"Downloading","progressDetail":{"current":1},"id":"a"}
+{"status":"Downloading","progressDetail":{"current":2},"id":"a"}
+{"status":"Pull complete","id":"a"}
+`
+	var lines []string
+	report := func(s string) { lines = append(lines, s) }
+	if err := readProgress(strings.NewReader(stream), report); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"1: Pulling from library/x", "a: Downloading", "a: Pull complete"}, lines); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
+	err := readProgress(strings.NewReader(stream+`{"errorDetail":{"message":"no space"},"error":"no space"}`), report)
+	if err == nil || err.Error() != "no space" {
+		t.Errorf("error %v", err)
+	}
+	if err := readProgress(strings.NewReader(`{"status":`), report); err == nil {
+		t.Error("no error for a stream that breaks off")
+	}
+}
+
+func TestCredentials(t *testing.T) {
+	cfg := dockerConfig{
+		Auths: map[string]configAuth{
+			"https://index.docker.io/v1/": {Auth: "bWU6c2VjOnJldA=="}, // me:sec:ret
+			"https://old.example/v1/":     {Username: "u", Password: "p"},
+			"bad.example":                 {Auth: "!"},
+		},
+		CredHelpers: map[string]string{"helped.example": "h"},
+	}
+	helper := func(name, key string) (registry.AuthConfig, error) {
+		return registry.AuthConfig{Username: name, Password: key}, nil
+	}
+	for ref, want := range map[string]registry.AuthConfig{
+		"redis":                     {Username: "me", Password: "sec:ret", ServerAddress: dockerHub},
+		"docker.io/library/redis:7": {Username: "me", Password: "sec:ret", ServerAddress: dockerHub},
+		"old.example/x/y:1":         {Username: "u", Password: "p", ServerAddress: "old.example"},
+		"helped.example:443/x":      {},
+		"helped.example/x":          {Username: "h", Password: "helped.example"},
+		"localhost:5000/x":          {},
+	} {
+		key, err := registryKey(ref)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := cfg.credentials(key, helper)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v (-want +got)\n%s", ref, err, diff)
+		}
+	}
+	if _, err := cfg.credentials("bad.example", helper); err == nil || strings.Contains(err.Error(), "!") {
+		t.Errorf("bad credentials: %v", err)
+	}
+	cfg.CredsStore = "store" // wins over the file, loses to a helper
+	for key, want := range map[string]string{dockerHub: "store", "helped.example": "h"} {
+		if got, err := cfg.credentials(key, helper); err != nil || got.Username != want {
+			t.Errorf("%s: %q, %v", key, got.Username, err)
+		}
+	}
+}
+
+func TestKindOf_GivingUpIsNotTheEnginesFault(t *testing.T) {
+	for _, err := range []error{context.Canceled, context.DeadlineExceeded} {
+		if got := kindOf("list containers", err); got != engine.Other {
+			t.Errorf("%v: %q", err, got)
+		}
+	}
+	if got := kindOf("list containers", &net.OpError{Op: "read", Err: errors.New("reset")}); got != engine.Unreachable {
+		t.Errorf("a broken connection: %q", got)
+	}
+}
