@@ -28,6 +28,7 @@ func (r *supervisor) problem(object, message string) {
 
 func (r *supervisor) tellPlan(p reconcile.Plan) {
 	l := &r.loop
+	l.ready = false
 	if l.began.IsZero() {
 		l.began = time.Now()
 	}
@@ -43,7 +44,6 @@ func (r *supervisor) tellReady(p reconcile.Plan) {
 		return
 	}
 	if l.ready {
-		l.began = time.Time{}
 		return
 	}
 	l.ready = true
@@ -138,7 +138,7 @@ func explain(s reconcile.Step, state *docker.State, err error) error {
 	case engine.PortTaken:
 		return explainPort(s, state, err)
 	case engine.NameTaken:
-		return fmt.Errorf("%s: the name %s is taken by a container or network that is not of this app; rename the app, or remove it with `docker rm` or `docker network rm`: %w", s.Object, s.Name, err)
+		return fmt.Errorf("%s: something that is not of this app has the name %s on the engine; remove it, or rename the app: %w", s.Object, nameOf(s, state), err)
 	case engine.ImageMissing, engine.NotFound:
 		if s.Op == reconcile.PullImage {
 			return explainImage(s, state, err)
@@ -148,6 +148,13 @@ func explain(s reconcile.Step, state *docker.State, err error) error {
 		return explainImage(s, state, err)
 	}
 	return fmt.Errorf("%s%s: %s: %w", where, s.Object, s.Op, err)
+}
+
+func nameOf(s reconcile.Step, state *docker.State) string {
+	if s.Name != "" {
+		return s.Name
+	}
+	return state.App
 }
 
 // line is where the definition names a step's container, for messages.

@@ -168,7 +168,7 @@ func (r *supervisor) runLook(ctx context.Context) error {
 		l.unreachable = false
 		r.report(EventNotice, "", "the engine answers again")
 	case err == nil && first:
-		if err := r.checkPorts(); err != nil {
+		if err := errors.Join(r.checkName(ctx), r.checkPorts(ctx)); err != nil {
 			return err
 		}
 	case err != nil && (first || ctx.Err() != nil):
@@ -185,11 +185,30 @@ func (r *supervisor) runLook(ctx context.Context) error {
 	return nil
 }
 
+// checkName finds another app of the same name, from another directory: their
+// names on the engine would clash.
+func (r *supervisor) checkName(ctx context.Context) error {
+	if !r.loop.fresh {
+		return nil
+	}
+	others, err := r.cfg.Engine.ListContainers(ctx, map[string]string{labelApp: r.id.App})
+	if err != nil {
+		return err
+	}
+	for _, c := range others {
+		if c.Labels[labelID] != r.id.ID() {
+			root := c.Labels[labelRoot]
+			return fmt.Errorf("app %s: another app of this name runs from %s; give one of them another name, or run `cuepod down %s` first", r.id.App, root, root)
+		}
+	}
+	return nil
+}
+
 // checkPorts finds host ports that are taken before anything is made, where
 // the engine is on this machine. Elsewhere the engine finds them at start.
-func (r *supervisor) checkPorts() error {
+func (r *supervisor) checkPorts(ctx context.Context) error {
 	l := &r.loop
-	info, err := r.cfg.Engine.Info(context.Background())
+	info, err := r.cfg.Engine.Info(ctx)
 	if err != nil || !info.Local {
 		return err
 	}

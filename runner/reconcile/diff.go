@@ -181,7 +181,7 @@ func (b *builder) portal(p docker.Portal) {
 	case b.observed.Network == "":
 		cause = "the network is gone"
 	case c.Hash != p.Hash:
-		cause = "publishes " + portList(p) + " now"
+		cause = "now publishes " + portList(p)
 	case c.Image != b.desired.AgentImage:
 		cause = "it is from another version of cuepod"
 	case c.State == Exited:
@@ -204,7 +204,7 @@ func (b *builder) portal(p docker.Portal) {
 func portList(p docker.Portal) string {
 	var ports []string
 	for _, port := range p.Ports {
-		ports = append(ports, fmt.Sprintf("127.0.0.1:%d", port.HostPort))
+		ports = append(ports, fmt.Sprintf("127.0.0.1:%d for port %d", port.HostPort, port.Port))
 	}
 	return strings.Join(ports, ", ")
 }

@@ -74,7 +74,9 @@ func TestDiff_ChangeTouchesOnlyWhatChanged(t *testing.T) {
 		}, "-shop_web-1 -shop_web-1_app -shop_web-1_log"},
 		{"service-port", func(s *docker.State) { s.Services[1].Ports[0].Port = 81 }, ""},
 		{"probe", func(s *docker.State) {
-			web(s, func(p *docker.Pod) { p.Containers[0].Probes = []docker.Probe{{Kind: "readiness", TCP: 8080, Period: 1}} })
+			web(s, func(p *docker.Pod) {
+				p.Containers[0].Probes = []docker.Probe{{Kind: "readiness", TCP: 8080, Period: 1}}
+			})
 		}, ""},
 		{"init-container", func(s *docker.State) {
 			web(s, func(p *docker.Pod) { p.Init[0].Hash, p.Hash = "c-migrate2", "p-web2" })
