@@ -39,11 +39,11 @@ need_mmdebstrap() {
 	quietly env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends mmdebstrap
 }
 
-# sources prints the files that say where this machine's packages come from.
+# sources prints the files that say where this machine's packages of a suite
+# come from. None means mmdebstrap's own choice.
 sources() {
-	for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/debian.sources \
-		/etc/apt/sources.list.d/ubuntu.sources; do
-		if [ -s "$file" ]; then
+	for file in /etc/apt/sources.list /etc/apt/sources.list.d/*.list /etc/apt/sources.list.d/*.sources; do
+		if grep -qsw "$1" "$file"; then
 			echo "$file"
 		fi
 	done
@@ -86,7 +86,7 @@ make_redis() {
 		--extract-hook='mkdir -p "$1/data" "$1/tmp" "$1/usr/local/bin"; chmod 1777 "$1/tmp"' \
 		--extract-hook="install -m 755 '$work/entrypoint' \"\$1/usr/local/bin/docker-entrypoint.sh\"" \
 		--extract-hook='cd "$1" && rm -rf usr/share/doc usr/share/man usr/share/locale usr/share/perl* usr/lib/*/perl usr/lib/*/libperl*' \
-		"$suite" "$work/root.tar" $(sources)
+		"$suite" "$work/root.tar" $(sources "$suite")
 	quietly docker import \
 		--change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change 'CMD ["redis-server"]' \
 		--change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
