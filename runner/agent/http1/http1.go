@@ -106,10 +106,8 @@ func (r *Request) Bytes() []byte {
 // Host returns the host the request is for, with its port if it has one: that
 // of an absolute target, or the Host field (RFC 9112 3.2.2).
 func (r *Request) Host() string {
-	if _, rest, ok := strings.Cut(r.Target, "://"); ok && !strings.HasPrefix(r.Target, "/") {
-		host, _, _ := strings.Cut(rest, "/")
-		host, _, _ = strings.Cut(host, "?")
-		return host[strings.LastIndex(host, "@")+1:]
+	if host := authority(r.Target); host != "" {
+		return host
 	}
 	return r.Fields.Get("Host")
 }
@@ -147,7 +145,7 @@ func ReadRequest(r *bufio.Reader) (*Request, error) {
 	method, rest, ok1 := strings.Cut(first, " ")
 	target, version, ok2 := strings.Cut(rest, " ")
 	minor, ok3 := minorOf(version)
-	if !ok1 || !ok2 || !ok3 || !isToken(method) || target == "" || strings.ContainsFunc(target, isControl) {
+	if !ok1 || !ok2 || !ok3 || !isToken(method) || !isTarget(target) {
 		return nil, fmt.Errorf("%w: request line %.80q", ErrHead, first)
 	}
 	if hosts := fields.Values("Host"); len(hosts) > 1 {
@@ -240,6 +238,26 @@ func readLine(r *bufio.Reader, left *int) (string, error) {
 	}
 	line = line[:len(line)-1]
 	return string(bytes.TrimSuffix(line, []byte{'\r'})), nil
+}
+
+// isTarget reports whether s is a target that a server is asked for: a path, an
+// absolute URL, or "*" (RFC 9112 3.2). CONNECT's, for proxies, is not.
+func isTarget(s string) bool {
+	ok := s == "*" || strings.HasPrefix(s, "/") || authority(s) != ""
+	return ok && !strings.ContainsFunc(s, isControl)
+}
+
+// authority returns the host, with its port if it has one, of an absolute
+// target; "" for any other.
+func authority(target string) string {
+	scheme, rest, ok := strings.Cut(target, "://")
+	if !ok || scheme != "http" && scheme != "https" {
+		return ""
+	}
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		rest = rest[:end]
+	}
+	return rest[strings.LastIndex(rest, "@")+1:]
 }
 
 func isControl(r rune) bool { return r <= ' ' || r == 0x7f }
