@@ -160,7 +160,10 @@ func (r *supervisor) judge() {
 	})
 }
 
-// openVault reads key and secrets of an app that is there already.
+// openVault reads key and secrets of an app that is there already. A record
+// whose vault lacks something, as a run was killed before it wrote it or the
+// definition asks for more, is incomplete: the record step makes it whole, and
+// reports what cannot be had.
 func (r *supervisor) openVault(ctx context.Context) error {
 	l := &r.loop
 	if l.secrets != nil || l.seen.Record == nil {
@@ -170,12 +173,10 @@ func (r *supervisor) openVault(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if v.Key == "" {
-		return nil // a run was killed before it wrote it; the record step does
-	}
 	s, changed, err := resolveSecrets(l.desired.Secrets, &v, r.cfg.Secrets, rand.Reader)
 	if err != nil || changed {
-		return nil // the definition asks for more: the record step resolves and reports
+		l.seen.Record.Incomplete = true
+		return nil
 	}
 	l.secrets = s
 	return nil

@@ -19,19 +19,30 @@ import (
 // removes what was made and is returned; any later failure is reported and
 // tried again.
 func Up(ctx context.Context, cfg Config) error {
-	var watcher *watch.Watcher
-	if cfg.Watch {
-		var err error
-		watcher, err = watch.New(watch.Options{Notice: func(text string) {
-			if cfg.Report != nil {
-				cfg.Report(Event{Kind: EventNotice, Message: text})
-			}
-		}})
-		if err != nil {
-			return err
-		}
-		defer watcher.Close()
+	if !cfg.Watch {
+		return up(ctx, cfg, nil)
 	}
+	w, err := watch.New(watch.Options{Notice: func(text string) {
+		if cfg.Report != nil {
+			cfg.Report(Event{Kind: EventNotice, Message: text})
+		}
+	}})
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	return up(ctx, cfg, w)
+}
+
+// watcher tells when inputs change; nil when nobody watches.
+type watcher interface {
+	Set(inputs []string)
+	Changes() <-chan watch.Change
+}
+
+var _ watcher = (*watch.Watcher)(nil)
+
+func up(ctx context.Context, cfg Config, w watcher) error {
 	c, err := cfg.Compile(ctx)
 	if err != nil {
 		return err
@@ -40,7 +51,7 @@ func Up(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	return r.run(ctx, watcher, c.Inputs)
+	return r.run(ctx, w, c.Inputs)
 }
 
 // Plan compares without doing anything.
@@ -53,11 +64,14 @@ func Plan(ctx context.Context, cfg Config) (reconcile.Plan, error) {
 	if err != nil {
 		return reconcile.Plan{}, err
 	}
-	seen, err := observe(ctx, cfg.Engine, r.id, c.State, r.agent.ref)
-	if err != nil {
+	l := &r.loop
+	if l.seen, err = observe(ctx, cfg.Engine, r.id, c.State, r.agent.ref); err != nil {
 		return reconcile.Plan{}, err
 	}
-	return reconcile.Diff(reconcile.Desired{State: c.State, AgentImage: r.agent.ref}, seen.Observed, time.Now()), nil
+	if err := r.openVault(ctx); err != nil {
+		return reconcile.Plan{}, err
+	}
+	return reconcile.Diff(reconcile.Desired{State: c.State, AgentImage: r.agent.ref}, l.seen.Observed, time.Now()), nil
 }
 
 // timing of the loop.
@@ -70,7 +84,7 @@ const (
 func (r *supervisor) lookSoon() { r.timer.Reset(lookDelay) }
 
 // run is the loop: one goroutine that owns the state.
-func (r *supervisor) run(ctx context.Context, watcher *watch.Watcher, inputs []string) error {
+func (r *supervisor) run(ctx context.Context, w watcher, inputs []string) error {
 	l := &r.loop
 	ctx, stop := context.WithCancel(ctx)
 	defer r.end(stop)
@@ -79,9 +93,9 @@ func (r *supervisor) run(ctx context.Context, watcher *watch.Watcher, inputs []s
 	timeout := r.deadline()
 	events, broken := r.cfg.Engine.Events(ctx, r.id.selector())
 	var changes <-chan watch.Change
-	if watcher != nil {
-		watcher.Set(inputs)
-		changes = watcher.Changes()
+	if w != nil {
+		w.Set(inputs)
+		changes = w.Changes()
 	}
 	for {
 		select {
@@ -114,7 +128,7 @@ func (r *supervisor) run(ctx context.Context, watcher *watch.Watcher, inputs []s
 			r.recompile(ctx)
 			continue
 		case c := <-r.compiled:
-			r.adopt(c, watcher)
+			r.adopt(c, w)
 		case <-timeout:
 			return &NotReadyError{r.notReady()}
 		case <-ctx.Done():
@@ -279,7 +293,7 @@ func (r *supervisor) recompile(ctx context.Context) {
 }
 
 // adopt takes a new definition, or keeps the last good one.
-func (r *supervisor) adopt(c compileResult, watcher *watch.Watcher) {
+func (r *supervisor) adopt(c compileResult, w watcher) {
 	l := &r.loop
 	err := c.err
 	if err == nil && c.compiled.State.App != r.id.App {
@@ -287,7 +301,7 @@ func (r *supervisor) adopt(c compileResult, watcher *watch.Watcher) {
 	}
 	if err != nil {
 		if len(c.compiled.Inputs) > 0 {
-			watcher.Set(c.compiled.Inputs) // the fix may be in a file that is new to us
+			w.Set(c.compiled.Inputs) // the fix may be in a file that is new to us
 		}
 		if l.invalid != err.Error() {
 			l.invalid = err.Error()
@@ -295,7 +309,7 @@ func (r *supervisor) adopt(c compileResult, watcher *watch.Watcher) {
 		}
 		return
 	}
-	watcher.Set(c.compiled.Inputs)
+	w.Set(c.compiled.Inputs)
 	if l.invalid != "" {
 		l.invalid = ""
 		r.report(EventFixed, "", "the definition is valid again")

@@ -91,7 +91,7 @@ func VaultName(app string) string { return app + "_vault" }
 func (b *builder) record() {
 	b.recordStep = none
 	r := b.observed.Record
-	if r != nil && r.State.Equal(b.desired.State) && r.AgentImage == b.desired.AgentImage {
+	if r != nil && !r.Incomplete && r.State.Equal(b.desired.State) && r.AgentImage == b.desired.AgentImage {
 		return
 	}
 	vault := none

@@ -30,6 +30,7 @@ type Record struct {
 	Generation int64
 	State      *docker.State
 	AgentImage string
+	Incomplete bool // the secrets that belong to it are not all there
 }
 
 // Pod is the observed part of one replica.
