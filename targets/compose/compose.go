@@ -77,6 +77,8 @@ type renderer struct {
 	secrets  map[string]*yaml.Map
 	taken    map[string]string       // service and volume names, and whose they are
 	used     map[secretKey]secretUse // how secrets reach containers
+
+	hostPorts map[listener]bool // in use on the host
 }
 
 func newRenderer(a *app.App, opts Options) *renderer {
@@ -84,6 +86,7 @@ func newRenderer(a *app.App, opts Options) *renderer {
 		app: a, holder: opts.HolderImage, findings: targets.NewFindings(Rules()),
 		services: yaml.New(), volumes: yaml.New(),
 		configs: map[string]*yaml.Map{}, secrets: map[string]*yaml.Map{}, taken: map[string]string{}, used: map[secretKey]secretUse{},
+		hostPorts: pinnedPorts(a),
 	}
 	if r.holder == "" {
 		r.holder = DefaultHolderImage

@@ -74,11 +74,15 @@ func (p *replica) render() error {
 	if err := p.planVolumes(); err != nil {
 		return err
 	}
+	wait, err := p.dependencies()
+	if err != nil {
+		return err
+	}
 	members, err := p.members()
 	if err != nil {
 		return err
 	}
-	holder, err := p.holder()
+	holder, err := p.holder(wait)
 	if err != nil {
 		return err
 	}
@@ -102,8 +106,8 @@ func (p *replica) render() error {
 func (p *replica) memberName(container string) string { return p.name + "-" + container }
 func (p *replica) volumesName() string                { return p.name + "-volumes" }
 
-// holder is the service that the others join.
-func (p *replica) holder() (*yaml.Map, error) {
+// holder is the service that the others join; wait is its depends_on.
+func (p *replica) holder(wait *yaml.Map) (*yaml.Map, error) {
 	forwards, privileged, err := p.forwards()
 	if err != nil {
 		return nil, err
@@ -123,7 +127,7 @@ func (p *replica) holder() (*yaml.Map, error) {
 		Set("ipc", "shareable").
 		Opt("networks", networks).
 		Opt("volumes", p.volumes.pins()).
-		Opt("depends_on", p.dependencies()).
+		Opt("depends_on", wait).
 		Opt("healthcheck", p.checks.yaml()).
 		Set("read_only", true)
 	var capabilities []string
@@ -178,12 +182,12 @@ func merged(under, over map[string]string) map[string]string {
 
 // dependencies are what the holder waits for, and with it the whole pod: all
 // replicas of the pods behind the services that it depends on.
-func (p *replica) dependencies() *yaml.Map {
+func (p *replica) dependencies() (*yaml.Map, error) {
 	wait := map[string]string{} // Compose service to condition
 	for _, d := range p.pod.DependsOn {
 		s := p.r.app.Service(d.Service)
-		if s == nil {
-			continue // checked before
+		if s == nil || p.r.app.Pod(s.Pod) == nil {
+			return nil, fmt.Errorf("it depends on service %s, which does not exist", d.Service)
 		}
 		other := p.r.app.Pod(s.Pod)
 		for i := range other.Replicas {
@@ -200,7 +204,7 @@ func (p *replica) dependencies() *yaml.Map {
 				fmt.Sprintf("pod %s waits for all %d replicas of %s, not for the first", p.pod.Name, other.Replicas, other.Name), "")
 		}
 	}
-	return conditions(wait)
+	return conditions(wait), nil
 }
 
 // readiness names the Compose services of a replica whose start makes the pod

@@ -3,7 +3,6 @@ package compose
 import (
 	"fmt"
 	"hash/fnv"
-	"strconv"
 	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
@@ -53,7 +52,10 @@ func (r *renderer) portal(s *app.Service, pod *app.Pod) (*yaml.Map, error) {
 			return nil, err
 		}
 		proto := protocol(port.Protocol)
-		host := r.hostPort(s, port)
+		host, err := r.hostPort(s, port)
+		if err != nil {
+			return nil, err
+		}
 		args = append(args, fmt.Sprintf("--forward=%s/%d=%s:%d", proto, port.Port, s.Name, target))
 		ports = append(ports, fmt.Sprintf("127.0.0.1:%d:%d/%s", host, port.Port, proto))
 		r.findings.Add("compose/host-port", "services."+s.Name+".ports."+port.Name, port.Pos,
@@ -70,31 +72,54 @@ func (r *renderer) portal(s *app.Service, pod *app.Pod) (*yaml.Map, error) {
 	return confine(service, "NET_BIND_SERVICE"), nil
 }
 
-// hostPort is the port on the host: what the definition says; a load
-// balancer's is the service's own; else one in Kubernetes' range that is the
-// same each time.
-func (r *renderer) hostPort(s *app.Service, port app.ServicePort) int {
-	if port.NodePort != 0 {
-		return port.NodePort
-	}
-	if s.Type == "LoadBalancer" {
-		return port.Port
-	}
-	const first, count = 30000, 2768 // Kubernetes' default range of node ports
-	pinned := map[int]bool{}
-	for _, other := range r.app.Services {
-		for _, p := range other.Ports {
-			pinned[p.NodePort] = true
+// listener is a port in a network namespace: a pod's, or the host's.
+type listener struct {
+	protocol string
+	port     int
+}
+
+// pinnedPorts are the host ports that the definition names.
+func pinnedPorts(a *app.App) map[listener]bool {
+	pinned := map[listener]bool{}
+	for _, s := range a.Services {
+		for _, p := range s.Ports {
+			switch {
+			case s.Type == "LoadBalancer":
+				pinned[listener{protocol(p.Protocol), p.Port}] = true
+			case s.Type == "NodePort" && p.NodePort != 0:
+				pinned[listener{protocol(p.Protocol), p.NodePort}] = true
+			}
 		}
+	}
+	return pinned
+}
+
+// Kubernetes' default range of node ports.
+const (
+	firstNodePort = 30000
+	nodePorts     = 2768 // how many
+)
+
+// hostPort is the port on the host: a load balancer's is the service's own, a
+// node port the one in the definition, or else one that follows from the names
+// and so is the same each time, and the same as on a local run.
+func (r *renderer) hostPort(s *app.Service, port app.ServicePort) (int, error) {
+	switch {
+	case s.Type == "LoadBalancer":
+		return port.Port, nil
+	case port.NodePort != 0:
+		return port.NodePort, nil
 	}
 	h := fnv.New32a()
-	h.Write([]byte(r.app.Name + "/" + s.Name + "/" + port.Name + "/" + port.Protocol))
-	for n := int(h.Sum32() % count); ; n = (n + 1) % count {
-		if name := "host port " + strconv.Itoa(first+n); !pinned[first+n] && r.taken[name] == "" {
-			r.taken[name] = s.Name
-			return first + n
+	fmt.Fprintf(h, "%s/%s/%s", r.app.Name, s.Name, port.Name)
+	for i := range nodePorts {
+		n := firstNodePort + (int(h.Sum32()%nodePorts)+i)%nodePorts
+		if on := (listener{protocol(port.Protocol), n}); !r.hostPorts[on] {
+			r.hostPorts[on] = true
+			return n, nil
 		}
 	}
+	return 0, fmt.Errorf("port %s: all %d node ports are taken", port.Name, nodePorts)
 }
 
 func protocol(p string) string {
@@ -120,12 +145,6 @@ func targetPort(pod *app.Pod, port app.ServicePort) (int, error) {
 		}
 	}
 	return 0, fmt.Errorf("port %s: pod %s has no %s port %q", port.Name, pod.Name, strings.ToUpper(protocol(port.Protocol)), port.TargetPort.Name)
-}
-
-// listener is a port in a pod's network namespace.
-type listener struct {
-	protocol string
-	port     int
 }
 
 // forwards are the holder's arguments for the service ports that differ from

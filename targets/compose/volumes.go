@@ -138,7 +138,7 @@ func (p *replica) planClaim(v *app.Volume, at string) error {
 			return err
 		}
 		p.r.volumes.Set(c.Name, yaml.New())
-		p.r.findings.Add("compose/claim", "claims."+c.Name, c.Pos, "the claim is a volume of the engine: size, storage class and access modes have no effect", "")
+		p.r.findings.Add("compose/claim", "persistentVolumeClaims."+c.Name, c.Pos, "the claim is a volume of the engine: size, storage class and access modes have no effect", "")
 	}
 	p.volumes.source[v.Name] = c.Name
 	p.fillDir(c.Name, at)
