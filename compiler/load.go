@@ -162,37 +162,49 @@ func cueFiles(dir string) ([]string, error) {
 // addModuleFile puts a module file with our dependency in memory when the one
 // on disk is absent or lacks it.
 func (s *source) addModuleFile() error {
+	data, err := s.moduleFile()
+	if err == nil && data != nil {
+		s.overlay[filepath.Join(s.root, "cue.mod", "module.cue")] = load.FromBytes(data)
+	}
+	return err
+}
+
+// moduleFile is the module file to use in place of the one on disk, or nil.
+func (s *source) moduleFile() ([]byte, error) {
 	path := filepath.Join(s.root, "cue.mod", "module.cue")
 	data, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		data = []byte("module: \"app.example\"\nlanguage: version: \"" + languageVersion + "\"\n")
 	case err != nil:
-		return fmt.Errorf("module file: %w", err)
+		return nil, fmt.Errorf("module file: %w", err)
 	default:
 		f, err := modfile.ParseNonStrict(data, path)
 		if err != nil {
-			return newError(s.translateFile(path, err))
+			return nil, newError(s.translateFile(path, err))
 		}
-		if dep, ok := f.Deps[schema.Module]; ok {
-			return s.checkDep(dep.Version, path)
+		if _, ok := f.Deps[schema.Module]; ok {
+			return nil, s.checkDep(f.Module, f)
 		}
 	}
-	data = append(data, "\ndeps: \""+schema.Module+"\": v: \""+s.reg.embedded.Version()+"\"\n"...)
-	s.overlay[path] = load.FromBytes(data)
-	return nil
+	return append(data, "\ndeps: \""+schema.Module+"\": v: \""+s.reg.embedded.Version()+"\"\n"...), nil
 }
 
-// checkDep reports a module that asks for a newer schema than ours.
-func (s *source) checkDep(version, file string) error {
-	err := s.reg.serves(version)
+// checkDep reports a module file that asks for a newer schema than ours. who
+// is its module.
+func (s *source) checkDep(who string, f *modfile.File) error {
+	dep, ok := f.Deps[schema.Module]
+	if !ok {
+		return nil
+	}
+	err := s.reg.serves(dep.Version)
 	if err == nil {
 		return nil
 	}
 	return newError([]Diagnostic{{
-		Pos:     app.Pos{File: s.show(file), Line: 1, Column: 1},
-		Message: err.Error(),
-		Hint:    "install a newer cuepod, or ask for an older version in " + s.show(file),
+		Pos:     app.Pos{File: s.show(filepath.Join(s.root, "cue.mod", "module.cue")), Line: 1, Column: 1},
+		Message: who + " " + err.Error(),
+		Hint:    "install a newer cuepod, or use an older version of the module",
 	}})
 }
 
@@ -213,6 +225,15 @@ func (s *source) load(ctx context.Context, tags ...string) error {
 	})[0]
 	if s.inst.Err != nil {
 		return newError(s.translate(s.inst.Err))
+	}
+	for _, dep := range s.inst.Dependencies() {
+		if dep.ModuleFile == nil {
+			continue // a package of CUE's own library
+		}
+		// Without cue mod tidy, CUE does not look at what modules ask for.
+		if err := s.checkDep(dep.ModuleVersion.String(), dep.ModuleFile); err != nil {
+			return err
+		}
 	}
 	return s.checkEmbeds()
 }

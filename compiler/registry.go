@@ -130,7 +130,7 @@ func (r *registry) serves(version string) error {
 	if want == have || (module.Versions{}).Max(want, have) == have {
 		return nil
 	}
-	return fmt.Errorf("the definition needs %s %s; this cuepod has %s", schema.Module, version, r.embedded.Version())
+	return fmt.Errorf("needs %s %s; this cuepod has %s", schema.Module, version, r.embedded.Version())
 }
 
 // publish puts the embedded module into the in-memory registry and its module
