@@ -24,6 +24,7 @@ func BenchmarkStart(b *testing.B) {
 	if err := c.LoadImage(b.Context(), bytes.NewReader(archive)); err != nil {
 		b.Fatal(err)
 	}
+	b.Cleanup(func() { removeImage(b, c) })
 	name := "cuepod-bench-" + strings.ToLower(rand.Text()[:8])
 	network := benchNetwork(b, c, name)
 	own := engine.ContainerSpec{Name: name + "-own", Image: enginetest.Ref, Network: network, ShareableIPC: true}

@@ -1,8 +1,12 @@
 package dockerapi
 
 import (
+	"context"
 	"os"
 	"testing"
+	"time"
+
+	"github.com/docker/docker/api/types/image"
 
 	"github.com/cuepod/cuepod/runner/engine/enginetest"
 )
@@ -13,7 +17,17 @@ func TestConformance(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { removeImage(t, c) })
 	enginetest.Run(t, enginetest.Subject{Engine: c, Archive: archive, Sockets: true})
+}
+
+// removeImage removes the suite's image, which the contract has no call for.
+func removeImage(t testing.TB, c *Client) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // also after the test's own ended
+	defer cancel()
+	if _, err := c.api.ImageRemove(ctx, enginetest.Ref, image.RemoveOptions{PruneChildren: true}); err != nil {
+		t.Errorf("clean up: %v", err)
+	}
 }
 
 // realEngine connects to the engine of the environment. Without one it skips
