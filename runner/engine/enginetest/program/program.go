@@ -58,7 +58,7 @@ func Run(w World) int {
 		<-w.Killed
 		return 1
 	case "print", "complain":
-		return print(w, rest)
+		return say(w, rest)
 	case "echo":
 		return echo(w)
 	case "cat":
@@ -116,7 +116,7 @@ func result(w World, text string, err error) int {
 	return 0
 }
 
-func print(w World, words []string) int {
+func say(w World, words []string) int {
 	to := w.Stdout
 	if w.Args[0] == "complain" {
 		to = w.Stderr
