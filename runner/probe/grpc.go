@@ -45,8 +45,7 @@ func doGRPC(ctx context.Context, ip string, p *api.GRPCProbe) Outcome {
 	if _, err := conn.Write(healthCall(authority, p.Service)); err != nil {
 		return fail("gRPC: %v", err)
 	}
-	call := call{conn: conn}
-	call.decoder = hpack.NewDecoder(4096, call.field)
+	call := newCall(conn)
 	if err := call.read(); err != nil {
 		return fail("gRPC: %v", err)
 	}
@@ -93,6 +92,12 @@ type call struct {
 	code    string // of gRPC
 	message string
 	body    []byte
+}
+
+func newCall(conn io.ReadWriter) *call {
+	c := &call{conn: conn}
+	c.decoder = hpack.NewDecoder(4096, c.field) // the table size of a peer that announced no other
+	return c
 }
 
 func (c *call) field(f hpack.HeaderField) {
