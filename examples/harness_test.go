@@ -89,19 +89,6 @@ func try(ctx context.Context, limit time.Duration, name string, args ...string) 
 	return out.String(), talk.String(), err
 }
 
-// exitCode is the exit code of a command's error: 0 for nil, -1 for one that
-// is not about the exit.
-func exitCode(err error) int {
-	var exit *exec.ExitError
-	switch {
-	case err == nil:
-		return 0
-	case errors.As(err, &exit):
-		return exit.ExitCode()
-	}
-	return -1
-}
-
 // poll tries until it succeeds; after limit the last error fails the test.
 func poll(t *testing.T, limit time.Duration, what string, attempt func() error) {
 	t.Helper()
