@@ -15,6 +15,7 @@ import (
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets"
 	"github.com/cuepod/cuepod/targets/compose"
+	"github.com/cuepod/cuepod/targets/docker"
 	"github.com/cuepod/cuepod/targets/kubernetes"
 )
 
@@ -25,6 +26,13 @@ var renderers = []struct {
 }{
 	{"kubernetes", func(a *app.App) (targets.Output, error) { return kubernetes.Render(a, kubernetes.Options{}) }},
 	{"compose", func(a *app.App) (targets.Output, error) { return compose.Render(a, compose.Options{}) }},
+	{"docker", renderDocker},
+}
+
+func renderDocker(a *app.App) (targets.Output, error) {
+	state, findings := docker.Render(a)
+	data, err := json.MarshalIndent(state, "", "  ")
+	return targets.Output{Files: []targets.File{{Name: "docker.json", Data: append(data, '\n')}}, Findings: findings}, err
 }
 
 // Each txtar file of testdata is one behaviour: app.json is the app (defaults
