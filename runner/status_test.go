@@ -35,7 +35,7 @@ func TestGetStatus(t *testing.T) {
 			"db-0 Running ready=true containers=1",
 			"web-0 Running ready=true containers=3",
 			"web-1 Running ready=true containers=3",
-			"db [5432/TCP] 1/1 [http://db.shop.localhost:8080]",
+			"db [5432/TCP] 1/1 []",
 			"web [80/TCP] 2/2 [http://127.0.0.1:30080 http://web.shop.localhost:8080]",
 		}
 		if !slices.Equal(got, want) {

@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"hash/fnv"
+	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets"
@@ -25,9 +26,16 @@ func (r *renderer) service(s *app.Service, pods []Pod) Service {
 			}
 		}
 		out.Ports = append(out.Ports, d)
-		out.HTTP = out.HTTP || (port.Protocol == "TCP" && !s.Headless)
+		out.HTTP = out.HTTP || !s.Headless && speaksHTTP(&port)
 	}
 	return out
+}
+
+// speaksHTTP guesses from a port's name, as meshes do, or from the number that
+// the web is known by. It only decides whether people are shown a URL: the HTTP
+// router takes any service.
+func speaksHTTP(p *app.ServicePort) bool {
+	return p.Protocol == "TCP" && (strings.HasPrefix(p.Name, "http") || strings.HasPrefix(p.Name, "web") || p.Port == 80)
 }
 
 // targetNumber resolves a target port against all containers of the pod.

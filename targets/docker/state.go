@@ -188,7 +188,7 @@ type Service struct {
 	Headless bool          `json:"headless,omitempty"`
 	Affinity bool          `json:"affinity,omitempty"`
 	Ports    []ServicePort `json:"ports,omitempty"`
-	HTTP     bool          `json:"http,omitempty"` // has a TCP port, so the HTTP router can reach it
+	HTTP     bool          `json:"http,omitempty"` // speaks HTTP, as far as one can tell: people are shown its URL
 	Pods     []string      `json:"pods,omitempty"` // replicas that are endpoints when ready
 }
 
