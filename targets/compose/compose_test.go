@@ -63,6 +63,9 @@ func TestRender_Errors(t *testing.T) {
 		`pod web: it depends on service api, which does not exist`: func(_ *app.App, p *app.Pod, _ *app.Container) {
 			p.DependsOn = []app.Dependency{{Service: "api"}}
 		},
+		`pod web: it depends on service web, which it serves itself`: func(_ *app.App, p *app.Pod, _ *app.Container) {
+			p.DependsOn = []app.Dependency{{Service: "web"}}
+		},
 		`service web-0: its name is also that of replica web-0 of pod web`: func(a *app.App, _ *app.Pod, _ *app.Container) {
 			a.Services[0].Name = "web-0"
 		},

@@ -22,8 +22,9 @@ import (
 const patience = 3 * time.Minute
 
 // A file runs under the real docker compose: files, directories, secrets,
-// names, ports and health are what the definition says, a changed ConfigMap
-// arrives without a restart, and nothing is left behind.
+// names, ports and health are what the definition says, an init container that
+// fails is tried again, a changed ConfigMap arrives without a restart, and
+// nothing is left behind.
 func TestFile_RunsUnderDockerCompose(t *testing.T) {
 	t.Setenv("ENGINE_TOKEN", "s3cret$HOME") // before what cleans up, which needs it too
 	project := startedProject(t)
@@ -117,13 +118,16 @@ func engineApp(port int, greeting string) *app.App {
 			},
 		}, {
 			Name: "client", Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 1,
-			DependsOn:      []app.Dependency{{Service: "web", Condition: "ready"}},
-			InitContainers: []app.Container{{Name: "wait", Image: image, Args: []string{"get", "http://web.default.svc.cluster.local/ready"}}},
+			DependsOn: []app.Dependency{{Service: "web", Condition: "ready"}},
+			InitContainers: []app.Container{
+				{Name: "flaky", Image: image, Args: []string{"flaky", "/state/once"}, VolumeMounts: []app.VolumeMount{{Name: "state", MountPath: "/state"}}},
+				{Name: "wait", Image: image, Args: []string{"get", "http://web.default.svc.cluster.local/ready"}},
+			},
 			Containers: []app.Container{
 				{Name: "first", Image: image, Args: []string{"serve", "127.0.0.1:9191"}},
 				{Name: "second", Image: image, Args: []string{"serve", ":9090"}, VolumeMounts: []app.VolumeMount{{Name: "config", MountPath: "/etc/single", SubPath: "greeting"}}},
 			},
-			Volumes: []app.Volume{{Name: "config", ConfigMap: &app.FilesSource{Name: "settings"}}},
+			Volumes: []app.Volume{{Name: "config", ConfigMap: &app.FilesSource{Name: "settings"}}, {Name: "state", EmptyDir: &app.EmptyDir{}}},
 		}},
 		Services: []app.Service{{
 			Name: "web", Pod: "web", Type: "NodePort",

@@ -189,6 +189,9 @@ func (p *replica) dependencies() (*yaml.Map, error) {
 		if s == nil || p.r.app.Pod(s.Pod) == nil {
 			return nil, fmt.Errorf("it depends on service %s, which does not exist", d.Service)
 		}
+		if s.Pod == p.pod.Name {
+			return nil, fmt.Errorf("it depends on service %s, which it serves itself", d.Service)
+		}
 		other := p.r.app.Pod(s.Pod)
 		for i := range other.Replicas {
 			for name, healthy := range readiness(other, replicaName(other.Name, i)) {

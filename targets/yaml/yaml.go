@@ -34,7 +34,7 @@ type List []any
 type Flow []string
 
 // New returns an empty map.
-func New() *Map { return &Map{} }
+func New() *Map { return &Map{fields: make([]field, 0, 4)} }
 
 // Set appends a key with its value, one of the kinds the package names, and
 // returns the map.

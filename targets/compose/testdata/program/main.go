@@ -25,6 +25,11 @@ func main() {
 		if response.StatusCode != http.StatusOK {
 			fail(fmt.Errorf("%s: %s", os.Args[2], response.Status))
 		}
+	case "flaky": // flaky FILE: fails the first time
+		if _, err := os.Stat(os.Args[2]); err != nil {
+			fail(os.WriteFile(os.Args[2], nil, 0o644))
+			fail(fmt.Errorf("the first time fails"))
+		}
 	case "echo": // echo ADDRESS: answers datagrams
 		fail(echo(os.Args[2]))
 	default:
