@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"cuelang.org/go/cue"
+	cueerrors "cuelang.org/go/cue/errors"
 
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/compiler/check"
@@ -131,25 +132,41 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 	return &Result{App: a, Params: params}, nil
 }
 
-// validate reports every mistake of the app against the schema, and then those
-// of the rest of the package.
+// validate reports every mistake of the app against the schema, and those of
+// the rest of the package.
 func (s *source) validate(root, v cue.Value) error {
-	if err := v.Validate(cue.Concrete(true)); err != nil {
-		return newError(s.diagnose(v, err))
+	appErr := v.Validate(cue.Concrete(true))
+	rootErr := root.Validate()
+	if appErr == nil && rootErr == nil {
+		return nil
 	}
-	if err := root.Validate(); err != nil {
-		return newError(s.translate(err))
+	var beside []Diagnostic
+	for _, e := range cueerrors.Errors(rootErr) {
+		if path := e.Path(); len(path) == 0 || path[0] != "app" {
+			beside = append(beside, s.translate(e)...)
+		}
 	}
-	return nil
+	if appErr == nil && len(beside) == 0 {
+		return newError(s.translate(rootErr))
+	}
+	if appErr == nil {
+		return newError(beside)
+	}
+	return newError(append(beside, s.diagnose(v, appErr, len(beside) > 0)...))
 }
 
-// diagnose finds the mistakes behind err, which CUE found in the app.
-func (s *source) diagnose(v cue.Value, err error) []Diagnostic {
+// diagnose finds the mistakes behind err, which CUE found in the app. With
+// broken, the rest of the package has mistakes too, so that expressions which
+// fail in the app are no news.
+func (s *source) diagnose(v cue.Value, err error, broken bool) []Diagnostic {
 	core := s.core()
 	g := newDiagnoser(&s.places, core)
 	g.walk(node{value: v, schema: core.LookupPath(cue.ParsePath("#App")), pos: s.of(v, s.packagePos())})
-	if len(g.found) == 0 {
+	switch {
+	case broken:
+		return g.found
+	case len(g.found)+len(g.derived) == 0:
 		return s.translate(err)
 	}
-	return g.found
+	return append(g.found, g.derived...)
 }

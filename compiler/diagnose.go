@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/errors"
 
 	"github.com/cuepod/cuepod/compiler/app"
 )
@@ -16,6 +17,9 @@ type diagnoser struct {
 	places *places
 	words  map[string]string // what a scalar definition of the schema allows: comment by CUE text
 	found  []Diagnostic
+	// derived are failed expressions: they may only follow from a mistake
+	// outside the app, which is then the one to report.
+	derived []Diagnostic
 }
 
 // newDiagnoser takes its words from the comments above the definitions in the
@@ -49,7 +53,13 @@ type node struct {
 	pos    app.Pos // where the user wrote it, or else what holds it
 }
 
-func (n node) String() string { return cue.MakePath(n.path...).String() }
+// String is the node's path in the app, or "app" for the app itself.
+func (n node) String() string {
+	if len(n.path) == 0 {
+		return "app"
+	}
+	return cue.MakePath(n.path...).String()
+}
 
 func (g *diagnoser) child(n node, sel cue.Selector, value, schema cue.Value) node {
 	path := append(n.path[:len(n.path):len(n.path)], sel)
@@ -80,7 +90,7 @@ func (g *diagnoser) fields(n node, fields *cue.Iterator) {
 	for _, name := range requiredFields(n.schema) {
 		if !n.value.LookupPath(cue.MakePath(cue.Str(name))).Exists() {
 			missing[name] = true
-			g.report(n.pos, "", "%s: the field %s is missing", orApp(n), name)
+			g.report(n.pos, "", "%s: the field %s is missing", n, name)
 		}
 	}
 	for fields.Next() {
@@ -98,23 +108,16 @@ func (g *diagnoser) fields(n node, fields *cue.Iterator) {
 	}
 }
 
-func orApp(n node) string {
-	if s := n.String(); s != "" {
-		return s
-	}
-	return "app"
-}
-
 // notAllowed reports a field that the schema does not have, or a key that it
 // does not allow.
 func (g *diagnoser) notAllowed(parent, child node) {
 	name := child.path[len(child.path)-1].Unquoted()
 	if keys, ok := keyPattern(parent.schema); ok {
-		g.report(child.pos, "", "%s: the key %q is not valid; it must be %s", orApp(parent), name, g.wants(keys))
+		g.report(child.pos, "", "%s: the key %q is not valid; it must be %s", parent, name, g.wants(keys))
 		return
 	}
 	known := fieldNames(parent.schema)
-	g.report(child.pos, suggest(name, known), "%s: unknown field %q", orApp(parent), name)
+	g.report(child.pos, suggest(name, known), "%s: unknown field %q", parent, name)
 }
 
 // leaf reports what is wrong with a value that has no fields of its own, or
@@ -126,16 +129,27 @@ func (g *diagnoser) leaf(n node) {
 	parts := g.places.written(n.value)
 	for _, part := range parts {
 		if err := part.Err(); err != nil && part.IncompleteKind() == cue.BottomKind {
-			g.found = append(g.found, g.places.translate(err)...)
+			g.evaluation(n, err)
 			return
 		}
 	}
 	switch {
 	case g.conflict(n, parts), g.wrong(n, parts):
 	case n.value.Err() != nil:
-		g.found = append(g.found, g.places.translate(n.value.Err())...)
+		g.evaluation(n, n.value.Err())
 	default:
 		g.incomplete(n, parts)
+	}
+}
+
+// evaluation reports what CUE says of an expression. It may follow from a
+// mistake elsewhere in the package.
+func (g *diagnoser) evaluation(n node, err error) {
+	for _, d := range g.places.translate(err) {
+		if format, _ := errors.Errors(err)[0].Msg(); strings.HasPrefix(format, "invalid value") && n.pos.IsValid() && d.Pos.Line != n.pos.Line {
+			d.Pos, d.Hint = n.pos, "see also "+d.Pos.String()
+		}
+		g.derived = append(g.derived, d)
 	}
 }
 
@@ -145,6 +159,13 @@ func (g *diagnoser) conflict(n node, parts []cue.Value) bool {
 		for _, b := range parts[i+1:] {
 			if a.Unify(b).Err() == nil {
 				continue
+			}
+			if b.IsConcrete() && !a.IsConcrete() {
+				a, b = b, a
+			}
+			if a.IsConcrete() && !b.IsConcrete() {
+				g.report(g.places.pos(a.Pos()), "", "%s: %s is not valid; %s allows %s", n, show(a), g.places.where(b.Pos()), typeCUE(b))
+				return true
 			}
 			g.report(g.places.pos(a.Pos()), "keep one of them, or make one a default by writing *VALUE | _",
 				"%s: two values that exclude each other: %s here, and %s at %s", n, show(a), show(b), g.places.where(b.Pos()))

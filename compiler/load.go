@@ -27,7 +27,7 @@ import (
 // compile.
 type source struct {
 	places
-	pkg string // the package's name; "" when the files have no package clause
+	pkg string // the package's name
 	reg *registry
 	// overlay holds the files that exist only in memory: the one that unifies
 	// `app` with the schema, and the module file when it lacks our dependency.
@@ -81,11 +81,7 @@ func (s *source) prepare() error {
 	if err := s.addModuleFile(); err != nil {
 		return err
 	}
-	clause := ""
-	if s.pkg != "" {
-		clause = "package " + s.pkg + "\n\n"
-	}
-	text := clause + "import \"" + schema.Core + "\"\n\napp: core.#App\n"
+	text := "package " + s.pkg + "\n\nimport \"" + schema.Core + "\"\n\napp: core.#App\n"
 	s.overlay[filepath.Join(s.dir, unifyFile)] = load.FromString(text)
 	return nil
 }
@@ -115,31 +111,43 @@ func (s *source) findPackage() error {
 			Hint:    "cuepod init writes a definition to start from",
 		}})
 	}
-	found := map[string]string{} // package name to its first file
+	first := map[string]string{} // file by the package it is the first of
+	var bad []Diagnostic
 	for _, path := range files {
 		f, err := parser.ParseFile(path, nil, parser.PackageClauseOnly)
 		if err != nil {
-			continue // loading reports it
+			bad = append(bad, s.translateFile(path, err)...)
+			continue
 		}
-		if name := f.PackageName(); found[name] == "" {
-			found[name] = path
+		if name := f.PackageName(); first[name] == "" {
+			first[name] = path
 		}
 	}
-	if len(found) > 1 {
-		delete(found, "") // files without a package stay out, as with the cue command
+	if len(first) == 0 {
+		return newError(bad)
 	}
-	names := slices.Sorted(maps.Keys(found))
-	if len(names) > 1 {
-		return newError([]Diagnostic{{
-			Pos:     app.Pos{File: s.show(found[names[1]]), Line: 1, Column: 1},
-			Message: fmt.Sprintf("the directory holds two packages: %s here, and %s in %s", names[1], names[0], filepath.Base(found[names[0]])),
-			Hint:    "keep one package in a directory",
-		}})
+	s.pkg, err = s.onlyPackage(first)
+	return err
+}
+
+// onlyPackage chooses the package of a directory from the first file of each.
+func (s *source) onlyPackage(first map[string]string) (string, error) {
+	names := slices.Sorted(maps.Keys(first))
+	if len(names) > 1 && names[0] == "" {
+		names = names[1:] // files without a package stay out, as with the cue command
 	}
-	if len(names) == 1 {
-		s.pkg = names[0]
+	d := Diagnostic{Pos: app.Pos{File: s.show(first[names[len(names)-1]]), Line: 1, Column: 1}}
+	switch {
+	case len(names) > 1:
+		d.Message = fmt.Sprintf("the directory holds two packages: %s here, and %s in %s", names[len(names)-1], names[0], filepath.Base(first[names[0]]))
+		d.Hint = "keep one package in a directory"
+	case names[0] == "":
+		d.Message = "the file has no package clause"
+		d.Hint = "begin every file with package NAME"
+	default:
+		return names[0], nil
 	}
-	return nil
+	return "", newError([]Diagnostic{d})
 }
 
 // cueFiles lists the files in dir that can be part of a definition.

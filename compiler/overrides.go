@@ -32,12 +32,10 @@ func (o *override) file(pkg string) *ast.File {
 	for i := len(o.path) - 1; i >= 0; i-- {
 		expr = ast.NewStruct(&ast.Field{Label: ast.NewString(o.path[i]), Value: expr})
 	}
-	f := &ast.File{Filename: o.flag}
-	if pkg != "" {
-		f.Decls = append(f.Decls, &ast.Package{Name: ast.NewIdent(pkg)})
-	}
-	f.Decls = append(f.Decls, &ast.Field{Label: ast.NewIdent("params"), Value: expr})
-	return f
+	return &ast.File{Filename: o.flag, Decls: []ast.Decl{
+		&ast.Package{Name: ast.NewIdent(pkg)},
+		&ast.Field{Label: ast.NewIdent("params"), Value: expr},
+	}}
 }
 
 // overrides parses opts.ValueFiles, then opts.Set.

@@ -76,8 +76,8 @@ func (s *source) withParams(root, base cue.Value) (cue.Value, []Param, error) {
 		}
 		params = append(params, s.param(name, v, declared, pos))
 	}
-	if len(g.found) > 0 {
-		return root, nil, newError(g.found)
+	if len(g.found)+len(g.derived) > 0 {
+		return root, nil, newError(append(g.found, g.derived...))
 	}
 	return root, params, nil
 }
@@ -89,7 +89,7 @@ func (g *diagnoser) param(n node) {
 	switch {
 	case g.conflict(n, parts), g.twoDefaults(n, parts):
 	case err != nil && n.value.Exists():
-		g.found = append(g.found, g.places.translate(err)...)
+		g.evaluation(n, err)
 	default:
 		name := n.path[len(n.path)-1].String()
 		g.report(n.pos, fmt.Sprintf("pass --set %s=VALUE, or give it a default: %s: %s | *VALUE", name, name, typeCUE(n.value)),

@@ -60,6 +60,9 @@ func conversion(v cue.Value, want cue.Kind) string {
 		s, _ := v.String()
 		_, notNumber := strconv.ParseInt(s, 10, 64)
 		_, notBool := strconv.ParseBool(s)
+		if octal := strings.TrimLeft(s, "0"); notNumber == nil && octal != s && octal != "" {
+			s = "0o" + octal
+		}
 		if want&cue.IntKind != 0 && notNumber == nil || want&cue.BoolKind != 0 && notBool == nil {
 			return "write it without quotes: " + s
 		}
