@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+)
+
+func TestPodStatus(t *testing.T) {
+	net := func(kind string) api.Probe { return api.Probe{Kind: kind, TCP: &api.TCPProbe{Port: 1}} }
+	exec := func(kind string) api.Probe { return api.Probe{Kind: kind} }
+	up := func(exec map[string]bool, probes ...api.Probe) api.Container {
+		return api.Container{Name: "c", ID: "1", Running: true, Exec: exec, Probes: probes}
+	}
+	says := func(id string, started, ready bool) *api.FromAgent {
+		return &api.FromAgent{Generation: 1, Containers: map[string]api.ContainerStatus{"c": {ID: id, Started: started, Ready: ready}}}
+	}
+	all := func(v bool) map[string]bool {
+		return map[string]bool{api.Startup: v, api.Readiness: v, api.Liveness: v}
+	}
+	for _, c := range []struct {
+		what   string
+		pod    api.Pod
+		report *api.FromAgent
+		want   string // pod ready; container started, ready
+	}{
+		{"no probes", api.Pod{Containers: []api.Container{up(nil)}}, says("1", true, true), "true true true"},
+		{"no report yet", api.Pod{Containers: []api.Container{up(nil)}}, nil, "false true true"},
+		{"no container yet", api.Pod{}, says("1", true, true), "false false false"},
+		{"draining", api.Pod{Draining: true, Containers: []api.Container{up(nil)}}, says("1", true, true), "false true true"},
+		{"not running", api.Pod{Containers: []api.Container{{Name: "c", ID: "1"}}}, says("1", true, true), "false false false"},
+		{"not ready", api.Pod{Containers: []api.Container{up(nil, net(api.Readiness))}}, says("1", true, false), "false true false"},
+		{"ready", api.Pod{Containers: []api.Container{up(nil, net(api.Readiness))}}, says("1", true, true), "true true true"},
+		{"ready was the container before", api.Pod{Containers: []api.Container{up(nil, net(api.Readiness))}}, says("0", true, true), "false true false"},
+		{"not started", api.Pod{Containers: []api.Container{up(nil, net(api.Startup))}}, says("1", false, false), "false false false"},
+		{"started", api.Pod{Containers: []api.Container{up(nil, net(api.Startup))}}, says("1", true, true), "true true true"},
+		{"exec probes without a verdict", api.Pod{Containers: []api.Container{up(nil, exec(api.Readiness))}}, says("1", true, false), "false true false"},
+		{"exec probes that failed", api.Pod{Containers: []api.Container{up(all(false), exec(api.Startup), exec(api.Readiness))}}, says("1", true, true), "false false false"},
+		{"exec probes that succeeded", api.Pod{Containers: []api.Container{up(all(true), exec(api.Startup), exec(api.Readiness))}}, says("1", false, false), "true true true"},
+		{"exec startup, network readiness", api.Pod{Containers: []api.Container{up(all(true), exec(api.Startup), net(api.Readiness))}}, says("1", true, false), "false true false"},
+		{"a liveness probe decides nothing", api.Pod{Containers: []api.Container{up(nil, net(api.Liveness))}}, says("1", true, true), "true true true"},
+		{"one of two", api.Pod{Containers: []api.Container{up(nil), {Name: "d", ID: "2"}}}, says("1", true, true), "false true true"},
+	} {
+		st := podStatus(c.pod, c.report, false)
+		got := fmt.Sprint(st.Ready, " ", st.Containers["c"].Started, " ", st.Containers["c"].Ready)
+		if got != c.want {
+			t.Errorf("%s: got %s, want %s", c.what, got, c.want)
+		}
+	}
+}
+
+func TestReadyServices(t *testing.T) {
+	in := []api.Service{{Name: "web", Ports: []api.ServicePort{{Port: 80, Backends: []api.Backend{
+		{Pod: "a", IP: "10.1.2.3"}, {Pod: "b", IP: "10.1.2.4"}, {Pod: "c"}, {Pod: "gone", IP: "10.1.2.5"}}}}}}
+	pods := map[string]api.PodStatus{"a": {Ready: true}, "b": {}, "c": {Ready: true}}
+	out := readyServices(in, pods)
+	if got := fmt.Sprint(out[0].Ports[0].Backends); got != "[{a 10.1.2.3 0}]" {
+		t.Errorf("got %s", got)
+	}
+	if len(in[0].Ports[0].Backends) != 4 {
+		t.Error("the services that went in were changed")
+	}
+}
+
+func TestResolvConf(t *testing.T) {
+	for _, c := range []struct{ old, want string }{
+		{"nameserver 127.0.0.11\noptions ndots:0\n",
+			"search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 127.0.0.1\noptions ndots:5\n"},
+		{"# made by the engine\nsearch corp.example lan\nnameserver 127.0.0.11\n",
+			"search shop.svc.cluster.local svc.cluster.local cluster.local corp.example lan\nnameserver 127.0.0.1\noptions ndots:5\n"},
+		{"search old.svc.cluster.local svc.cluster.local cluster.local lan\nnameserver 127.0.0.1\noptions ndots:5\n",
+			"search shop.svc.cluster.local svc.cluster.local cluster.local lan\nnameserver 127.0.0.1\noptions ndots:5\n"},
+		{"search .\n", "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 127.0.0.1\noptions ndots:5\n"},
+	} {
+		if got := string(resolvConf(c.old, "shop", loopback)); got != c.want {
+			t.Errorf("from %q: got %q, want %q", c.old, got, c.want)
+		}
+	}
+}
+
+func TestPortalTable(t *testing.T) {
+	table, err := portalTable([]string{"tcp/30080=10.1.2.140:80", "udp/53=10.1.2.141:53"})
+	if want := "TCP 0.0.0.0:30080 tcp/30080 -> 10.1.2.140:80\nUDP 0.0.0.0:53 udp/53 -> 10.1.2.141:53\n"; err != nil || table.String() != want {
+		t.Errorf("got %s, %v", table, err)
+	}
+	for _, args := range [][]string{nil, {"tcp/80"}, {"80=10.1.2.3:80"}, {"tcp/x=10.1.2.3:80"}, {"tcp/0=10.1.2.3:80"}, {"sctp/80=10.1.2.3:80"},
+		{"tcp/80=web:80"}, {"tcp/80=10.1.2.3"}, {"tcp/80=10.1.2.3:1", "tcp/80=10.1.2.3:2"}} {
+		if table, err := portalTable(args); err == nil {
+			t.Errorf("%q gives %s", args, table)
+		}
+	}
+}
