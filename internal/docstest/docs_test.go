@@ -154,7 +154,7 @@ func (s shell) run(ctx context.Context, script string) (string, error) {
 	var out bytes.Buffer
 	cmd := exec.CommandContext(ctx, "sh", "-eu", "-c", script)
 	cmd.Dir = s.dir
-	cmd.Env = append(os.Environ(), "PATH="+s.path+":"+os.Getenv("PATH"), "NO_COLOR=1")
+	cmd.Env = append(os.Environ(), "PATH="+s.path+":"+os.Getenv("PATH"), "XDG_STATE_HOME="+filepath.Join(s.dir, "state"), "NO_COLOR=1")
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = 5 * time.Second // a supervisor in the background may hold the streams
 	err := cmd.Run()
