@@ -119,7 +119,11 @@ func left(t *testing.T, label string) []string {
 		"network":   {"network", "ls", "--format", "{{.Name}}"},
 		"volume":    {"volume", "ls", "--format", "{{.Name}}"},
 	} {
-		out := run(t, time.Minute, "docker", append(args, "--filter", "label="+label)...)
+		// It is asked in clean-up too, when the test's context has ended.
+		out, stderr, err := try(context.WithoutCancel(t.Context()), time.Minute, "docker", append(args, "--filter", "label="+label)...)
+		if err != nil {
+			t.Fatalf("docker %s: %v\n%s", args[0], err, stderr)
+		}
 		for name := range strings.FieldsSeq(out) {
 			found = append(found, kind+" "+name)
 		}
