@@ -281,3 +281,13 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+func TestCompile_WithoutAPlaceForTheModuleCacheSaysWhatToSet(t *testing.T) {
+	for _, name := range []string{"CUE_CACHE_DIR", "XDG_CACHE_HOME", "HOME"} {
+		t.Setenv(name, "")
+	}
+	_, err := Compile(t.Context(), Options{Dir: fixture(t, "minimal")})
+	if err == nil || !strings.Contains(err.Error(), "set CUE_CACHE_DIR") {
+		t.Errorf("got %v, want what to set", err)
+	}
+}

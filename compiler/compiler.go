@@ -40,6 +40,8 @@ type Result struct {
 	// Inputs are all files and directories the result depends on, absolute and
 	// sorted: CUE files of every loaded package of the user's modules with
 	// their directories, cue.mod, embedded files, value files, secret files.
+	// One that does not exist is listed too when its coming would change the
+	// result.
 	Inputs []string
 }
 

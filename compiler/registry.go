@@ -65,7 +65,7 @@ func cueCacheDir() (string, error) {
 	}
 	dir, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("module cache: %w", err)
+		return "", fmt.Errorf("module cache: %w; set CUE_CACHE_DIR", err)
 	}
 	return filepath.Join(dir, "cue"), nil
 }
