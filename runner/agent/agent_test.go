@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
+	"log"
 	"net"
 	"net/http"
 	"net/netip"
@@ -25,7 +25,7 @@ var loopback = netip.MustParseAddr("127.0.0.1")
 
 const testKey = "key"
 
-func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
 
 // hub is a gateway in this process, and the supervisor that talks to it.
 type hub struct {

@@ -97,7 +97,7 @@ func readHello(conn net.Conn, in *bufio.Reader) (api.Hello, error) {
 // an earlier one of that pod.
 func (s *gatewayState) join(a *agentConn, token string) bool {
 	if s.key == "" || !hmac.Equal([]byte(token), []byte(api.Token(s.key, a.pod))) {
-		s.log.Warn("an agent was refused: no valid token", "pod", a.pod, "from", a.conn.RemoteAddr())
+		s.log.Printf("an agent was refused: no valid token for pod %q, from %v", a.pod, a.conn.RemoteAddr())
 		return false
 	}
 	if old := s.agents[a.pod]; old != nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
+	"log"
 	"net"
 	"net/netip"
 	"reflect"
@@ -26,7 +26,7 @@ const statusPause = 20 * time.Millisecond
 type gatewayConfig struct {
 	stdin  io.Reader
 	stdout io.Writer
-	log    *slog.Logger
+	log    *log.Logger
 	// control takes the agents, http the requests for the router.
 	control, http net.Listener
 	// setAddresses puts virtual addresses on the interface; nil where they are there.
@@ -66,7 +66,7 @@ type agentConn struct {
 	sent api.ToAgent // last
 }
 
-func runGateway(stdin io.Reader, stdout io.Writer, log *slog.Logger) error {
+func runGateway(stdin io.Reader, stdout io.Writer, log *log.Logger) error {
 	ctx, stop := untilTerminated()
 	defer stop()
 	nic, err := netif.Find()
@@ -141,7 +141,7 @@ func (g *gateway) do(ctx context.Context, event func(*gatewayState)) {
 // state that waits is replaced by newer ones.
 func (g *gateway) write(ctx context.Context) {
 	if err := g.out.Run(ctx); err != nil && ctx.Err() == nil {
-		g.log.Error("standard output is gone; the gateway goes on without", "error", err)
+		g.log.Printf("standard output is gone, the gateway goes on without: %v", err)
 	}
 }
 
@@ -223,7 +223,7 @@ func (s *gatewayState) complain(err error) {
 		text = err.Error()
 	}
 	if text != "" && text != s.lastErr {
-		s.log.Error(text)
+		s.log.Print(text)
 		s.out.Note(api.FromGateway{Error: text})
 	}
 	s.lastErr = text

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
+	"log"
 	"net"
 	"net/netip"
 	"reflect"
@@ -32,7 +32,7 @@ const (
 // podConfig is what a pod's agent needs of its surroundings.
 type podConfig struct {
 	stdin      io.Reader
-	log        *slog.Logger
+	log        *log.Logger
 	resolvConf string // path; rewritten in place
 	dnsAddr    netip.AddrPort
 	probe      func(ctx context.Context, ip string, p api.Probe) probe.Outcome
@@ -60,7 +60,7 @@ type pod struct {
 	last *api.FromAgent         // sent last, to be repeated on a new line
 }
 
-func runPod(stdin io.Reader, log *slog.Logger) error {
+func runPod(stdin io.Reader, log *log.Logger) error {
 	ctx, stop := untilTerminated()
 	defer stop()
 	p, err := newPod(podConfig{
@@ -136,7 +136,7 @@ func (p *pod) serveNames(ctx context.Context) {
 	}
 	p.wg.Go(func() {
 		if err := p.names.Serve(ctx, udp, tcp); err != nil {
-			p.log.Error("the DNS server stopped", "error", err)
+			p.log.Printf("the DNS server stopped: %v", err)
 		}
 	})
 }
@@ -159,7 +159,7 @@ func (p *pod) apply(m api.ToAgent) {
 	p.report.Generation, p.report.Error = m.Generation, ""
 	if err := errors.Join(errs...); err != nil {
 		p.report.Error = err.Error()
-		p.log.Error("could not apply everything", "generation", m.Generation, "error", err)
+		p.log.Printf("could not apply all of generation %d: %v", m.Generation, err)
 	}
 }
 
@@ -240,8 +240,8 @@ func (p *pod) redial(ctx context.Context, b api.Bootstrap) {
 		heard, err := p.talk(ctx, b)
 		if heard {
 			pause = redialPause
+			p.log.Printf("the line to the gateway is lost: %v", err)
 		}
-		p.log.Debug("no line to the gateway", "error", err, "again in", pause)
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():
@@ -251,7 +251,7 @@ func (p *pod) redial(ctx context.Context, b api.Bootstrap) {
 }
 
 // talk is one connection from its hello to its end. It reports whether the
-// gateway said anything.
+// gateway said anything, and why it ended.
 func (p *pod) talk(ctx context.Context, b api.Bootstrap) (heard bool, err error) {
 	d := net.Dialer{Timeout: callTimeout}
 	conn, err := d.DialContext(ctx, "tcp", b.Gateway)
@@ -286,6 +286,9 @@ func (p *pod) talk(ctx context.Context, b api.Bootstrap) (heard bool, err error)
 		case <-ctx.Done():
 		}
 	})
+	if err == nil {
+		err = io.EOF
+	}
 	return heard, err
 }
 

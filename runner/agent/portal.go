@@ -2,7 +2,7 @@ package agent
 
 import (
 	"fmt"
-	"log/slog"
+	"log"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -11,7 +11,7 @@ import (
 )
 
 // runPortal carries published ports to services until it is told to end.
-func runPortal(args []string, log *slog.Logger) error {
+func runPortal(args []string, log *log.Logger) error {
 	table, err := portalTable(args)
 	if err != nil {
 		return err
@@ -23,7 +23,7 @@ func runPortal(args []string, log *slog.Logger) error {
 	if err := server.Apply(table); err != nil {
 		return err
 	}
-	log.Info("portal open", "ports", args)
+	log.Printf("portal open: %s", strings.Join(args, " "))
 	<-ctx.Done()
 	return nil
 }
