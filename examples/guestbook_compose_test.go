@@ -57,10 +57,10 @@ func holderImage(t *testing.T, tag string) (ref string) {
 	t.Helper()
 	dir, ref := t.TempDir(), "cuepod-holder:"+tag
 	arch := strings.TrimSpace(run(t, time.Minute, "docker", "version", "--format", "{{.Server.Arch}}"))
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, "cuepod-agent"), "./testdata/holder")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-s -w", "-o", filepath.Join(dir, "cuepod-agent"), "../cmd/cuepod-agent")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build holder: %v\n%s", err, out)
+		t.Fatalf("go build cuepod-agent: %v\n%s", err, out)
 	}
 	dockerfile := "FROM scratch\nCOPY cuepod-agent /cuepod-agent\nENTRYPOINT [\"/cuepod-agent\"]\n"
 	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
