@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	yamlv3 "go.yaml.in/yaml/v3"
+	yamlv4 "go.yaml.in/yaml/v4"
 )
 
 func TestAppend_WritesKeysInOrder(t *testing.T) {
@@ -143,15 +144,22 @@ func TestMarshalJSON_KeepsOrder(t *testing.T) {
 	}
 }
 
-// roundTrip reports how the value reads back different through yaml.v3, or "".
+// roundTrip reports how the value reads back different, through yaml.v3 as most
+// of Go's programs use it or yaml.v4 as Docker Compose does, or "".
 func roundTrip(value any) string {
 	text := Append(nil, value)
-	var got any
-	if err := yamlv3.Unmarshal(text, &got); err != nil {
-		return fmt.Sprintf("%v\n%s", err, text)
-	}
-	if diff := cmp.Diff(plain(value), got); diff != "" {
-		return fmt.Sprintf("%s\n%s", diff, text)
+	want := plain(value)
+	for name, read := range map[string]func(any) error{
+		"yaml.v3": func(to any) error { return yamlv3.Unmarshal(text, to) },
+		"yaml.v4": func(to any) error { return yamlv4.Unmarshal(text, to) },
+	} {
+		var got any
+		if err := read(&got); err != nil {
+			return fmt.Sprintf("%s: %v\n%s", name, err, text)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			return fmt.Sprintf("%s: %s\n%s", name, diff, text)
+		}
 	}
 	return ""
 }
