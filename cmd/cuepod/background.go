@@ -101,7 +101,7 @@ func (c *cli) detach(cmd *cobra.Command, f upFlags) error {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)
-	w := &waiter{c: c, f: f, show: c.eventPrinter().print, child: child}
+	w := &waiter{c: c, f: f, show: c.eventPrinter().print, child: child, pid: child.Process.Pid}
 	return w.wait(context.WithoutCancel(cmd.Context()), messages, interrupts)
 }
 
@@ -163,6 +163,7 @@ type waiter struct {
 	f     upFlags
 	show  func(runner.Event)
 	child *exec.Cmd
+	pid   int // of child
 	app   runner.Identity
 	log   string
 }
@@ -213,7 +214,7 @@ func (w *waiter) hear(ctx context.Context, m message) (done bool, err error) {
 
 // goodbye says what was left behind and where it answers.
 func (w *waiter) goodbye(ctx context.Context, ready bool) error {
-	w.c.talk("%s is supervised by pid %d; its log is %s", w.app.App, w.child.Process.Pid, w.log)
+	w.c.talk("%s is supervised by pid %d; its log is %s", w.app.App, w.pid, w.log)
 	if !ready {
 		return nil
 	}
@@ -267,7 +268,7 @@ func (w *waiter) diagnosis() string {
 		why = err.Error()
 	}
 	if w.log == "" {
-		return why + " (pid " + strconv.Itoa(w.child.Process.Pid) + ")"
+		return why + " (pid " + strconv.Itoa(w.pid) + ")"
 	}
 	return why + "; its log is " + w.log
 }

@@ -114,7 +114,7 @@ func nearest(word string, candidates []string) string {
 		if strings.HasPrefix(c, word) && len(word) > 1 {
 			d = min(d, 1)
 		}
-		if d < bestDistance && d < len(c) {
+		if d < bestDistance && d <= max(len(word), len(c))/2 {
 			best, bestDistance = c, d
 		}
 	}

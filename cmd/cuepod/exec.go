@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -20,7 +21,12 @@ func (c *cli) execCommand() *cobra.Command {
 		Short:   "Run a command in a container",
 		Long:    "Exec runs a command in a running container and exits with its exit code. Without a\ncontainer it is the first of the pod; a workload's name is its first pod.",
 		GroupID: groupRun,
-		Args:    cobra.MinimumNArgs(2),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) < 2 || len(execCommand(args)) == 0 {
+				return errors.New("it takes a pod and a command")
+			}
+			return nil
+		},
 		Example: "  cuepod exec web-0 -- env\n  cuepod exec -it redis -- redis-cli",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			target, err := parseTarget(args[0])
@@ -48,7 +54,7 @@ func (c *cli) execCommand() *cobra.Command {
 				}
 				defer restore()
 			}
-			code, err := c.exec(ctx, eng, id, target, args[1:], streams)
+			code, err := c.exec(ctx, eng, id, target, execCommand(args), streams)
 			if err != nil {
 				return err
 			}
@@ -69,6 +75,15 @@ func (c *cli) execCommand() *cobra.Command {
 	cmd.Flags().BoolVarP(&stdin, "stdin", "i", false, "pass standard input on")
 	cmd.Flags().BoolVarP(&tty, "tty", "t", false, "give the command a terminal")
 	return cmd
+}
+
+// execCommand is the command in exec's arguments, which begin with the pod. The
+// flag parser leaves the "--" alone, as it stops at the pod.
+func execCommand(args []string) []string {
+	if args[1] == "--" {
+		return args[2:]
+	}
+	return args[1:]
 }
 
 // rawTerminal hands every key to the command, Ctrl-C included.

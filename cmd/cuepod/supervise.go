@@ -31,6 +31,11 @@ type supervision struct {
 	began  time.Time
 	follow context.CancelFunc // of the logs; nil when they are not followed
 	ended  chan error         // of the logs
+
+	running    <-chan error // the runner's end; nil when it is not under way, as the next two
+	down, kill <-chan error
+	alone      bool // nothing but kill is under way since it began
+	interrupts int
 }
 
 // start is what is known once the definition has compiled for the first time.
@@ -56,10 +61,7 @@ func (c *cli) supervise(ctx context.Context, f upFlags) error {
 		return err
 	}
 	defer eng.Close()
-	s := &supervision{
-		c: c, f: f, eng: eng, show: c.eventPrinter().print, began: time.Now(),
-		news: make(chan news, 64), urls: make(chan string, 1), ended: make(chan error, 1),
-	}
+	s := c.newSupervision(eng, f)
 	if f.background {
 		s.parent = openParent()
 		defer s.parent.close()
@@ -74,20 +76,26 @@ func (c *cli) supervise(ctx context.Context, f upFlags) error {
 	return err
 }
 
-// run is the loop. Its states are the channels that are not nil: the runner
-// runs, then after Ctrl-C the app goes down, and after a second one it goes
-// down at once.
+func (c *cli) newSupervision(eng engine.Engine, f upFlags) *supervision {
+	return &supervision{
+		c: c, f: f, eng: eng, show: c.eventPrinter().print, began: time.Now(),
+		news: make(chan news, 64), urls: make(chan string, 1), ended: make(chan error, 1),
+	}
+}
+
+// run is the loop. Its states are what is under way: the runner, after Ctrl-C
+// the way down, after another one the short way down beside the long one.
 func (s *supervision) run(ctx context.Context, signals <-chan os.Signal) error {
-	upCtx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	upCtx, stopUp := context.WithCancel(ctx)
+	defer stopUp()
+	downCtx, stopDown := context.WithCancel(ctx)
+	defer stopDown()
 	defer s.stopLogs()
 	cfg, err := s.config()
 	if err != nil {
 		return err
 	}
-	running := async(func() error { return s.c.up(upCtx, cfg) })
-	var down, kill <-chan error
-	interrupts, released := 0, false
+	s.running = async(func() error { return s.c.up(upCtx, cfg) })
 	for {
 		select {
 		case n := <-s.news:
@@ -96,45 +104,82 @@ func (s *supervision) run(ctx context.Context, signals <-chan os.Signal) error {
 			}
 		case text := <-s.urls:
 			s.last = text
+			s.followLogs(ctx)
 		case err := <-s.ended:
 			s.logsEnded(err)
-		case err := <-running:
-			running = nil
-			if err := s.drain(ctx); err != nil {
-				return err
-			}
-			if interrupts == 0 || released {
+		case err := <-s.running:
+			s.running = nil
+			err = errors.Join(s.drain(ctx), err)
+			if s.interrupts == 0 {
 				return s.finish(ctx, err)
 			}
-			if kill == nil {
-				down = async(func() error { return s.takeDown(ctx, false) })
+			if err != nil && !errors.Is(err, context.Canceled) {
+				s.show(runner.Event{Kind: runner.EventProblem, Message: err.Error()})
 			}
-		case err := <-down:
-			if kill == nil {
+		case err := <-s.down:
+			if s.down = nil; s.interrupts == 1 {
 				return interrupted(err)
 			}
-			down = nil
-		case err := <-kill:
-			return interrupted(err)
+		case err := <-s.kill:
+			if s.kill = nil; s.alone {
+				return interrupted(err)
+			}
 		case sig := <-signals:
-			switch {
-			case sig == syscall.SIGHUP:
-				s.background()
-			case sig == releaseRequest:
-				released = true
-				s.show(runner.Event{Kind: runner.EventNotice, Message: "cuepod down takes over"})
-				cancel()
-			case interrupts == 0:
-				interrupts++
-				s.show(runner.Event{Kind: runner.EventNotice, Message: "stopping; Ctrl-C again kills"})
-				cancel()
-			case interrupts == 1:
-				interrupts++
-				kill = async(func() error { return s.takeDown(ctx, true) })
-			default:
+			switch s.signal(sig) {
+			case stop:
+				stopUp()
+			case killAll:
+				stopDown()
+				s.killAll(ctx)
+			case quit:
 				return interrupted(nil)
 			}
 		}
+		switch idle := s.running == nil && s.down == nil && s.kill == nil; {
+		case idle && s.interrupts == 1:
+			s.down = s.takeDown(downCtx, false)
+		case idle && s.interrupts > 1: // what was under way may have left something
+			s.killAll(ctx)
+		}
+	}
+}
+
+// killAll starts the short way down. It has the last word only when nothing
+// else is under way.
+func (s *supervision) killAll(ctx context.Context) {
+	s.alone = s.running == nil && s.down == nil
+	s.kill = s.takeDown(ctx, true)
+}
+
+// verdict is what a signal asks of the loop.
+type verdict int
+
+const (
+	goOn verdict = iota
+	stop         // the runner
+	killAll
+	quit
+)
+
+// signal takes one signal.
+func (s *supervision) signal(sig os.Signal) verdict {
+	switch sig {
+	case syscall.SIGHUP:
+		s.background()
+		return goOn
+	case releaseRequest:
+		s.show(runner.Event{Kind: runner.EventNotice, Message: "cuepod down takes over"})
+		return stop
+	}
+	s.interrupts++
+	switch s.interrupts {
+	case 1:
+		s.show(runner.Event{Kind: runner.EventNotice, Message: "stopping; Ctrl-C again kills"})
+		return stop
+	case 2:
+		return killAll
+	default:
+		return quit
 	}
 }
 
@@ -210,8 +255,7 @@ func (s *supervision) hear(ctx context.Context, n news) error {
 	}
 	switch ev.Kind {
 	case runner.EventReady:
-		s.lookForURLs(ctx)
-		s.followLogs(ctx)
+		s.lookForURLs(ctx) // and then follow the logs
 	case runner.EventProblem:
 		s.followLogs(ctx)
 	}
@@ -219,7 +263,7 @@ func (s *supervision) hear(ctx context.Context, n news) error {
 }
 
 // lookForURLs shows the addresses when they are new. It asks the engine, so it
-// does not hold up the loop; a failure shows in what the runner reports.
+// does not hold up the loop; that the engine fails is told by the runner.
 func (s *supervision) lookForURLs(ctx context.Context) {
 	if s.f.once || s.f.background { // finish and the parent show them
 		return
@@ -227,9 +271,10 @@ func (s *supervision) lookForURLs(ctx context.Context) {
 	id, last := s.start.id, s.last
 	go func() {
 		shown, err := s.c.showURLs(ctx, s.c.err, s.eng, id, last)
-		if err == nil {
-			s.urls <- shown
+		if err != nil {
+			shown = last
 		}
+		s.urls <- shown
 	}()
 }
 
@@ -276,12 +321,21 @@ func (s *supervision) background() {
 	}
 }
 
-// takeDown removes the app, which no longer has a supervisor.
-func (s *supervision) takeDown(ctx context.Context, now bool) error {
-	if s.start.id.App == "" {
-		return nil // nothing had begun
+// takeDown begins to remove the app, which no longer has a supervisor. When ctx
+// ends it falls silent, and does no more than it must.
+func (s *supervision) takeDown(ctx context.Context, now bool) <-chan error {
+	id := s.start.id
+	report := func(ev runner.Event) {
+		if ctx.Err() == nil {
+			s.report(ev)
+		}
 	}
-	return s.c.down(ctx, s.eng, s.start.id, runner.DownOptions{Now: now, Report: s.report})
+	return async(func() error {
+		if id.App == "" {
+			return nil // nothing had begun
+		}
+		return s.c.down(ctx, s.eng, id, runner.DownOptions{Now: now, Report: report})
+	})
 }
 
 // finish ends a run that nobody interrupted.
