@@ -216,7 +216,7 @@ func readiness(pod *app.Pod, name string) map[string]bool {
 	out := map[string]bool{name: false}
 	for i := range pod.Containers {
 		c := &pod.Containers[i]
-		probe, _ := healthProbe(c)
+		probe := healthProbe(c)
 		out[name+"-"+c.Name] = probe != nil && probe.Exec != nil
 		if probe != nil && probe.Exec == nil {
 			out[name] = true

@@ -14,40 +14,36 @@ type healthcheck struct {
 	period   int      // seconds
 	timeout  int      // seconds
 	failures int
-	grace    int // seconds in which failures do not count
 }
+
+// startPeriod is how long failures do not count, in seconds. Compose gives up
+// on everything that waits for a service once that is unhealthy, where
+// Kubernetes goes on waiting: until the Deployment's progress deadline, whose
+// default this is.
+const startPeriod = 600
 
 func (h *healthcheck) yaml() *yaml.Map {
 	if h == nil {
 		return nil
 	}
 	seconds := func(n int) string { return strconv.Itoa(n) + "s" }
-	out := yaml.New().
+	return yaml.New().
 		Set("test", oneLine(append([]string{"CMD"}, h.test...))).
 		Set("interval", seconds(h.period)).
 		Set("timeout", seconds(h.timeout)).
-		Set("retries", h.failures)
-	if h.grace > 0 {
-		out.Set("start_period", seconds(h.grace))
-	}
-	return out
+		Set("retries", h.failures).
+		Set("start_period", seconds(startPeriod))
 }
 
-// healthProbe picks the probe that says whether a container is healthy, and
-// the seconds it has to become so: readiness, or else startup, without which
-// the container is not ready either. Compose's health orders the start and
-// nothing more, so a liveness probe has no part in it.
-func healthProbe(c *app.Container) (probe *app.Probe, grace int) {
-	switch {
-	case c.ReadinessProbe != nil && c.StartupProbe != nil:
-		s := c.StartupProbe
-		return c.ReadinessProbe, s.InitialDelaySeconds + s.PeriodSeconds*s.FailureThreshold
-	case c.ReadinessProbe != nil:
-		return c.ReadinessProbe, c.ReadinessProbe.InitialDelaySeconds
-	case c.StartupProbe != nil:
-		return c.StartupProbe, c.StartupProbe.InitialDelaySeconds
+// healthProbe picks the probe that says whether a container is healthy:
+// readiness, or else startup, without which the container is not ready either.
+// Compose's health orders the start and nothing more, so a liveness probe has no
+// part in it. It is nil when the container is ready as soon as it runs.
+func healthProbe(c *app.Container) *app.Probe {
+	if c.ReadinessProbe != nil {
+		return c.ReadinessProbe
 	}
-	return nil, 0
+	return c.StartupProbe
 }
 
 // probes turns a container's probes into a healthcheck of its own when the
@@ -55,11 +51,11 @@ func healthProbe(c *app.Container) (probe *app.Probe, grace int) {
 // network as the kubelet does.
 func (p *replica) probes(c *app.Container, path string) (*healthcheck, error) {
 	p.probeFindings(c, path)
-	probe, grace := healthProbe(c)
+	probe := healthProbe(c)
 	if probe == nil {
 		return nil, nil
 	}
-	h := &healthcheck{period: probe.PeriodSeconds, timeout: probe.TimeoutSeconds, failures: probe.FailureThreshold, grace: grace}
+	h := &healthcheck{period: probe.PeriodSeconds, timeout: probe.TimeoutSeconds, failures: probe.FailureThreshold}
 	if probe.Exec != nil {
 		h.test = texts(expandAll(probe.Exec.Command, staticEnv(c)))
 		return h, nil
@@ -99,7 +95,6 @@ func (p *replica) addCheck(h *healthcheck, args []string) {
 	p.checks.period = min(p.checks.period, h.period)
 	p.checks.timeout = max(p.checks.timeout, h.timeout+holderMargin)
 	p.checks.failures = max(p.checks.failures, h.failures)
-	p.checks.grace = max(p.checks.grace, h.grace)
 }
 
 // checkArgs are the arguments of the holder's check for one probe: its options,
@@ -168,8 +163,7 @@ func (p *replica) probeFindings(c *app.Container, path string) {
 	if probe := c.StartupProbe; probe != nil {
 		message := fmt.Sprintf("the probe is a healthcheck of %s, which goes on after the start; its failure restarts nothing", p.checkedBy(c, probe))
 		if c.ReadinessProbe != nil {
-			_, grace := healthProbe(c)
-			message = fmt.Sprintf("the probe becomes the %d s in which failures of the readiness probe do not count; its failure restarts nothing", grace)
+			message = "the probe is left to the readiness probe, whose failures at the start do not count; its failure restarts nothing"
 		}
 		p.find("compose/startup-probe", path+".startupProbe", probe.Pos, message, "")
 	}

@@ -16,7 +16,7 @@ func Rules() []targets.Rule {
 		{Code: "compose/session-affinity", Level: cannot, Summary: "connections are spread without regard to the client"},
 		{Code: "compose/service-metadata", Level: cannot, Summary: "Compose has no object for a service that could carry labels or annotations"},
 		{Code: "compose/readiness-probe", Level: emulated, Summary: "becomes a healthcheck (of the holder when it is no command): it orders the start, and takes no replica out of its service"},
-		{Code: "compose/startup-probe", Level: emulated, Summary: "becomes the healthcheck, or its start_period beside a readiness probe; its failure restarts nothing"},
+		{Code: "compose/startup-probe", Level: emulated, Summary: "becomes the healthcheck where there is no readiness probe; its failure restarts nothing"},
 		{Code: "compose/liveness-probe", Level: cannot, Summary: "Compose restarts no container that is unhealthy"},
 		{Code: "compose/success-threshold", Level: cannot, Summary: "one success makes a container healthy"},
 		{Code: "compose/empty-dir", Level: emulated, Summary: "a volume per replica, which stays until `docker compose down --volumes`"},

@@ -46,6 +46,7 @@ func (r *renderer) service(s *app.Service) error {
 func (r *renderer) portal(s *app.Service, pod *app.Pod) (*yaml.Map, error) {
 	args := []string{"hold"}
 	ports, wait := yaml.List{}, map[string]string{}
+	var capabilities []string
 	for _, port := range s.Ports {
 		target, err := targetPort(pod, port)
 		if err != nil {
@@ -57,6 +58,9 @@ func (r *renderer) portal(s *app.Service, pod *app.Pod) (*yaml.Map, error) {
 			return nil, err
 		}
 		args = append(args, fmt.Sprintf("--forward=%s/%d=%s:%d", proto, port.Port, s.Name, target))
+		if port.Port < privilegedPorts && capabilities == nil {
+			capabilities = []string{"NET_BIND_SERVICE"}
+		}
 		ports = append(ports, fmt.Sprintf("127.0.0.1:%d:%d/%s", host, port.Port, proto))
 		r.findings.Add("compose/host-port", "services."+s.Name+".ports."+port.Name, port.Pos,
 			fmt.Sprintf("%s-portal publishes the port as 127.0.0.1:%d and spreads connections over the replicas that accept them", s.Name, host), "")
@@ -69,7 +73,7 @@ func (r *renderer) portal(s *app.Service, pod *app.Pod) (*yaml.Map, error) {
 		Set("depends_on", conditions(wait)).
 		Set("restart", "unless-stopped").
 		Set("read_only", true)
-	return confine(service, "NET_BIND_SERVICE"), nil
+	return confine(service, capabilities...), nil
 }
 
 // listener is a port in a network namespace: a pod's, or the host's.
@@ -147,8 +151,11 @@ func targetPort(pod *app.Pod, port app.ServicePort) (int, error) {
 	return 0, fmt.Errorf("port %s: pod %s has no %s port %q", port.Name, pod.Name, strings.ToUpper(protocol(port.Protocol)), port.TargetPort.Name)
 }
 
+// privilegedPorts begin to be free for everybody at this number.
+const privilegedPorts = 1024
+
 // forwards are the holder's arguments for the service ports that differ from
-// the container's. privileged says that one of them is below 1024.
+// the container's. privileged says that one of them takes a capability to listen on.
 func (p *replica) forwards() (args []string, privileged bool, err error) {
 	used := map[listener]int{} // to the port that answers there
 	for _, c := range p.pod.Containers {
@@ -169,7 +176,7 @@ func (p *replica) forwards() (args []string, privileged bool, err error) {
 			on := listener{protocol(port.Protocol), port.Port}
 			if p.forwarded(s, port, on, target, used) {
 				args = append(args, fmt.Sprintf("--forward=%s/%d=%d", on.protocol, on.port, target))
-				privileged = privileged || on.port < 1024
+				privileged = privileged || on.port < privilegedPorts
 			}
 		}
 	}

@@ -30,10 +30,22 @@ func PortalName(app, service string) string { return app + "_portal_" + service 
 // volumesDir is where the infra container mounts what the agent fills.
 const volumesDir = "/volumes"
 
+// Rules lists the findings that Render makes.
+func Rules() []targets.Rule {
+	return []targets.Rule{
+		{Code: "docker/claim-size", Level: targets.Emulated, Summary: "a volume of the engine has no size"},
+		{Code: "docker/claim-class", Level: targets.Cannot, Summary: "a local engine has no storage classes"},
+		{Code: "docker/emptydir-size", Level: targets.Cannot, Summary: "the size of a volume on disk is not limited"},
+		{Code: "docker/memory-request", Level: targets.Cannot, Summary: "one machine schedules nothing, so a memory request has no effect"},
+		{Code: "docker/pull-always", Level: targets.Emulated, Summary: "an image that is on the engine is used as it is, a missing one is pulled"},
+		{Code: "docker/loopback", Level: targets.Emulated, Summary: "host ports are bound to 127.0.0.1"},
+	}
+}
+
 // Render makes the desired state of an app. Findings are places where a local
 // engine cannot do what a cluster does. The app must be valid.
 func Render(a *app.App) (*State, []targets.Finding) {
-	r := renderer{app: a}
+	r := renderer{app: a, findings: targets.NewFindings(Rules())}
 	s := &State{App: a.Name, Namespace: a.DNSNamespace(), Pods: []Pod{}, Services: []Service{}}
 	for i := range a.Secrets {
 		s.Secrets = append(s.Secrets, secretKeys(&a.Secrets[i])...)
@@ -58,16 +70,12 @@ func Render(a *app.App) (*State, []targets.Finding) {
 			s.Portals = append(s.Portals, p)
 		}
 	}
-	return s, r.findings
+	return s, r.findings.List()
 }
 
 type renderer struct {
 	app      *app.App
-	findings []targets.Finding
-}
-
-func (r *renderer) find(code string, level targets.Level, path string, pos app.Pos, message, hint string) {
-	r.findings = append(r.findings, targets.Finding{Code: "docker/" + code, Level: level, Path: path, Pos: pos, Message: message, Hint: hint})
+	findings *targets.Findings
 }
 
 func secretKeys(s *app.Secret) []Secret {
@@ -84,24 +92,36 @@ func secretKeys(s *app.Secret) []Secret {
 
 func (r *renderer) checkClaim(c *app.Claim) {
 	path := "persistentVolumeClaims." + c.Name
-	r.find("claim-size", targets.Emulated, path+".storage", c.Pos, "a local volume has no size limit", "")
+	r.findings.Add("docker/claim-size", path+".storage", c.Pos, "a volume of the engine has no size", "")
 	if c.StorageClassName != "" {
-		r.find("claim-class", targets.Cannot, path+".storageClassName", c.Pos, "a local engine has no storage classes", "")
+		r.findings.Add("docker/claim-class", path+".storageClassName", c.Pos, "a local engine has no storage classes", "")
 	}
 }
 
 func (r *renderer) checkPod(p *app.Pod) {
+	path := "pods." + p.Name
 	for _, v := range p.Volumes {
 		if v.EmptyDir != nil && v.EmptyDir.SizeLimit != "" && v.EmptyDir.Medium != "Memory" {
-			r.find("emptydir-size", targets.Cannot, fmt.Sprintf("pods.%s.volumes.%s.emptyDir.sizeLimit", p.Name, v.Name), v.Pos,
+			r.findings.Add("docker/emptydir-size", path+".volumes."+v.Name+".emptyDir.sizeLimit", v.Pos,
 				"the size of a volume on disk is not limited", `medium: "Memory" keeps the limit`)
 		}
 	}
+	for _, c := range p.InitContainers {
+		r.checkContainer(path+".initContainers."+c.Name, &c)
+	}
 	for _, c := range p.Containers {
-		if c.Resources.Requests["memory"] != "" {
-			r.find("memory-request", targets.Cannot, fmt.Sprintf("pods.%s.containers.%s.resources.requests.memory", p.Name, c.Name), c.Pos,
-				"one machine schedules nothing, so a memory request has no effect", "")
-		}
+		r.checkContainer(path+".containers."+c.Name, &c)
+	}
+}
+
+func (r *renderer) checkContainer(path string, c *app.Container) {
+	if c.Resources.Requests["memory"] != "" {
+		r.findings.Add("docker/memory-request", path+".resources.requests.memory", c.Pos,
+			"one machine schedules nothing, so a memory request has no effect", "")
+	}
+	if c.ImagePullPolicy == "Always" {
+		r.findings.Add("docker/pull-always", path+".imagePullPolicy", c.Pos,
+			"an image that is on the engine is used as it is, a missing one is pulled", "")
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
-	"github.com/cuepod/cuepod/targets"
 )
 
 func (r *renderer) service(s *app.Service, pods []Pod) Service {
@@ -103,7 +102,7 @@ func (r *renderer) portal(s *app.Service, taken map[hostPort]bool) (Portal, bool
 		}
 		p.Ports = append(p.Ports, d)
 	}
-	r.find("loopback", targets.Emulated, "services."+s.Name+".type", s.Pos,
+	r.findings.Add("docker/loopback", "services."+s.Name+".type", s.Pos,
 		fmt.Sprintf("a %s is published on 127.0.0.1 only", s.Type), "")
 	p.Hash = hashOf(p.Ports)
 	return p, true
