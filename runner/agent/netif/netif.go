@@ -66,7 +66,7 @@ func prefixes(i net.Interface) ([]netip.Prefix, error) {
 // SetAddresses makes the virtual addresses of the interface exactly these. What
 // fails is in the error, joined; the rest is done, and the next call tries again.
 func (i *Interface) SetAddresses(want []netip.Addr) error {
-	var have []netip.Addr
+	var have, added []netip.Addr
 	var errs []error
 	for _, ip := range i.virtual {
 		if !slices.Contains(want, ip) {
@@ -87,7 +87,56 @@ func (i *Interface) SetAddresses(want []netip.Addr) error {
 			continue
 		}
 		have = append(have, ip)
+		added = append(added, ip)
 	}
 	i.virtual = have
+	return errors.Join(append(errs, i.announce(added))...)
+}
+
+// announce tells the neighbours that these addresses are here now. One that
+// talked to them at an earlier gateway's hardware address would else go on with
+// that for some eight seconds.
+//
+// A packet sent from an address to a neighbour nobody has makes the kernel ask
+// the whole link for that neighbour, in that address's name; everybody who knows
+// the name takes the sender's hardware address from the question (RFC 826).
+// Unlike a gratuitous ARP of our own making it needs no raw socket.
+func (i *Interface) announce(ips []netip.Addr) error {
+	if !i.Subnet.Addr().Is4() {
+		return nil
+	}
+	var errs []error
+	nobody := last(i.Subnet)
+	for _, ip := range ips {
+		for nobody = nobody.Prev(); slices.Contains(i.virtual, nobody) || nobody == i.Primary; {
+			nobody = nobody.Prev()
+		}
+		if !i.Subnet.Contains(nobody) || !ip.Is4() {
+			break // more addresses than neighbours: the rest is learned late
+		}
+		if err := send(ip, nobody); err != nil {
+			errs = append(errs, fmt.Errorf("interface %s: announce address %s: %w", i.Name, ip, err))
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// send sends one datagram that nobody has to read; 9 is the discard port.
+func send(from, to netip.Addr) error {
+	conn, err := net.DialUDP("udp4", net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0)), net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 9)))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.Write([]byte{0})
+	return err
+}
+
+// last returns the last address of an IPv4 subnet, its broadcast address.
+func last(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		b[bit/8] |= 0x80 >> (bit % 8)
+	}
+	return netip.AddrFrom4(b)
 }

@@ -1,6 +1,7 @@
 package netif
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/cuepod/cuepod/runner/agent/agenttest"
 )
 
 // inside marks the test process that runs in a network namespace of its own.
@@ -56,6 +59,55 @@ func TestSetAddresses(t *testing.T) {
 		t.Errorf("found %+v, %v", found, err)
 	}
 	set()
+	neighbourFollows(t, nic, ips[0])
+}
+
+// neighbourFollows has a neighbour that knows an address elsewhere, and sees it
+// learn better from the address's being set.
+func neighbourFollows(t *testing.T, nic *Interface, ip netip.Addr) {
+	neighbour := exec.CommandContext(t.Context(), "/bin/sleep", "60")
+	neighbour.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+	if err := neighbour.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer neighbour.Wait()
+	defer neighbour.Process.Kill()
+	pid := fmt.Sprint(neighbour.Process.Pid)
+	there := func(args string) string {
+		t.Helper()
+		out, err := exec.CommandContext(t.Context(), "nsenter", append([]string{"-t", pid, "-n", "ip"}, strings.Fields(args)...)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("ip %s: %v\n%s", args, err, out)
+		}
+		return string(out)
+	}
+	if out, err := exec.CommandContext(t.Context(), "ip", "link", "set", "other", "netns", pid).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	there("addr add 10.9.8.3/24 dev other")
+	there("link set other up")
+	there(fmt.Sprintf("neigh replace %s lladdr 02:00:00:00:00:99 nud stale dev other", ip))
+	if err := nic.SetAddresses([]netip.Addr{ip}); err != nil {
+		t.Fatal(err)
+	}
+	i, err := net.InterfaceByIndex(nic.Index)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agenttest.Eventually(t, func() error {
+		if got := there("neigh show " + ip.String()); !strings.Contains(got, i.HardwareAddr.String()) {
+			return fmt.Errorf("the neighbour has %q, want %s", got, i.HardwareAddr)
+		}
+		return nil
+	})
+}
+
+func TestLast(t *testing.T) {
+	for prefix, want := range map[string]string{"10.9.8.0/24": "10.9.8.255", "10.9.8.0/25": "10.9.8.127", "10.9.8.0/20": "10.9.15.255", "10.9.8.7/32": "10.9.8.7"} {
+		if got := last(netip.MustParsePrefix(prefix)); got.String() != want {
+			t.Errorf("%s: %s, want %s", prefix, got, want)
+		}
+	}
 }
 
 func TestSetAddresses_SaysWhatFailed(t *testing.T) {
