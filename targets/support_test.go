@@ -298,6 +298,9 @@ const supportTail = `
 
 - **Compose, the pod.** A holder service per replica (` + "`web-0`" + `) owns network namespace, IPC and hostname and never restarts; the pod's
   containers join it. When a holder is restarted by hand, its containers have to be too: ` + "`docker compose up --force-recreate`" + `.
+- **Compose, health.** A failing probe never stops the start: failures do not count for ten minutes, Kubernetes' own deadline for a
+  rollout, and what depends on the service waits. The first probe comes one period after the start.
+- **Compose, secrets.** Every command on the file, ` + "`docker compose down`" + ` too, wants the secrets' variables: keep them in ` + "`.env`" + ` beside it.
 - **Compose, restarts.** The engine restarts what ends, at its own pace, not in Kubernetes' CrashLoopBackOff times.
 - **Compose, the holder's image.** ` + "`--holder-image`" + ` names it. It has the program of targets/compose/holder at ` + "`/cuepod-agent`" + `.
 - **Compose, variables of services** (` + "`WEB_SERVICE_HOST`" + `) are not set: use the names.
