@@ -86,7 +86,14 @@ func paramNote(p compiler.Param) string {
 	return note
 }
 
-func oneLine(s string) string { return strings.Join(strings.Fields(s), " ") }
+// oneLine joins lines. Space within a line stays: it may be part of a string.
+func oneLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimSpace(line)
+	}
+	return strings.Join(lines, " ")
+}
 
 func (e *explainer) pods(pods []app.Pod) {
 	if len(pods) == 0 {
