@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -181,8 +182,8 @@ func TestRender_IsDeterministic(t *testing.T) {
 			want := sections(r.name, a, r.render)
 			for range 20 {
 				_, again := readGolden(t, path)
-				if diff := cmp.Diff(want, sections(r.name, again, r.render)); diff != "" {
-					t.Fatalf("%s %s: %s", path, r.name, diff)
+				if got := sections(r.name, again, r.render); !reflect.DeepEqual(got, want) {
+					t.Fatalf("%s %s: %s", path, r.name, cmp.Diff(want, got))
 				}
 			}
 		}

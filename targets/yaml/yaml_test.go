@@ -230,7 +230,7 @@ func TestAppend_RoundTripsRandomValues(t *testing.T) {
 		}
 		return text()
 	}
-	for range 50_000 {
+	for range 20_000 {
 		if diff := roundTrip(value(4)); diff != "" {
 			t.Fatal(diff)
 		}
