@@ -24,6 +24,9 @@ const (
 	// tcpIdle is how long a TCP client may say nothing (RFC 7766 asks for a few
 	// seconds).
 	tcpIdle = 10 * time.Second
+	// failurePause is how long to leave a socket alone that failed without being
+	// closed: the system is short of memory or file descriptors, which passes.
+	failurePause = 10 * time.Millisecond
 	// maxTCPClients bounds the TCP connections served at once.
 	maxTCPClients = 128
 )
@@ -49,8 +52,8 @@ func NewServer(upstream string) *Server {
 // SetZone puts a zone in force. Safe for concurrent use.
 func (s *Server) SetZone(z *Zone) { s.zone.Store(z) }
 
-// Serve answers on both sockets until ctx ends or one of them fails, then
-// closes them and waits for what is under way. It returns nil after ctx.
+// Serve answers on both sockets until ctx ends or one of them is closed, then
+// closes both and waits for what is under way. It returns nil after ctx.
 func (s *Server) Serve(ctx context.Context, udp net.PacketConn, tcp net.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -63,7 +66,7 @@ func (s *Server) Serve(ctx context.Context, udp net.PacketConn, tcp net.Listener
 	wg.Go(func() { cancel(s.serveUDP(ctx, udp, &wg)) })
 	wg.Go(func() { cancel(s.serveTCP(ctx, tcp, &wg)) })
 	wg.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) && !errors.Is(err, net.ErrClosed) {
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}
 	return nil
@@ -73,8 +76,12 @@ func (s *Server) serveUDP(ctx context.Context, conn net.PacketConn, wg *sync.Wai
 	buf := make([]byte, maxSize)
 	for {
 		n, from, err := conn.ReadFrom(buf)
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return err
+		}
+		if err != nil {
+			time.Sleep(failurePause)
+			continue
 		}
 		answer, verdict := s.zone.Load().Answer(buf[:n], true)
 		if verdict == Forward {
@@ -155,8 +162,12 @@ func (s *Server) exchange(ctx context.Context, network string, query []byte) ([]
 func (s *Server) serveTCP(ctx context.Context, ln net.Listener, wg *sync.WaitGroup) error {
 	for {
 		conn, err := ln.Accept()
-		if err != nil {
+		if errors.Is(err, net.ErrClosed) {
 			return err
+		}
+		if err != nil {
+			time.Sleep(failurePause)
+			continue
 		}
 		select {
 		case s.clients <- struct{}{}:
