@@ -154,18 +154,23 @@ type project struct {
 	cli   []string
 }
 
-// startedProject has an image and docker compose ready, or skips the test.
+// startedProject has an image and docker compose ready, or skips the test; with
+// CUEPOD_REQUIRE_ENGINE=1 it fails instead.
 func startedProject(t *testing.T) *project {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("needs an engine; -short is set")
 	}
-	if err := exec.CommandContext(t.Context(), "docker", "version").Run(); err != nil {
-		t.Skipf("no engine: %v", err)
+	miss := t.Skipf
+	if os.Getenv("CUEPOD_REQUIRE_ENGINE") == "1" {
+		miss = t.Fatalf
+	}
+	if out, err := exec.CommandContext(t.Context(), "docker", "version").CombinedOutput(); err != nil {
+		miss("no engine: %v\n%s", err, out)
 	}
 	cli, err := exec.CommandContext(t.Context(), "../../scripts/compose.sh").Output()
 	if err != nil {
-		t.Skipf("no docker compose: %v", err)
+		miss("no docker compose: %v", err)
 	}
 	dir := t.TempDir()
 	p := &project{name: fmt.Sprintf("cuepod-compose-%d", os.Getpid()), file: filepath.Join(dir, "compose.yaml"), cli: strings.Fields(string(cli))}

@@ -29,7 +29,7 @@ import (
 )
 
 // errUsage marks a command line that makes no sense.
-var errUsage = errors.New("usage: hold [--forward=PROTO/PORT=[NAME:]PORT]... | check [[--timeout=1s] [--header=Name:Value]... URL]... | fill [--dir=PATH | --files=FROM=TO:MODE]...")
+var errUsage = errors.New("usage: hold [--forward=PROTO/PORT=[NAME:]PORT]... | check [[--timeout=1s] [--header=Name:Value]... URL]... | fill [--dir=PATH | --files=FROM=TO:MODE]... (options and URLs as often as needed)")
 
 // Run runs the program with its arguments, the name of the form first, and
 // returns its exit code: 0, 1 for a failure, 2 for bad usage. Run as the first
