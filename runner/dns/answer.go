@@ -187,40 +187,29 @@ func (r *reply) answers(b *dnsmessage.Builder, n *name) (empty bool, err error) 
 		return true, err
 	}
 	empty = true
+	put := func(asked bool, record func() error) {
+		if asked && err == nil {
+			empty, err = false, record()
+		}
+	}
+	turn := int(r.header.ID)
 	for i := range n.addrs {
-		ip := n.addrs[(i+int(r.header.ID))%len(n.addrs)]
-		if r.asks(addressType(ip)) {
-			empty = false
-			if err := address(b, r.resource(), ip); err != nil {
-				return empty, err
-			}
-		}
+		ip := n.addrs[(i+turn)%len(n.addrs)]
+		put(r.asks(addressType(ip)), func() error { return address(b, r.resource(), ip) })
 	}
-	if r.asks(dnsmessage.TypeSRV) {
-		for i := range n.srv {
-			s := n.srv[(i+int(r.header.ID))%len(n.srv)]
-			empty = false
-			if err := b.SRVResource(r.resource(), dnsmessage.SRVResource{Weight: 100, Port: s.port, Target: s.target}); err != nil {
-				return empty, err
-			}
-		}
+	for i := range n.srv {
+		s := n.srv[(i+turn)%len(n.srv)]
+		put(r.asks(dnsmessage.TypeSRV), func() error {
+			return b.SRVResource(r.resource(), dnsmessage.SRVResource{Weight: 100, Port: s.port, Target: s.target})
+		})
 	}
-	if n.txt != "" && r.asks(dnsmessage.TypeTXT) {
-		empty = false
-		if err := b.TXTResource(r.resource(), dnsmessage.TXTResource{TXT: []string{n.txt}}); err != nil {
-			return empty, err
-		}
-	}
-	if n.ns && r.asks(dnsmessage.TypeSOA) {
-		empty = false
-		if err := b.SOAResource(r.resource(), soa()); err != nil {
-			return empty, err
-		}
-	}
-	if n.ns && r.asks(dnsmessage.TypeNS) {
-		empty = false
-		err = b.NSResource(r.resource(), dnsmessage.NSResource{NS: dnsmessage.MustNewName(primaryName)})
-	}
+	put(n.txt != "" && r.asks(dnsmessage.TypeTXT), func() error {
+		return b.TXTResource(r.resource(), dnsmessage.TXTResource{TXT: []string{n.txt}})
+	})
+	put(n.ns && r.asks(dnsmessage.TypeSOA), func() error { return b.SOAResource(r.resource(), soa()) })
+	put(n.ns && r.asks(dnsmessage.TypeNS), func() error {
+		return b.NSResource(r.resource(), dnsmessage.NSResource{NS: dnsmessage.MustNewName(primaryName)})
+	})
 	return empty, err
 }
 

@@ -142,10 +142,17 @@ func (w *world) start(spec engine.ContainerSpec) (id string) {
 // container whose network it shares, "" for a plain container on the network.
 func (w *world) run(join string, mounts []engine.Mount, cmd ...string) []string {
 	w.t.Helper()
-	spec := engine.ContainerSpec{Name: fmt.Sprintf("run-%08x", rand.Uint32()), Image: w.echo, Cmd: cmd, JoinContainer: join, Mounts: mounts}
+	spec := engine.ContainerSpec{Image: w.echo, Cmd: cmd, JoinContainer: join, Mounts: mounts}
 	if join == "" {
 		spec.Network = w.name
 	}
+	return w.output(spec)
+}
+
+// output runs a container to its end and returns the lines it printed.
+func (w *world) output(spec engine.ContainerSpec) []string {
+	w.t.Helper()
+	spec.Name = fmt.Sprintf("run-%08x", rand.Uint32())
 	id := w.start(spec)
 	if _, err := w.engine.WaitContainer(w.t.Context(), id); err != nil {
 		w.t.Fatal(err)
@@ -287,10 +294,23 @@ func TestEngine_PodsServeAndAreServed(t *testing.T) {
 	})
 
 	t.Run("names", func(t *testing.T) {
-		got := w.run(infra1, nil, "lookup", "web", "web.default", "web.default.svc", "web.default.svc.cluster.local", "peers", "nothere.default.svc.cluster.local")
-		for i, want := range []string{vip, vip, vip, vip, ip0, "no such host"} {
+		got := w.run(infra1, nil, "lookup", "web", "web.default", "web.default.svc", "web.default.svc.cluster.local", "peers", "nothere.default.svc.cluster.local",
+			w.name+"-gateway") // which the engine's own name server knows
+		for i, want := range []string{vip, vip, vip, vip, ip0, "no such host", w.prefix + "2"} {
 			if !strings.Contains(got[i], want) {
 				t.Errorf("line %d: %q, want %s", i, got[i], want)
+			}
+		}
+	})
+	t.Run("names through glibc", func(t *testing.T) {
+		const redis = "redis:7.0" // of the examples: its client resolves as C programs do
+		if _, err := w.engine.InspectImage(t.Context(), redis); err != nil {
+			t.Skipf("needs the image %s (make images): %v", redis, err)
+		}
+		for name, found := range map[string]bool{"web": true, "web.default": true, "web.default.svc": true, "web.default.svc.cluster.local": true, "nothere": false} {
+			got := w.output(engine.ContainerSpec{Image: redis, Entrypoint: []string{"redis-cli", "-h", name, "-p", "80", "PING"}, JoinContainer: infra1})
+			if unknown := strings.Contains(got[0], "Name or service not known"); unknown == found || !found != strings.Contains(got[0], "Could not connect") {
+				t.Errorf("%s: %q; want the name found %v, and then an answer", name, got, found)
 			}
 		}
 	})
