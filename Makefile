@@ -129,5 +129,5 @@ race:
 	fi
 
 .PHONY: bench
-bench: ## run the benchmarks
-	go test -run '^$$' -bench . -benchmem ./...
+bench: agents ## run the benchmarks, on an engine too
+	@$(USE_ENGINE); go test -tags embedagent -run '^$$' -bench . -p 1 ./...
