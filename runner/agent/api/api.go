@@ -8,6 +8,9 @@
 // last one and works from it while no supervisor is there: agents report probe
 // results to the gateway, the gateway decides which pods are ready, moves the
 // endpoints, and tells every agent.
+//
+// A line that does not parse is passed over. Whoever attaches begins with an
+// empty line, because a supervisor that was killed may have left half of one.
 package api
 
 // ControlPort is where the gateway listens for agents, on its own address.
@@ -48,9 +51,11 @@ type ToGateway struct {
 
 // Snapshot is all the gateway has to know. A newer one replaces it whole.
 type Snapshot struct {
-	Generation int64     `json:"generation"` // grows with each snapshot of an app
-	App        string    `json:"app"`        // for <service>.<app>.localhost
-	Namespace  string    `json:"namespace"`  // of services, for DNS
+	// Generation grows with each snapshot of an app. One that is older than the
+	// one in force is ignored, and FromGateway.Error says so; an equal one replaces it.
+	Generation int64     `json:"generation"`
+	App        string    `json:"app"`       // for <service>.<app>.localhost
+	Namespace  string    `json:"namespace"` // of services, for DNS
 	Services   []Service `json:"services"`
 	Pods       []Pod     `json:"pods"`
 }
@@ -76,8 +81,8 @@ type ServicePort struct {
 // resolved. In the supervisor's snapshot these are all pods that could serve;
 // in what the gateway tells the agents, only the ready ones.
 type Backend struct {
-	Pod  string `json:"pod"`
-	IP   string `json:"ip"` // "" while the pod has none
+	Pod  string `json:"pod"` // also its name below a headless service: <pod>.<service>
+	IP   string `json:"ip"`  // "" while the pod has none
 	Port int    `json:"port"`
 }
 
@@ -97,8 +102,9 @@ type Container struct {
 	Name    string `json:"name"`
 	ID      string `json:"id"` // a new ID starts the probes anew
 	Running bool   `json:"running"`
-	// Exec probes run in the supervisor; their verdicts come down here:
-	// by probe kind, true for success.
+	// Exec probes run in the supervisor; their verdicts, thresholds applied, come
+	// down here: by probe kind, true for success. None counts as failure, but of
+	// a liveness probe, which is the supervisor's own business.
 	Exec   map[string]bool `json:"exec,omitempty"`
 	Probes []Probe         `json:"probes,omitempty"` // exec probes included, without a handler to run
 }
