@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,13 +15,17 @@ import (
 
 // moduleRoot is the CUE module that contains dir: the nearest directory, from
 // dir up, that holds cue.mod, or dir itself when there is none. It is absolute,
-// without symbolic links, so that an app is the same from wherever one stands.
+// without symbolic links, so that an app is the same from wherever one stands. A
+// directory that is gone may still have an app that runs: it is taken as it is.
 func moduleRoot(dir string) (string, error) {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
 		return "", err
 	}
 	real, err := filepath.EvalSymlinks(abs)
+	if errors.Is(err, fs.ErrNotExist) {
+		return abs, nil
+	}
 	if err != nil {
 		return "", fmt.Errorf("directory %s: %w", dir, err)
 	}

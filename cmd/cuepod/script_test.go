@@ -67,7 +67,7 @@ func TestEngine(t *testing.T) {
 			app := "cli-" + strconv.Itoa(os.Getpid()) + "-" + strings.TrimPrefix(filepath.Base(env.WorkDir), "script-")
 			env.Setenv("APP", app)
 			env.Setenv("IMAGE", enginetest.Ref)
-			env.Defer(func() { removeApps(t, eng, app) })
+			env.Defer(func() { removeApps(t, eng, tool, app, env.Vars) })
 			return nil
 		},
 	})
@@ -123,8 +123,8 @@ func buildTool(t *testing.T) string {
 }
 
 // removeApps removes what is left of a script's apps, named $APP or beginning
-// with it.
-func removeApps(t *testing.T, eng engine.Engine, prefix string) {
+// with it, and ends their supervisors first.
+func removeApps(t *testing.T, eng engine.Engine, tool, prefix string, environ []string) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	apps, err := runner.List(ctx, eng)
@@ -135,8 +135,10 @@ func removeApps(t *testing.T, eng engine.Engine, prefix string) {
 		if !strings.HasPrefix(a.Name, prefix) {
 			continue
 		}
-		if err := runner.Down(ctx, eng, runner.Identity{App: a.Name, Root: a.Root}, runner.DownOptions{Volumes: true, Now: true}); err != nil {
-			t.Error(err)
+		down := exec.CommandContext(ctx, tool, "down", "--now", "--volumes", "--app", a.Name, a.Root)
+		down.Env = environ
+		if out, err := down.CombinedOutput(); err != nil {
+			t.Errorf("clean up: %v\n%s", err, out)
 		}
 	}
 }
