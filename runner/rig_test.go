@@ -67,7 +67,7 @@ func (r *rig) runAgent(ctx context.Context, p fake.Process) int {
 		for {
 			select {
 			case msg := <-lines:
-				if msg.Snapshot != nil {
+				if msg.Snapshot != nil && msg.Snapshot.Generation >= last.Generation {
 					last = *msg.Snapshot
 				}
 				if msg.Snapshot != nil || msg.Report {

@@ -197,7 +197,7 @@ func (r *supervisor) followGateway(ctx context.Context) {
 		r.log.Debug("gateway does not answer", "error", err)
 		return
 	}
-	if err := opened.send(api.ToGateway{Bootstrap: &api.Bootstrap{Key: l.secrets.key}}); err != nil {
+	if err := opened.send(api.ToGateway{Bootstrap: &api.Bootstrap{Key: l.secrets.key}, Report: true}); err != nil {
 		opened.close()
 		return
 	}
@@ -212,10 +212,17 @@ func (r *supervisor) receive(from *link, msg api.FromGateway) {
 	if msg.Error != "" {
 		r.problem("gateway", msg.Error)
 	}
-	if msg.Status != nil {
-		l.status = *msg.Status
-		r.judge()
+	if msg.Status == nil {
+		return
 	}
+	l.status = *msg.Status
+	if l.status.Generation > l.sent && l.sent != 0 {
+		// The supervisor before us had a clock ahead of ours, and the gateway
+		// holds our snapshot for an old one.
+		l.sent, l.lastSent = l.status.Generation, api.Snapshot{}
+		r.push()
+	}
+	r.judge()
 }
 
 // push gives the gateway a snapshot if it differs from the last one.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/engine/fake"
 	"github.com/google/go-cmp/cmp"
@@ -233,6 +234,31 @@ func TestUp_DeadGatewayIsReplacedAndNoPodIsTouched(t *testing.T) {
 		}
 		if got := r.told(); !strings.HasSuffix(strings.TrimSpace(got), "s") || !strings.Contains(got, "shop is ready") {
 			t.Errorf("told:\n%s", got)
+		}
+	})
+}
+
+func TestUp_FollowsASupervisorWhoseClockWasAhead(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.ready()
+		line, err := r.eng.Attach(t.Context(), "shop_gateway")
+		if err != nil {
+			t.Fatal(err)
+		}
+		future := api.Snapshot{Generation: time.Now().Add(1000 * time.Hour).UnixMilli()}
+		if err := writeLine(line, api.ToGateway{Snapshot: &future}); err != nil {
+			t.Fatal(err)
+		}
+		line.Close()
+		before := r.running()
+		r.told()
+		r.up()
+		time.Sleep(time.Minute)
+		if got := r.told(); !strings.Contains(got, "shop is ready") {
+			t.Errorf("told:\n%s", got)
+		}
+		if got := touched(before, r.running()); got != "" {
+			t.Errorf("touched %s", got)
 		}
 	})
 }
