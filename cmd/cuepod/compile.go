@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -38,19 +39,7 @@ func (c *cli) compileCommand() *cobra.Command {
 				return err
 			}
 			opts.separate = isDirectory(output)
-			result, err := c.compiled(cmd.Context(), d)
-			if err != nil {
-				return err
-			}
-			out, err := t.render(result.App, opts)
-			if err != nil {
-				return fmt.Errorf("target %s: %w", t.name, err)
-			}
-			lost := c.showFindings(out.Findings)
-			if strict && lost > 0 {
-				return &exitError{exitInvalid, fmt.Sprintf("cuepod: --strict: %s cannot say %s of the definition", t.name, plural(lost, "thing"))}
-			}
-			return c.deliver(out.Files, output)
+			return c.compileTo(cmd.Context(), d, t, opts, output, strict)
 		},
 	}
 	d.flags(cmd)
@@ -62,6 +51,23 @@ func (c *cli) compileCommand() *cobra.Command {
 	complete(cmd, "target", targetNames()...)
 	complete(cmd, "format", "yaml", "json")
 	return cmd
+}
+
+// compileTo renders and delivers. With strict, nothing is delivered where
+// meaning would be lost.
+func (c *cli) compileTo(ctx context.Context, d definition, t target, opts renderOptions, output string, strict bool) error {
+	result, err := c.compiled(ctx, d)
+	if err != nil {
+		return err
+	}
+	out, err := t.render(result.App, opts)
+	if err != nil {
+		return fmt.Errorf("target %s: %w", t.name, err)
+	}
+	if lost := c.showFindings(out.Findings); strict && lost > 0 {
+		return &exitError{exitInvalid, fmt.Sprintf("cuepod: --strict: %s cannot say %s of the definition", t.name, plural(lost, "thing"))}
+	}
+	return c.deliver(out.Files, output)
 }
 
 // isDirectory reports whether an output names a directory, there or to be made.

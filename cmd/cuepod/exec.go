@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -33,35 +34,11 @@ func (c *cli) execCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			eng, _, err := c.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer eng.Close()
-			id, err := c.theOne(ctx, eng, w.dir, w.app)
-			if err != nil {
-				return err
-			}
 			streams := runner.IO{Out: c.out, Err: c.err, TTY: tty}
 			if stdin {
 				streams.In = c.in
 			}
-			if tty {
-				restore, err := rawTerminal(c.in)
-				if err != nil {
-					return err
-				}
-				defer restore()
-			}
-			code, err := c.exec(ctx, eng, id, target, execCommand(args), streams)
-			if err != nil {
-				return err
-			}
-			if code != 0 {
-				return &exitError{code: code}
-			}
-			return nil
+			return c.execIn(cmd.Context(), w, target, execCommand(args), streams)
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
@@ -75,6 +52,31 @@ func (c *cli) execCommand() *cobra.Command {
 	cmd.Flags().BoolVarP(&stdin, "stdin", "i", false, "pass standard input on")
 	cmd.Flags().BoolVarP(&tty, "tty", "t", false, "give the command a terminal")
 	return cmd
+}
+
+// execIn runs a command and fails with its exit code.
+func (c *cli) execIn(ctx context.Context, w where, target runner.Target, command []string, streams runner.IO) error {
+	eng, _, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	id, err := c.theOne(ctx, eng, w.dir, w.app)
+	if err != nil {
+		return err
+	}
+	if streams.TTY {
+		restore, err := rawTerminal(c.in)
+		if err != nil {
+			return err
+		}
+		defer restore()
+	}
+	code, err := c.exec(ctx, eng, id, target, command, streams)
+	if err == nil && code != 0 {
+		err = &exitError{code: code}
+	}
+	return err
 }
 
 // execCommand is the command in exec's arguments, which begin with the pod. The

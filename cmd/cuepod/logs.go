@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -33,25 +34,7 @@ func (c *cli) logsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			ctx := cmd.Context()
-			eng, _, err := c.open(ctx)
-			if err != nil {
-				return err
-			}
-			defer eng.Close()
-			id, err := c.theOne(ctx, eng, w.dir, w.app)
-			if err != nil {
-				return err
-			}
-			st, err := c.status(ctx, eng, id)
-			if err != nil {
-				return err
-			}
-			p := c.logPrinter(containerNames(st), timestamps)
-			if err := c.logs(ctx, eng, id, targets, opts, p.print); err != nil {
-				return err
-			}
-			return ctx.Err()
+			return c.showLogs(cmd.Context(), w, targets, opts, timestamps)
 		},
 		ValidArgsFunction: func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 			return c.podNames(cmd.Context(), &w), cobra.ShellCompDirectiveNoFileComp
@@ -65,6 +48,27 @@ func (c *cli) logsCommand() *cobra.Command {
 	flags.BoolVar(&opts.Init, "init", false, "init containers too")
 	flags.BoolVar(&timestamps, "timestamps", false, "the time before each line")
 	return cmd
+}
+
+func (c *cli) showLogs(ctx context.Context, w where, targets []runner.Target, opts runner.LogOptions, timestamps bool) error {
+	eng, _, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	id, err := c.theOne(ctx, eng, w.dir, w.app)
+	if err != nil {
+		return err
+	}
+	st, err := c.status(ctx, eng, id)
+	if err != nil {
+		return err
+	}
+	p := c.logPrinter(containerNames(st), timestamps)
+	if err := c.logs(ctx, eng, id, targets, opts, p.print); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 func parseTargets(args []string) ([]runner.Target, error) {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -193,13 +192,13 @@ func scriptAwait(ts *testscript.TestScript, neg bool, args []string) {
 		path, err := lookPath(ts.Getenv("PATH"), args[1])
 		ts.Check(err)
 		cmd.Path, cmd.Err = path, nil
-		var stdout, all bytes.Buffer
-		cmd.Stdout, cmd.Stderr = io.MultiWriter(&stdout, &all), &all
+		var stdout, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		if err = cmd.Run(); err == nil && want.Match(stdout.Bytes()) {
 			return
 		}
 		if time.Now().After(deadline) {
-			ts.Fatalf("%s never printed %q; at last (%v):\n%s", strings.Join(args[1:], " "), args[0], err, all.String())
+			ts.Fatalf("%s never printed %q; at last (%v):\n%s", strings.Join(args[1:], " "), args[0], err, stdout.String()+stderr.String())
 		}
 		time.Sleep(50 * time.Millisecond) // between two looks
 	}

@@ -22,6 +22,9 @@ type supervision struct {
 
 	news chan news // from the runner, in order
 	show func(runner.Event)
+	// terminal is whether a person watched when it began. Once the terminal is
+	// gone, it no longer looks like one.
+	terminal bool
 	// parent is who started this process in the background, or nil.
 	parent *parent
 
@@ -78,7 +81,7 @@ func (c *cli) supervise(ctx context.Context, f upFlags) error {
 
 func (c *cli) newSupervision(eng engine.Engine, f upFlags) *supervision {
 	return &supervision{
-		c: c, f: f, eng: eng, show: c.eventPrinter().print, began: time.Now(),
+		c: c, f: f, eng: eng, show: c.eventPrinter().print, began: time.Now(), terminal: isTerminal(c.out) || isTerminal(c.err),
 		news: make(chan news, 64), urls: make(chan string, 1), ended: make(chan error, 1),
 	}
 }
@@ -310,7 +313,7 @@ func (s *supervision) stopLogs() {
 
 // background goes on without the terminal that went away.
 func (s *supervision) background() {
-	if s.f.background || s.start.dir == "" || !isTerminal(s.c.out) && !isTerminal(s.c.err) {
+	if s.f.background || s.start.dir == "" || !s.terminal {
 		return
 	}
 	s.stopLogs()
@@ -319,6 +322,7 @@ func (s *supervision) background() {
 	if err := moveOutput(s.start.dir); err != nil {
 		return // nobody is left to tell, and nothing depends on it
 	}
+	s.show(runner.Event{Kind: runner.EventNotice, Message: "the terminal went away: going on in the background"})
 }
 
 // takeDown begins to remove the app, which no longer has a supervisor. When ctx
