@@ -105,7 +105,7 @@ test-unit: race
 .PHONY: test-engine
 test-engine: race build images
 	@echo '--- tests on an engine'
-	@$(USE_ENGINE); \
+	@$(USE_ENGINE); scripts/images.sh nginx nginx:1.29; \
 	CUEPOD=$(CUEPOD) CUEPOD_REQUIRE_ENGINE=1 go test $(RACE) -count=1 -p 1 -timeout 15m $$($(ENGINE_PACKAGES))
 
 .PHONY: test-nested

@@ -122,21 +122,21 @@ func (r *supervisor) execLoop(ctx context.Context, key execKey, p *execProbe, po
 			return
 		}
 		outcome := execOnce(ctx, r.cfg.Engine, key.container, p.spec)
-		hold := false
+		var now probe.Worker
 		err := r.call(ctx, func() {
 			before := p.worker.Verdict
 			p.worker = p.worker.Next(wireProbe(p.spec), outcome)
-			hold = p.worker.Hold
+			now = p.worker
 			if p.worker.Verdict != before {
 				r.push()
 				r.judge()
 				r.lookSoon()
 			}
 		})
-		if err != nil || hold {
+		if err != nil || now.Hold {
 			return
 		}
-		wait = time.Duration(p.spec.Period) * time.Second
+		wait = now.Pause(wireProbe(p.spec))
 	}
 }
 

@@ -3,6 +3,7 @@
 #
 #   images.sh redis [REF]   a Redis server as REF (redis:7.0): nothing to do when the engine has
 #                           it; else pulled; else made from the Redis package of Debian
+#   images.sh nginx [REF]   an nginx as REF (nginx:1.29), in the same way
 #   images.sh clean         remove the images that were made, those in use excepted
 #
 # What is made carries a label, and is made anew when this script has changed.
@@ -71,27 +72,80 @@ exec "$@"
 END
 }
 
-make_redis() {
-	need_mmdebstrap "$1"
+# nginx_conf lays things out as the well-known image does.
+nginx_conf() {
+	cat <<'END'
+worker_processes auto;
+pid /run/nginx.pid;
+error_log /dev/stderr notice;
+events {}
+http {
+	include mime.types;
+	default_type application/octet-stream;
+	access_log /dev/stdout;
+	sendfile on;
+	include conf.d/*.conf;
+}
+END
+}
+
+nginx_site() {
+	cat <<'END'
+server {
+	listen 80;
+	location / {
+		root /usr/share/nginx/html;
+		index index.html;
+	}
+}
+END
+}
+
+# extract makes $work/root.tar: the files of some packages and no more, no
+# scripts run. The image's reference, the packages and mmdebstrap's hooks are
+# its arguments.
+extract() {
+	ref=$1 packages=$2
+	shift 2
+	need_mmdebstrap "$ref"
 	# shellcheck source=/dev/null
 	suite="$(. /etc/os-release && echo "$VERSION_CODENAME")"
-	redis_entrypoint >"$work/entrypoint"
 	options >"$work/apt.conf"
-	# extract: the packages' files and no more, no scripts run. coreutils and grep
-	# are there for probes and for people; perl comes as a dependency of the
-	# scripts that do not run.
+	# coreutils and grep are for probes and for people; perl comes as a dependency
+	# of the scripts that do not run.
 	# shellcheck disable=SC2016,SC2046 # $1 is the hook's; one word per file
-	quietly mmdebstrap --variant=extract --include=redis-server,redis-tools,dash,coreutils,grep \
-		--aptopt="$work/apt.conf" \
-		--extract-hook='mkdir -p "$1/data" "$1/tmp" "$1/usr/local/bin"; chmod 1777 "$1/tmp"' \
-		--extract-hook="install -m 755 '$work/entrypoint' \"\$1/usr/local/bin/docker-entrypoint.sh\"" \
+	quietly mmdebstrap --variant=extract --include="$packages,dash,coreutils,grep" --aptopt="$work/apt.conf" \
+		--extract-hook='mkdir -p "$1/tmp" "$1/run" "$1/usr/local/bin"; chmod 1777 "$1/tmp"' "$@" \
 		--extract-hook='cd "$1" && rm -rf usr/share/doc usr/share/man usr/share/locale usr/share/perl* usr/lib/*/perl usr/lib/*/libperl*' \
 		"$suite" "$work/root.tar" $(sources "$suite")
-	quietly docker import \
-		--change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change 'CMD ["redis-server"]' \
-		--change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-		--change 'WORKDIR /data' --change 'EXPOSE 6379' --change "LABEL $label=$recipe" \
-		--message "made from Debian's packages" "$work/root.tar" "$1"
+}
+
+# load imports $work/root.tar as the image $1, with Dockerfile instructions after.
+load() {
+	ref=$1
+	shift
+	quietly docker import "$@" --change 'ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
+		--change "LABEL $label=$recipe" --message "made from Debian's packages" "$work/root.tar" "$ref"
+}
+
+make_redis() {
+	redis_entrypoint >"$work/entrypoint"
+	# shellcheck disable=SC2016 # $1 is the hook's
+	extract "$1" redis-server,redis-tools --extract-hook='mkdir "$1/data"' \
+		--extract-hook="install -m 755 '$work/entrypoint' \"\$1/usr/local/bin/docker-entrypoint.sh\""
+	load "$1" --change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change 'CMD ["redis-server"]' \
+		--change 'WORKDIR /data' --change 'EXPOSE 6379'
+}
+
+make_nginx() {
+	nginx_conf >"$work/nginx.conf"
+	nginx_site >"$work/default.conf"
+	# shellcheck disable=SC2016 # $1 is the hook's
+	extract "$1" nginx-light --extract-hook='cd "$1" && mkdir -p etc/nginx/conf.d usr/share/nginx/html var/log/nginx var/lib/nginx' \
+		--extract-hook='printf "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" >"$1/etc/passwd"; printf "root:x:0:\nnogroup:x:65534:\n" >"$1/etc/group"' \
+		--extract-hook="install -m 644 '$work/nginx.conf' \"\$1/etc/nginx/nginx.conf\"" \
+		--extract-hook="install -m 644 '$work/default.conf' \"\$1/etc/nginx/conf.d/default.conf\""
+	load "$1" --change 'CMD ["nginx", "-g", "daemon off;"]' --change 'EXPOSE 80'
 }
 
 # current tells whether the engine has an image that needs no work: somebody
@@ -101,8 +155,9 @@ current() {
 	[ -z "$made" ] || [ "$made" = "$recipe" ]
 }
 
-redis() {
-	current "$1" || pull "$1" || make_redis "$1"
+# provide makes an image with the function $1 when the engine lacks $2.
+provide() {
+	current "$2" || pull "$2" || "$1" "$2"
 }
 
 clean() {
@@ -118,7 +173,8 @@ work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 chmod 755 "$work" # mmdebstrap may drop its rights
 case "${1:-}" in
-redis) redis "${2:-redis:7.0}" ;;
+redis) provide make_redis "${2:-redis:7.0}" ;;
+nginx) provide make_nginx "${2:-nginx:1.29}" ;;
 clean) clean ;;
 *)
 	sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p;}' "$0" >&2

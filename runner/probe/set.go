@@ -147,23 +147,27 @@ func (s *Set) run(ctx context.Context, c *container, r *running) {
 	case <-ctx.Done():
 		return
 	}
-	tick := time.NewTicker(time.Duration(max(r.probe.Period, 1)) * time.Second)
-	defer tick.Stop()
 	for {
+		begun := time.Now()
 		o := s.do(ctx, r.ip, r.probe)
-		if ctx.Err() != nil || s.took(c, r, o) {
+		if ctx.Err() != nil {
 			return
 		}
+		w := s.took(c, r, o)
+		if w.Hold {
+			return
+		}
+		delay.Reset(time.Until(begun.Add(w.Pause(r.probe))))
 		select {
-		case <-tick.C:
+		case <-delay.C:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
 
-// took records an outcome and reports whether the worker is done.
-func (s *Set) took(c *container, r *running, o Outcome) (done bool) {
+// took records an outcome and returns what the worker made of it.
+func (s *Set) took(c *container, r *running, o Outcome) Worker {
 	s.mu.Lock()
 	before := r.worker
 	r.worker = r.worker.Next(r.probe, o)
@@ -175,7 +179,7 @@ func (s *Set) took(c *container, r *running, o Outcome) (done bool) {
 	if before.Verdict != after.Verdict || before.Message != after.Message || before.Hold != after.Hold {
 		s.changed()
 	}
-	return after.Hold
+	return after
 }
 
 // release lets liveness and readiness run. The caller holds the lock.

@@ -8,6 +8,7 @@ package probe
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 )
@@ -81,4 +82,19 @@ func (w Worker) Next(p api.Probe, o Outcome) Worker {
 		w.Hold = o.Result == Failure
 	}
 	return w
+}
+
+// eagerPeriod is how often a container that is not ready is asked, where its
+// probe's own period is longer: somebody waits for it.
+const eagerPeriod = time.Second
+
+// Pause is the time from the start of one attempt to the start of the next: the
+// probe's period; less while a readiness probe has not succeeded, which
+// Kubernetes' documentation of periodSeconds allows for that very reason.
+func (w Worker) Pause(p api.Probe) time.Duration {
+	period := time.Duration(max(p.Period, 1)) * time.Second
+	if p.Kind == api.Readiness && w.Verdict != Success {
+		return min(period, eagerPeriod)
+	}
+	return period
 }

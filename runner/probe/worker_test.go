@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 )
@@ -91,4 +92,26 @@ func FuzzWorker(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestWorker_PauseIsShortOnlyWhileAReadinessProbeHasNotSucceeded(t *testing.T) {
+	tests := []struct {
+		kind    string
+		verdict Result
+		period  int
+		want    time.Duration
+	}{
+		{api.Readiness, Failure, 10, time.Second},
+		{api.Readiness, Success, 10, 10 * time.Second},
+		{api.Readiness, Failure, 1, time.Second},
+		{api.Liveness, Success, 10, 10 * time.Second},
+		{api.Liveness, Failure, 10, 10 * time.Second},
+		{api.Startup, Unknown, 3, 3 * time.Second},
+		{api.Startup, Unknown, 0, time.Second},
+	}
+	for _, tt := range tests {
+		if got := (Worker{Verdict: tt.verdict}).Pause(api.Probe{Kind: tt.kind, Period: tt.period}); got != tt.want {
+			t.Errorf("%s, verdict %v, period %d: %v, want %v", tt.kind, tt.verdict, tt.period, got, tt.want)
+		}
+	}
 }
