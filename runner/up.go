@@ -205,14 +205,23 @@ func (r *supervisor) checkName(ctx context.Context) error {
 	if !r.loop.fresh {
 		return nil
 	}
-	others, err := r.cfg.Engine.ListContainers(ctx, map[string]string{labelApp: r.id.App})
+	same := map[string]string{labelApp: r.id.App}
+	containers, err := r.cfg.Engine.ListContainers(ctx, same)
 	if err != nil {
 		return err
 	}
-	for _, c := range others {
-		if c.Labels[labelID] != r.id.ID() {
-			root := c.Labels[labelRoot]
+	for _, c := range containers {
+		if root := c.Labels[labelRoot]; c.Labels[labelID] != r.id.ID() {
 			return fmt.Errorf("app %s: another app of this name runs from %s; give one of them another name, or run `cuepod down %s` first", r.id.App, root, root)
+		}
+	}
+	volumes, err := r.cfg.Engine.ListVolumes(ctx, same)
+	if err != nil {
+		return err
+	}
+	for _, v := range volumes {
+		if root := v.Labels[labelRoot]; v.Labels[labelID] != r.id.ID() {
+			return fmt.Errorf("app %s: an app of this name from %s has left volumes with data; give this one another name, or remove them with `cuepod down --volumes %s`", r.id.App, root, root)
 		}
 	}
 	return nil

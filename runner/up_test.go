@@ -388,7 +388,6 @@ func TestUp_TakenPortOnReloadKeepsTheRestRunning(t *testing.T) {
 func TestUp_SameNameFromAnotherRootIsRefused(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.ready()
-		before := r.everything()
 		cfg := r.config()
 		compile := cfg.Compile
 		cfg.Compile = func(ctx context.Context) (Compiled, error) {
@@ -396,13 +395,21 @@ func TestUp_SameNameFromAnotherRootIsRefused(t *testing.T) {
 			c.Root = "/elsewhere/shop"
 			return c, err
 		}
-		err := up(t.Context(), cfg, nil)
-		if err == nil || !strings.Contains(err.Error(), "/src/shop") {
-			t.Errorf("error %v, want one that names the other root", err)
+		refused := func(want string) {
+			t.Helper()
+			before := r.everything()
+			if err := up(t.Context(), cfg, nil); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("error %v, want %q", err, want)
+			}
+			if diff := cmp.Diff(before, r.everything()); diff != "" {
+				t.Errorf("something was made or removed:\n%s", diff)
+			}
 		}
-		if diff := cmp.Diff(before, r.everything()); diff != "" {
-			t.Errorf("something was made or removed:\n%s", diff)
+		refused("runs from /src/shop")
+		if err := Down(t.Context(), r.eng, r.id(), DownOptions{}); err != nil {
+			t.Fatal(err)
 		}
+		refused("cuepod down --volumes /src/shop")
 	})
 }
 
