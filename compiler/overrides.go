@@ -9,6 +9,7 @@ import (
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/literal"
 	"cuelang.org/go/cue/parser"
 	"cuelang.org/go/cue/token"
@@ -85,7 +86,7 @@ func (s *source) setFlag(set string, base cue.Value) (*override, error) {
 		return o, nil
 	}
 	declared := base.LookupPath(optionalPath(o.path))
-	kind := base.Context().BuildExpr(expr).Kind()
+	kind := cuecontext.New().BuildExpr(expr).Kind()
 	if kind != cue.StringKind && declared.IncompleteKind()&kind == kind {
 		o.expr = expr
 	}
@@ -196,7 +197,7 @@ func (s *source) checkOverrides(list []*override, root, params cue.Value) error 
 			continue
 		}
 		g := &diagnoser{places: &s.places}
-		value := root.Context().BuildExpr(o.expr, cue.Scope(root))
+		value := cuecontext.New().BuildExpr(o.expr, cue.Scope(root))
 		if declared.Unify(value).Err() == nil {
 			continue
 		}

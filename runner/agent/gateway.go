@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
-	"strconv"
 	"sync"
 	"time"
 
@@ -241,6 +240,3 @@ func (a *agentConn) tell(m api.ToAgent) {
 		a.out.Put(m)
 	}
 }
-
-// hostPort joins an address as dialers want it.
-func hostPort(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }

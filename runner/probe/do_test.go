@@ -80,11 +80,11 @@ func TestDo_HTTPRedirects(t *testing.T) {
 	port := portOfURL(t, httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/away":
-			http.Redirect(w, r, "http://192.0.2.1/", 302)
+			http.Redirect(w, r, "http://192.0.2.1/", http.StatusFound)
 		case "/here":
-			http.Redirect(w, r, "/bad", 302)
+			http.Redirect(w, r, "/bad", http.StatusFound)
 		case "/loop":
-			http.Redirect(w, r, "/loop", 307)
+			http.Redirect(w, r, "/loop", http.StatusTemporaryRedirect)
 		case "/bad":
 			w.WriteHeader(500)
 		}

@@ -1,7 +1,6 @@
 package probe
 
 import (
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +87,7 @@ func FuzzWorker(f *testing.F) {
 				want = r
 			}
 			if w.Verdict != want {
-				t.Fatal(fmt.Sprintf("%s %d/%d %q: verdict %d, want %d", p.Kind, success, failure, outcomes, w.Verdict, want))
+				t.Fatalf("%s %d/%d %q: verdict %d, want %d", p.Kind, success, failure, outcomes, w.Verdict, want)
 			}
 		}
 	})
