@@ -16,7 +16,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-	"golang.org/x/sys/unix"
 
 	"github.com/cuepod/cuepod/runner"
 )
@@ -72,7 +71,7 @@ func moveOutput(dir string) error {
 	}
 	defer log.Close()
 	for _, fd := range []int{1, 2} {
-		if err := unix.Dup3(int(log.Fd()), fd, 0); err != nil {
+		if err := dup2(int(log.Fd()), fd); err != nil {
 			return fmt.Errorf("log %s: %w", log.Name(), err)
 		}
 	}

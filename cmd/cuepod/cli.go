@@ -87,7 +87,6 @@ func (c *cli) root() *cobra.Command {
 			return oneOf(cmd, "color", c.color, "auto", "always", "never")
 		},
 	}
-	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetFlagErrorFunc(unknownFlag)
 	root.PersistentFlags().StringVar(&c.color, "color", "auto", "colours: auto, always or never")
 	complete(root, "color", "auto", "always", "never")
@@ -96,12 +95,13 @@ func (c *cli) root() *cobra.Command {
 		&cobra.Group{ID: groupRun, Title: "Run:"},
 	)
 	root.AddCommand(
-		c.initCommand(), c.vetCommand(), c.explainCommand(), c.compileCommand(),
+		c.initCommand(), c.vetCommand(), c.explainCommand(), c.compileCommand(), c.diffCommand(),
 		c.planCommand(), c.upCommand(), c.downCommand(), c.psCommand(), c.logsCommand(), c.execCommand(),
 		c.versionCommand(),
 	)
 	for _, cmd := range root.Commands() {
 		usageErrors(cmd)
+		completeDirs(cmd)
 	}
 	return root
 }

@@ -124,6 +124,35 @@ func TestPickApp(t *testing.T) {
 	}
 }
 
+func TestAppDir(t *testing.T) {
+	id := runner.Identity{App: "shop", Root: "/src/shop"}
+	dir := func(env map[string]string, id runner.Identity, endpoint string) string {
+		return (&cli{env: env}).appDir(id, endpoint)
+	}
+	home := map[string]string{"HOME": "/home/u", "XDG_RUNTIME_DIR": "/run/u"}
+	mine := dir(home, id, "unix:///a")
+	if !strings.HasPrefix(mine, "/home/u/.local/state/cuepod/shop-") {
+		t.Errorf("in %s", mine)
+	}
+	if got := dir(map[string]string{"HOME": "/home/u", "XDG_STATE_HOME": "/state"}, id, "unix:///a"); filepath.Dir(got) != "/state/cuepod" {
+		t.Errorf("with XDG_STATE_HOME in %s", got)
+	}
+	for _, env := range []map[string]string{nil, {"HOME": "/home/u", "XDG_STATE_HOME": "relative"}} {
+		if got := dir(env, id, "unix:///a"); !filepath.IsAbs(got) {
+			t.Errorf("%v: %s is not absolute", env, got)
+		}
+	}
+	for _, other := range []string{
+		dir(home, id, "unix:///b"),
+		dir(home, runner.Identity{App: "shop", Root: "/src/other"}, "unix:///a"),
+		dir(home, runner.Identity{App: "shop2", Root: "/src/shop"}, "unix:///a"),
+	} {
+		if other == mine {
+			t.Errorf("two apps share %s", other)
+		}
+	}
+}
+
 func TestParseTarget(t *testing.T) {
 	for arg, want := range map[string]runner.Target{
 		"web": {Pod: "web"}, "web-0/api": {Pod: "web-0", Container: "api"},

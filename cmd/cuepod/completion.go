@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,6 +19,17 @@ const completionLimit = 2 * time.Second
 func complete(cmd *cobra.Command, flag string, values ...string) {
 	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
 		panic("completion of a flag that does not exist: " + err.Error())
+	}
+}
+
+// completeDirs offers directories to a command whose arguments are such, which
+// its usage says.
+func completeDirs(cmd *cobra.Command) {
+	if cmd.ValidArgsFunction != nil || !strings.Contains(cmd.Use, "[dir") {
+		return
+	}
+	cmd.ValidArgsFunction = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return nil, cobra.ShellCompDirectiveFilterDirs
 	}
 }
 
