@@ -197,7 +197,8 @@ func (s *source) checkOverrides(list []*override, root, params cue.Value) error 
 			continue
 		}
 		g := &diagnoser{places: &s.places}
-		value := cuecontext.New().BuildExpr(o.expr, cue.Scope(root))
+		//lint:ignore SA1019 a scope has to be of the context that builds, and root is of one context only
+		value := root.Context().BuildExpr(o.expr, cue.Scope(root))
 		if declared.Unify(value).Err() == nil {
 			continue
 		}
