@@ -43,9 +43,13 @@ agents:
 			-o $(AGENTS)/cuepod-agent-linux-$$arch ./cmd/cuepod-agent; \
 	done
 
-.PHONY: images
-images: ## make the example's images on the engine
+.PHONY: demo-images
+demo-images:
 	@$(USE_ENGINE); scripts/images.sh redis redis:7.0; $(EXAMPLE)/images.sh
+
+.PHONY: images
+images: demo-images ## put the images of the example and the tests on the engine
+	@$(USE_ENGINE); scripts/images.sh nginx nginx:1.29
 
 .PHONY: clean
 clean: ## remove what build made
@@ -56,13 +60,13 @@ clean: ## remove what build made
 ##
 
 .PHONY: demo
-demo: build images ## run the guestbook, and sign it
+demo: build demo-images ## run the guestbook, and sign it
 	@$(USE_ENGINE); PATH="$(BIN):$$PATH" $(EXAMPLE)/demo.sh
 
 .PHONY: demo-clean
 demo-clean: build ## remove everything that demo made
 	@if scripts/engine.sh find >/dev/null; then \
-		eval "$$(scripts/engine.sh env)"; PATH="$(BIN):$$PATH" $(EXAMPLE)/demo.sh clean; \
+		eval "$$(scripts/engine.sh env)"; PATH="$(BIN):$$PATH" $(EXAMPLE)/demo.sh clean; scripts/images.sh clean; \
 	fi
 	@scripts/engine.sh purge
 	@$(MAKE) --no-print-directory clean

@@ -18,15 +18,10 @@ run() {
 	echo "Remove all of it:                        make demo-clean"
 }
 
-# clean removes what run made, and the images behind it: the pods' own, and a
-# redis that was not pulled.
+# clean removes what run made, with the guestbook's images and cuepod's own.
 clean() {
 	cuepod down --volumes .
 	./images.sh remove
-	made=$(docker image inspect redis:7.0 --format '{{.Comment}}' 2>/dev/null || :)
-	if [ "$made" = "made from Debian's packages" ]; then
-		docker image rm redis:7.0 >/dev/null
-	fi
 	for image in $(docker image ls --quiet --filter label=dev.cuepod.infra=true); do
 		# Another app's pods may still run on it.
 		docker image rm "$image" >/dev/null 2>&1 || echo "image $image is in use and stays"
