@@ -79,9 +79,10 @@ demo-clean: build ## remove everything that demo made
 test: lint unchanged test-unit test-engine test-nested ## everything that CI runs
 
 .PHONY: lint
-lint: ## gofmt, vet, staticcheck, shellcheck
+lint: ## gofmt, tidy, vet, staticcheck, shellcheck
 	@echo '--- lint'
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt these: $$unformatted" >&2; exit 1; fi
+	go mod tidy -diff
 	go vet ./...
 	go run $(STATICCHECK) ./...
 	@if command -v shellcheck >/dev/null; then \
