@@ -227,7 +227,7 @@ func TestSanitize(t *testing.T) {
 		"lone \x1b":                         "lone ",
 		"\x1bcreset":                        "reset",
 		"grüße 漢字 \ufffd":                   "grüße 漢字 \ufffd",
-		"invalid \xff utf8\x01":             "invalid \xff utf8",
+		"invalid \xff utf8\x01":             "invalid \ufffd utf8",
 	} {
 		if got := sanitize(in); got != want {
 			t.Errorf("sanitize(%q) = %q, want %q", in, got, want)

@@ -92,7 +92,7 @@ func (c *cli) checkOut(ctx context.Context, root, revision, temp, tree string) e
 	index := map[string]string{"GIT_INDEX_FILE": filepath.Join(temp, "index")}
 	object := commit + ":" + strings.TrimSuffix(prefix, "/")
 	if _, err := c.git(ctx, root, nil, "rev-parse", "--verify", "--quiet", object); err != nil {
-		return fmt.Errorf("there was no directory %s", root)
+		return fmt.Errorf("there was no directory %s", shown(root))
 	}
 	if _, err := c.git(ctx, top, index, "read-tree", object); err != nil {
 		return err

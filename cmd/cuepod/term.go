@@ -79,9 +79,9 @@ func sanitize(line string) string {
 			i += n
 			continue
 		}
-		r, n := utf8.DecodeRuneInString(line[i:]) // an invalid byte stays as it is
+		r, n := utf8.DecodeRuneInString(line[i:])
 		if !isControl(r) {
-			b.WriteString(line[i : i+n])
+			b.WriteRune(r) // an invalid byte becomes U+FFFD: it could make a control character with what follows
 		}
 		i += n
 	}
