@@ -30,6 +30,16 @@ type Options struct {
 	// CacheDir is where the embedded module cuepod.dev/core is extracted. ""
 	// means CUE's own cache ($CUE_CACHE_DIR or the user's cache directory).
 	CacheDir string
+	// Found, when set, is called with what is known once everything is read and
+	// before it is evaluated, which may take for ever. It may be called more
+	// than once, from the goroutine of Compile.
+	Found func(Found) `json:"-"`
+}
+
+// Found is what reading a definition finds.
+type Found struct {
+	Pos    app.Pos  // where the package begins
+	Inputs []string // as in Result, as far as they are known
 }
 
 // Result is a compiled app and what it came from.
@@ -81,6 +91,7 @@ func Compile(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	src.found = opts.Found
 	result, err := src.compile(ctx, opts)
 	inputs := src.inputs()
 	var bad *Error

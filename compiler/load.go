@@ -35,6 +35,7 @@ type source struct {
 	ctx     *cue.Context    // of the last build
 	inst    *build.Instance // the last one loaded, complete or not
 	read    map[string]bool // further files and directories that were read
+	found   func(Found)     // see Options
 }
 
 // unifyFile is the name of the in-memory file that unifies `app` with the
@@ -243,7 +244,13 @@ func (s *source) load(ctx context.Context, tags ...string) error {
 			return err
 		}
 	}
-	return s.checkEmbeds()
+	if err := s.checkEmbeds(); err != nil {
+		return err
+	}
+	if s.found != nil {
+		s.found(Found{Pos: s.packagePos(), Inputs: s.inputs()})
+	}
+	return nil
 }
 
 // build evaluates what load found, in a context of its own: contexts keep what
