@@ -161,6 +161,12 @@ func (c *comparer) values(path, name string, old, now any) {
 		c.lists(path, name, oldList, newList)
 		return
 	}
+	if ok1 && ok2 && len(oldList) == len(newList) && slices.ContainsFunc(newList, isText) { // a command with a script
+		for i := range newList {
+			c.values(fmt.Sprintf("%s[%d]", path, i), "", oldList[i], newList[i])
+		}
+		return
+	}
 	c.add(Changed, path, old, now)
 }
 
