@@ -227,6 +227,7 @@ func TestSanitize(t *testing.T) {
 		"lone \x1b":                         "lone ",
 		"\x1bcreset":                        "reset",
 		"grüße 漢字 \ufffd":                   "grüße 漢字 \ufffd",
+		"8-bit \x9b2J":                      "8-bit \ufffd2J", // CSI to a terminal that is not in UTF-8
 		"invalid \xff utf8\x01":             "invalid \ufffd utf8",
 	} {
 		if got := sanitize(in); got != want {

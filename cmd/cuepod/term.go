@@ -65,7 +65,7 @@ func colorOf(name string) string {
 // sanitize takes from a line what would move the cursor, clear the screen or
 // retitle the window of whoever reads it. Colours stay; a tab stays.
 func sanitize(line string) string {
-	if strings.IndexFunc(line, isControl) < 0 {
+	if utf8.ValidString(line) && strings.IndexFunc(line, isControl) < 0 {
 		return line
 	}
 	var b strings.Builder
