@@ -40,12 +40,19 @@ func Logs(ctx context.Context, eng engine.Engine, id Identity, targets []Target,
 					return err
 				}
 			}
-		case err := <-broken:
-			if ctx.Err() != nil {
-				f.wg.Wait()
-				return nil
+		case <-broken:
+			// The engine may be restarting. What is new is seen when it answers
+			// again; that it does not is the error.
+			select {
+			case <-time.After(engineRetry):
+			case <-ctx.Done():
+				continue
 			}
-			return fmt.Errorf("following logs: %w", err)
+			events, broken = eng.Events(ctx, id.selector())
+			f.opts.Tail = -1
+			if _, err := f.open(ctx, id); err != nil && ctx.Err() == nil {
+				return fmt.Errorf("following logs: %w", err)
+			}
 		case <-ctx.Done():
 			f.wg.Wait()
 			return nil

@@ -109,7 +109,7 @@ type PodStatus struct {
 	Ready      bool              `json:"ready"`
 	IP         string            `json:"ip"`
 	Restarts   int               `json:"restarts"`
-	Started    time.Time         `json:"started"`
+	Started    time.Time         `json:"started,omitzero"` // of its infra container
 	Containers []ContainerStatus `json:"containers"`
 }
 

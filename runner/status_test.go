@@ -111,6 +111,15 @@ func TestLogs_FollowsReplacements(t *testing.T) {
 		if len(lines) != 2 {
 			t.Errorf("%d lines, want one of each instance", len(lines))
 		}
+		r.eng.BreakEvents(errors.New("engine restarts"))
+		time.Sleep(time.Minute)
+		if err := r.eng.Crash("shop_web-0_app", 1, false); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		if len(lines) != 3 {
+			t.Errorf("%d lines after a broken event stream, want three", len(lines))
+		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
