@@ -12,7 +12,7 @@ import (
 
 // Diff compares and decides. now is only compared with the times of exits.
 func Diff(d Desired, o Observed, now time.Time) Plan {
-	b := &builder{desired: d, observed: o, now: now, pulls: map[string]int{}, volumes: map[string]int{}}
+	b := newBuilder(d, o, now)
 	b.images()
 	b.network()
 	b.record()
@@ -27,6 +27,28 @@ func Diff(d Desired, o Observed, now time.Time) Plan {
 
 const none = -1
 
+func newBuilder(d Desired, o Observed, now time.Time) *builder {
+	b := &builder{
+		desired: d, observed: o, now: now, pulls: map[string]int{}, volumes: map[string]int{},
+		podVolumes: map[string][]docker.Volume{}, before: map[string]*docker.Pod{}, wanted: map[string]int{}, running: map[string]int{},
+	}
+	for _, v := range d.State.Volumes {
+		b.podVolumes[v.Pod] = append(b.podVolumes[v.Pod], v)
+	}
+	for i := range d.State.Pods {
+		b.wanted[d.State.Pods[i].Workload]++
+	}
+	for _, p := range o.Pods {
+		b.running[p.Workload]++
+	}
+	if o.Record != nil && o.Record.State != nil {
+		for i := range o.Record.State.Pods {
+			b.before[o.Record.State.Pods[i].Name] = &o.Record.State.Pods[i]
+		}
+	}
+	return b
+}
+
 type builder struct {
 	desired  Desired
 	observed Observed
@@ -34,6 +56,12 @@ type builder struct {
 
 	steps []Step
 	waits []Wait
+
+	// Looked up for every pod.
+	podVolumes map[string][]docker.Volume // desired, by pod
+	before     map[string]*docker.Pod     // as last recorded, by name
+	wanted     map[string]int             // replicas by workload
+	running    map[string]int             // replicas observed by workload
 
 	// Steps that others wait for; none where there is nothing to wait for.
 	pulls       map[string]int // by image reference
@@ -221,32 +249,20 @@ func (b *builder) claims() {
 // first.
 func (b *builder) removeGonePods() {
 	wanted := map[string]bool{}
-	workloads := map[string]int{}
-	for _, p := range b.desired.State.Pods {
-		wanted[p.Name] = true
-		workloads[p.Workload]++
+	for i := range b.desired.State.Pods {
+		wanted[b.desired.State.Pods[i].Name] = true
 	}
 	names := slices.Sorted(maps.Keys(b.observed.Pods))
 	slices.Reverse(names)
 	for _, name := range names {
 		if p := b.observed.Pods[name]; !wanted[name] {
 			cause := "pod " + p.Workload + " is not defined any more"
-			if n, ok := workloads[p.Workload]; ok {
-				cause = fmt.Sprintf("replicas %d -> %d", b.replicasBefore(p.Workload), n)
+			if n := b.wanted[p.Workload]; n > 0 {
+				cause = fmt.Sprintf("replicas %d -> %d", b.running[p.Workload], n)
 			}
 			b.removePod(p, cause)
 		}
 	}
-}
-
-func (b *builder) replicasBefore(workload string) int {
-	n := 0
-	for _, p := range b.observed.Pods {
-		if p.Workload == workload {
-			n++
-		}
-	}
-	return n
 }
 
 // removePod drains, stops the members side by side, then the infra container,
@@ -263,7 +279,7 @@ func (b *builder) removePod(p *Pod, cause string, after ...int) int {
 	}
 	last := b.remove(p.Infra, Step{Object: object, Role: RoleInfra, Pod: p.Name, Cause: cause}, slices.Concat(gone, after)...)
 	ends := slices.Concat(gone, []int{last})
-	for _, v := range b.podVolumes(p.Name) {
+	for _, v := range b.leftVolumes(p.Name) {
 		ends = append(ends, b.add(Step{Op: RemoveVolume, Object: "volume " + v, Name: v, Pod: p.Name}, ends...))
 		b.volumes[v] = len(b.steps) - 1
 	}
@@ -277,8 +293,8 @@ func (b *builder) hasRunningMember(p *Pod) bool {
 	return slices.ContainsFunc(p.Members, func(c Container) bool { return c.State == Running && !c.Init })
 }
 
-// podVolumes are the observed volumes that live with a pod.
-func (b *builder) podVolumes(pod string) []string {
+// leftVolumes are the observed volumes that live with a pod.
+func (b *builder) leftVolumes(pod string) []string {
 	prefix := docker.VolumeName(b.desired.State.App, pod, "")
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(b.observed.Volumes)) {

@@ -31,8 +31,8 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 	o := b.observed.Pods[p.Name]
 	if o == nil {
 		cause := "new pod"
-		if n := b.replicasBefore(p.Workload); n > 0 {
-			cause = fmt.Sprintf("replicas %d -> %d", n, b.replicasWanted(p.Workload))
+		if n := b.running[p.Workload]; n > 0 {
+			cause = fmt.Sprintf("replicas %d -> %d", n, b.wanted[p.Workload])
 		}
 		return b.createPod(p, cause), false
 	}
@@ -45,16 +45,6 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 		return b.createPod(p, cause, gone), serving
 	}
 	return b.mendPod(p, o, turn)
-}
-
-func (b *builder) replicasWanted(workload string) int {
-	n := 0
-	for _, p := range b.desired.State.Pods {
-		if p.Workload == workload {
-			n++
-		}
-	}
-	return n
 }
 
 // rebuildCause is why the pod has to be made anew, infra container included,
@@ -77,13 +67,9 @@ func (b *builder) rebuildCause(p *docker.Pod, o *Pod) string {
 }
 
 func (b *builder) podChange(p *docker.Pod) string {
-	if r := b.observed.Record; r != nil && r.State != nil {
-		for i := range r.State.Pods {
-			if old := &r.State.Pods[i]; old.Name == p.Name {
-				if changes := p.Changes(old); len(changes) > 0 {
-					return strings.Join(changes, ", ")
-				}
-			}
+	if old := b.before[p.Name]; old != nil {
+		if changes := p.Changes(old); len(changes) > 0 {
+			return strings.Join(changes, ", ")
 		}
 	}
 	return "its definition changed"
@@ -117,10 +103,7 @@ func (b *builder) awaitAgent(p *docker.Pod, after int) int {
 
 func (b *builder) createVolumes(p *docker.Pod, after []int) []int {
 	var steps []int
-	for _, v := range b.desired.State.Volumes {
-		if v.Pod != p.Name {
-			continue
-		}
+	for _, v := range b.podVolumes[p.Name] {
 		removal, removed := b.volumes[v.Name]
 		if b.observed.Volumes[v.Name] && !removed {
 			continue
@@ -216,17 +199,10 @@ func (b *builder) replaceCause(c *docker.Container, m *Container, pod string) st
 }
 
 func (b *builder) containerChange(c *docker.Container, pod string) string {
-	if r := b.observed.Record; r != nil && r.State != nil {
-		for i := range r.State.Pods {
-			if r.State.Pods[i].Name != pod {
-				continue
-			}
-			for j := range r.State.Pods[i].Containers {
-				if old := &r.State.Pods[i].Containers[j]; old.Name == c.Name {
-					if changes := c.Changes(old); len(changes) > 0 {
-						return strings.Join(changes, ", ")
-					}
-				}
+	if p := b.before[pod]; p != nil {
+		if old := p.Container(c.Name); old != nil {
+			if changes := c.Changes(old); len(changes) > 0 {
+				return strings.Join(changes, ", ")
 			}
 		}
 	}
@@ -275,7 +251,7 @@ func (b *builder) initContainer(p *docker.Pod, o *Pod, c *docker.Container, caus
 	}
 	started := prev
 	if !m.running() {
-		started = b.createAndStart(step, m, cause, prev, joined, gates, c.Image)
+		started = b.createAndStart(step, m, cause, prev, joined, gates, c)
 	}
 	step.Op = AwaitExit
 	return b.add(step, slices.Concat(gates, []int{started})...), true
@@ -290,14 +266,14 @@ func (b *builder) appContainer(p *docker.Pod, o *Pod, c *docker.Container, cause
 		if cause == "" {
 			cause = "it is missing"
 		}
-		return b.createAndStart(step, nil, cause, prev, joined, gates, c.Image)
+		return b.createAndStart(step, nil, cause, prev, joined, gates, c)
 	case b.replaceCause(c, m, p.Name) != "":
 		m.Restarts, m.Backoff = 0, 0 // a changed container starts over
-		return b.replace(step, m, b.replaceCause(c, m, p.Name), prev, gates, c.Image)
+		return b.replace(step, m, b.replaceCause(c, m, p.Name), prev, gates, c)
 	case m.State == Created:
-		return b.createAndStart(step, m, "its start was interrupted", prev, joined, gates, c.Image)
+		return b.createAndStart(step, m, "its start was interrupted", prev, joined, gates, c)
 	case m.State == Exited:
-		return b.restart(step, m, prev, gates, c.Image)
+		return b.restart(step, m, prev, gates, c)
 	case m.Unhealthy != "":
 		// Only the stop: the restart follows from the exit, after the back-off.
 		step.Op, step.ID, step.Cause = StopContainer, m.ID, m.Unhealthy
@@ -306,7 +282,7 @@ func (b *builder) appContainer(p *docker.Pod, o *Pod, c *docker.Container, cause
 	return none
 }
 
-func (b *builder) restart(step Step, m *Container, prev int, gates []int, image string) int {
+func (b *builder) restart(step Step, m *Container, prev int, gates []int, c *docker.Container) int {
 	at, next := due(m)
 	cause := fmt.Sprintf("it exited with code %d", m.ExitCode)
 	if m.Error != "" {
@@ -317,21 +293,21 @@ func (b *builder) restart(step Step, m *Container, prev int, gates []int, image 
 		return none
 	}
 	step.Restarts, step.Backoff = m.Restarts+1, next
-	return b.replace(step, m, cause, prev, gates, image)
+	return b.replace(step, m, cause, prev, gates, c)
 }
 
 // replace removes the container and makes and starts a new one in its place.
-func (b *builder) replace(step Step, m *Container, cause string, prev int, gates []int, image string) int {
+func (b *builder) replace(step Step, m *Container, cause string, prev int, gates []int, c *docker.Container) int {
 	step.Cause = cause
 	gone := b.remove(m, step, gates...)
 	start := slices.Concat(gates, []int{prev})
-	return b.create(step, slices.Concat(start, []int{gone}), start, image)
+	return b.create(step, slices.Concat(start, []int{gone}), start, c)
 }
 
 // createAndStart makes a container anew, removing what is left of an earlier
 // try, and starts it. It is created as soon as there is an infra container to
 // join, while the agent still gets ready.
-func (b *builder) createAndStart(step Step, m *Container, cause string, prev, joined int, gates []int, image string) int {
+func (b *builder) createAndStart(step Step, m *Container, cause string, prev, joined int, gates []int, c *docker.Container) int {
 	gone := none
 	step.Cause = cause
 	if m != nil {
@@ -342,35 +318,26 @@ func (b *builder) createAndStart(step Step, m *Container, cause string, prev, jo
 		}
 		gone = b.remove(m, step)
 	}
-	return b.create(step, []int{joined, gone}, slices.Concat(gates, []int{prev}), image)
+	return b.create(step, []int{joined, gone}, slices.Concat(gates, []int{prev}), c)
 }
 
-func (b *builder) create(step Step, createAfter, startAfter []int, image string) int {
-	pull, ok := b.pulls[image]
+func (b *builder) create(step Step, createAfter, startAfter []int, c *docker.Container) int {
+	pull, ok := b.pulls[c.Image]
 	if !ok {
 		pull = none
 	}
-	claims := b.claimSteps(step)
 	step.Op = CreateContainer
-	created := b.add(step, slices.Concat(createAfter, []int{pull, b.recordStep}, claims)...)
+	created := b.add(step, slices.Concat(createAfter, []int{pull, b.recordStep}, b.claimSteps(c))...)
 	step.Op, step.Cause = StartContainer, ""
 	return b.add(step, slices.Concat(startAfter, []int{created})...)
 }
 
 // claimSteps are the steps that create the claims' volumes a container mounts.
-func (b *builder) claimSteps(step Step) []int {
+func (b *builder) claimSteps(c *docker.Container) []int {
 	var out []int
-	for i := range b.desired.State.Pods {
-		p := &b.desired.State.Pods[i]
-		if p.Name != step.Pod {
-			continue
-		}
-		for _, c := range slices.Concat(p.Init, p.Containers) {
-			for _, m := range c.Mounts {
-				if s, ok := b.volumes[m.Volume]; ok && c.Name == step.Container && b.steps[s].Op == CreateVolume {
-					out = append(out, s)
-				}
-			}
+	for _, m := range c.Mounts {
+		if s, ok := b.volumes[m.Volume]; ok && b.steps[s].Op == CreateVolume {
+			out = append(out, s)
 		}
 	}
 	return out

@@ -3,6 +3,9 @@ package reconcile
 import (
 	"maps"
 	"slices"
+	"time"
+
+	"github.com/cuepod/cuepod/targets/docker"
 )
 
 // Teardown is the plan that removes an app: portals and pods side by side, then
@@ -10,7 +13,7 @@ import (
 // name what goes; everything else stays.
 func Teardown(app string, o Observed, volumes, records []string) Plan {
 	const cause = "down"
-	b := &builder{desired: Desired{}, observed: o, volumes: map[string]int{}}
+	b := newBuilder(Desired{State: &docker.State{App: app}}, o, time.Time{})
 	var gone []int
 	for _, service := range slices.Sorted(maps.Keys(o.Portals)) {
 		gone = append(gone, b.remove(o.Portals[service], Step{Object: "portal " + service, Role: RolePortal, Service: service, Cause: cause}))
