@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cuepod/cuepod/compiler"
+	"github.com/cuepod/cuepod/compiler/sandbox"
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
@@ -22,8 +23,10 @@ import (
 // services are what the commands stand on. Tests put in their own.
 type services struct {
 	compile func(context.Context, compiler.Options) (*compiler.Result, error)
-	engine  func(lookupEnv func(string) (string, bool)) (engine.Engine, error)
-	agent   runner.AgentImage
+	// compileApart compiles in a process with this environment; nil means that there is no other than compile.
+	compileApart func(context.Context, compiler.Options, sandbox.Limits, []string) (*compiler.Result, error)
+	engine       func(lookupEnv func(string) (string, bool)) (engine.Engine, error)
+	agent        runner.AgentImage
 
 	up     func(context.Context, runner.Config) error
 	plan   func(context.Context, runner.Config) (reconcile.Plan, error)

@@ -20,6 +20,7 @@ type definition struct {
 	env   string
 	set   []string
 	files []string
+	evaluation
 }
 
 func (d *definition) flags(cmd *cobra.Command) {
@@ -27,6 +28,7 @@ func (d *definition) flags(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&d.set, "set", nil, "set a parameter: `name=value` (repeatable)")
 	cmd.Flags().StringArrayVarP(&d.files, "file", "f", nil, "read parameters from a YAML, JSON or CUE `file` (repeatable)")
 	complete(cmd, "env", "dev", "staging", "prod")
+	d.evaluation.flags(cmd)
 }
 
 func (d *definition) options() compiler.Options {
@@ -35,7 +37,7 @@ func (d *definition) options() compiler.Options {
 
 // compiled compiles the definition for a command that needs it once.
 func (c *cli) compiled(ctx context.Context, d definition) (*compiler.Result, error) {
-	return c.compile(ctx, d.options())
+	return c.evaluate(ctx, d.evaluation, d.options())
 }
 
 // config is what the runner needs. first is called with the first result, and

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cuepod/cuepod/compiler"
+	"github.com/cuepod/cuepod/compiler/sandbox"
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/agent"
 	"github.com/cuepod/cuepod/runner/agent/image"
@@ -28,6 +29,9 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if len(args) > 0 && args[0] == image.Subcommand { // before anything that costs start-up time
 		return agent.Main(args[1:], stdin, stdout, stderr)
 	}
+	if len(args) > 0 && args[0] == sandbox.Subcommand {
+		return sandbox.Serve(stdin, stdout, stderr, compiler.Compile)
+	}
 	c := &cli{in: stdin, out: stdout, err: stderr, env: map[string]string{}, services: realServices()}
 	for _, kv := range environ {
 		name, value, _ := strings.Cut(kv, "=")
@@ -39,7 +43,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // realServices joins the compiler, the runner and the engine.
 func realServices() services {
 	return services{
-		compile: compiler.Compile,
+		compile:      compiler.Compile,
+		compileApart: compileInChild,
 		engine: func(lookupEnv func(string) (string, bool)) (engine.Engine, error) {
 			return dockerapi.New(dockerapi.Options{LookupEnv: lookupEnv})
 		},

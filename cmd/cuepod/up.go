@@ -49,6 +49,7 @@ background; 'cuepod ps' shows it and 'cuepod down' ends it.`,
 		},
 	}
 	f.flags(cmd)
+	f.lasting = true
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.detach, "detach", "d", false, "leave the supervisor in the background, return when it has begun")
 	flags.BoolVar(&f.wait, "wait", false, "like --detach, but return when everything is ready")
