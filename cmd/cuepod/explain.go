@@ -13,13 +13,27 @@ import (
 )
 
 func (c *cli) explainCommand() *cobra.Command {
-	var d definition
+	var (
+		d     definition
+		field string
+	)
 	cmd := &cobra.Command{
-		Use:     "explain [dir]",
-		Short:   "Show an app, its parameters and what each target makes of it",
+		Use:   "explain [dir] | --field PATH",
+		Short: "Show an app and what each target makes of it, or document a field",
+		Long: `Explain shows an app, its parameters and what each target makes of it.
+
+With --field it documents a field of the schema instead.`,
 		GroupID: groupDefine,
 		Args:    cobra.MaximumNArgs(1),
+		Example: "  cuepod explain ./shop\n" +
+			"  cuepod explain --field pods.containers.readinessProbe",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if cmd.Flags().Changed("field") {
+				if len(args) > 0 {
+					return &usageError{"cuepod explain", "--field is about the schema: it takes no directory"}
+				}
+				return c.explainField(field)
+			}
 			d.dir = dirArg(args)
 			result, err := c.compiled(cmd.Context(), d)
 			if err != nil {
@@ -42,6 +56,8 @@ func (c *cli) explainCommand() *cobra.Command {
 		},
 	}
 	d.flags(cmd)
+	cmd.Flags().StringVar(&field, "field", "", "document the field at a `path`, such as pods.containers.image; app is the top")
+	completeWith(cmd, "field", completeFields)
 	return cmd
 }
 
