@@ -16,25 +16,33 @@ func (c *cli) explainCommand() *cobra.Command {
 	var (
 		d     definition
 		field string
+		value string
 	)
 	cmd := &cobra.Command{
-		Use:   "explain [dir] | --field PATH",
-		Short: "Show an app and what each target makes of it, or document a field",
+		Use:   "explain [dir] [--value PATH] | --field PATH",
+		Short: "Show an app, where a value comes from, or what a field means",
 		Long: `Explain shows an app, its parameters and what each target makes of it.
 
-With --field it documents a field of the schema instead.`,
+With --value it tells where a value comes from: every place that has a part in it,
+the definition's own files first, also in a definition that is not valid.
+
+With --field it documents a field of the schema.`,
 		GroupID: groupDefine,
 		Args:    cobra.MaximumNArgs(1),
 		Example: "  cuepod explain ./shop\n" +
+			"  cuepod explain --value pods.web.replicas --env prod ./shop\n" +
 			"  cuepod explain --field pods.containers.readinessProbe",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if cmd.Flags().Changed("field") {
-				if len(args) > 0 {
-					return &usageError{"cuepod explain", "--field is about the schema: it takes no directory"}
+				if len(args) > 0 || cmd.Flags().Changed("value") {
+					return &usageError{"cuepod explain", "--field is about the schema: it takes no directory and goes without --value"}
 				}
 				return c.explainField(field)
 			}
 			d.dir = dirArg(args)
+			if cmd.Flags().Changed("value") {
+				return c.explainValue(cmd.Context(), d, value)
+			}
 			result, err := c.compiled(cmd.Context(), d)
 			if err != nil {
 				return err
@@ -57,6 +65,7 @@ With --field it documents a field of the schema instead.`,
 	}
 	d.flags(cmd)
 	cmd.Flags().StringVar(&field, "field", "", "document the field at a `path`, such as pods.containers.image; app is the top")
+	cmd.Flags().StringVar(&value, "value", "", "tell where the value at a `path` comes from, such as pods.web.replicas or params.title")
 	completeWith(cmd, "field", completeFields)
 	return cmd
 }
