@@ -255,7 +255,11 @@ func written(v cue.Value) string {
 		return show(v)
 	}
 	if f, ok := node.(*ast.Field); ok {
-		node = &ast.Field{Label: f.Label, Constraint: f.Constraint, Value: f.Value}
+		value := f.Value
+		if lit, ok := value.(*ast.StructLit); ok && len(lit.Elts) > 1 {
+			value = ast.NewStruct(&ast.Ellipsis{}) // its fields have origins of their own
+		}
+		node = &ast.Field{Label: f.Label, Constraint: f.Constraint, Value: value}
 	}
 	text, err := format.Node(node)
 	if err != nil {
