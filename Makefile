@@ -136,3 +136,7 @@ race:
 .PHONY: bench
 bench: agents ## run the benchmarks, on an engine too
 	@$(USE_ENGINE); go test -tags embedagent -run '^$$' -bench . -p 1 ./...
+
+.PHONY: bench-compile
+bench-compile: ## compare whole compiles with Helm's, as a table
+	@cd internal/compilerbench && go run .
