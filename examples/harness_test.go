@@ -38,6 +38,9 @@ func buildTool(t *testing.T) string {
 // CUEPOD_REQUIRE_ENGINE=1 makes that a failure, as in CI.
 func requireEngine(t *testing.T) {
 	t.Helper()
+	if os.Getenv("CUEPOD_UPDATE") != "" {
+		t.Skip("there is nothing to rewrite")
+	}
 	out, err := exec.CommandContext(t.Context(), "docker", "version", "--format", "{{.Server.Version}}").CombinedOutput()
 	if err == nil {
 		return
