@@ -27,6 +27,7 @@ type services struct {
 	compileApart func(context.Context, compiler.Options, sandbox.Limits, []string) (*compiler.Result, error)
 	engine       func(lookupEnv func(string) (string, bool)) (engine.Engine, error)
 	agent        runner.AgentImage
+	holder       func(arch, ref string) (archive []byte, err error) // image of Compose's pod holders
 
 	up     func(context.Context, runner.Config) error
 	plan   func(context.Context, runner.Config) (reconcile.Plan, error)
@@ -98,7 +99,7 @@ func (c *cli) root() *cobra.Command {
 		&cobra.Group{ID: groupRun, Title: "Run:"},
 	)
 	root.AddCommand(
-		c.initCommand(), c.vetCommand(), c.explainCommand(), c.compileCommand(), c.diffCommand(),
+		c.initCommand(), c.vetCommand(), c.explainCommand(), c.compileCommand(), c.diffCommand(), c.fmtCommand(),
 		c.planCommand(), c.upCommand(), c.downCommand(), c.psCommand(), c.logsCommand(), c.execCommand(),
 		c.versionCommand(),
 	)
