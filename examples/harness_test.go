@@ -24,14 +24,13 @@ func buildTool(t *testing.T) string {
 	if path := os.Getenv("CUEPOD"); path != "" {
 		return path
 	}
-	path := filepath.Join(t.TempDir(), "cuepod")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/cuepod")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // it is its own agent: that has to be static
+	dir := t.TempDir()
+	build := exec.CommandContext(t.Context(), "make", "build", "BIN="+dir)
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build ./cmd/cuepod: %v\n%s", err, out)
+		t.Fatalf("make build: %v\n%s", err, out)
 	}
-	return path
+	return filepath.Join(dir, "cuepod")
 }
 
 // requireEngine skips the test where no engine answers, unless

@@ -17,6 +17,8 @@ import (
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/engine/enginetest"
+	"github.com/cuepod/cuepod/runner/engine/fake"
 )
 
 // newCLI is a command line that writes to buffers, with nothing behind it.
@@ -436,5 +438,29 @@ func TestRun_OrdinaryCommandEndsWithItsContext(t *testing.T) {
 	cancel()
 	if code := c.run(ctx, []string{"vet"}); code != exitInterrupted {
 		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestLoadHolder_LoadsUnderTheNameInTheFile(t *testing.T) {
+	c, _, talk := newCLI(t)
+	eng := fake.New()
+	c.engine = func(func(string) (string, bool)) (engine.Engine, error) { return eng, nil }
+	c.holder = func(arch, ref string) ([]byte, error) {
+		archive, err := enginetest.Archive([]byte("program"))
+		return bytes.ReplaceAll(archive, []byte(enginetest.Ref), []byte(ref)), err
+	}
+	ref := strings.Repeat("h", len(enginetest.Ref)-len(":latest")) + ":latest" // of equal length: the archive has sizes in it
+	if err := c.loadHolder(t.Context(), ref); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := eng.InspectImage(t.Context(), ref); err != nil {
+		t.Error(err)
+	}
+	if got, want := talk.String(), "loaded "+ref+"\n"; got != want {
+		t.Errorf("said %q, want %q", got, want)
+	}
+	c.holder = func(string, string) ([]byte, error) { return nil, errors.New("no agent is built in") }
+	if err := c.loadHolder(t.Context(), ""); err == nil {
+		t.Error("no agent and no error")
 	}
 }

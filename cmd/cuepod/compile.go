@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cuepod/cuepod/targets"
+	"github.com/cuepod/cuepod/targets/compose"
 )
 
 func (c *cli) compileCommand() *cobra.Command {
@@ -20,6 +22,7 @@ func (c *cli) compileCommand() *cobra.Command {
 		name   string
 		output string
 		strict bool
+		load   bool
 	)
 	cmd := &cobra.Command{
 		Use:     "compile [dir]",
@@ -38,8 +41,14 @@ func (c *cli) compileCommand() *cobra.Command {
 			if err := oneOf(cmd, "format", opts.format, "yaml", "json"); err != nil {
 				return err
 			}
+			if load && t.name != "compose" {
+				return &usageError{cmd.CommandPath(), "--load-holder is for --target compose: other targets have no holders"}
+			}
 			opts.separate = isDirectory(output)
-			return c.compileTo(cmd.Context(), d, t, opts, output, strict)
+			if err := c.compileTo(cmd.Context(), d, t, opts, output, strict); err != nil || !load {
+				return err
+			}
+			return c.loadHolder(cmd.Context(), opts.holderImage)
 		},
 	}
 	d.flags(cmd)
@@ -47,6 +56,7 @@ func (c *cli) compileCommand() *cobra.Command {
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "the file to write, or a directory; - is standard output")
 	cmd.Flags().StringVar(&opts.format, "format", "yaml", "how to write Kubernetes objects: yaml or json")
 	cmd.Flags().StringVar(&opts.holderImage, "holder-image", "", "the image of Compose's pod holders")
+	cmd.Flags().BoolVar(&load, "load-holder", false, "load that image into the local engine, for a machine that cannot pull it")
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail when the target cannot say all that the definition means")
 	complete(cmd, "target", targetNames()...)
 	complete(cmd, "format", "yaml", "json")
@@ -68,6 +78,32 @@ func (c *cli) compileTo(ctx context.Context, d definition, t target, opts render
 		return &exitError{exitInvalid, fmt.Sprintf("cuepod: --strict: %s cannot say %s of the definition", t.name, plural(lost, "thing"))}
 	}
 	return c.deliver(out.Files, output)
+}
+
+// loadHolder puts the image of Compose's pod holders on the engine, under the
+// name that the file has for it.
+func (c *cli) loadHolder(ctx context.Context, ref string) error {
+	if ref == "" {
+		ref = compose.DefaultHolderImage
+	}
+	eng, err := c.engine(c.lookupEnv)
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	info, err := eng.Info(ctx)
+	if err != nil {
+		return err
+	}
+	archive, err := c.holder(info.Arch, ref)
+	if err != nil {
+		return err
+	}
+	if err := eng.LoadImage(ctx, bytes.NewReader(archive)); err != nil {
+		return err
+	}
+	c.talk("loaded %s", ref)
+	return nil
 }
 
 // isDirectory reports whether an output names a directory, there or to be made.

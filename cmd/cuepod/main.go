@@ -49,6 +49,7 @@ func realServices() services {
 			return dockerapi.New(dockerapi.Options{LookupEnv: lookupEnv})
 		},
 		agent:  image.Build,
+		holder: image.Holder,
 		up:     runner.Up,
 		plan:   runner.Plan,
 		down:   runner.Down,

@@ -18,8 +18,7 @@ const Subcommand = "agent"
 // embedagent), or else this program itself, where it is a static Linux program
 // for that architecture.
 func Find(arch string) (binary []byte, args []string, err error) {
-	binary, err = fs.ReadFile(embedded(), "bin/cuepod-agent-linux-"+arch)
-	if err == nil {
+	if binary, err = prebuilt(arch); err == nil {
 		return binary, nil, nil
 	}
 	self, err := os.Executable()
@@ -33,6 +32,11 @@ func Find(arch string) (binary []byte, args []string, err error) {
 		return nil, nil, missing(arch, err)
 	}
 	return binary, []string{Subcommand}, nil
+}
+
+// prebuilt is the binary that was built into this program.
+func prebuilt(arch string) ([]byte, error) {
+	return fs.ReadFile(embedded(), "bin/cuepod-agent-linux-"+arch)
 }
 
 func missing(arch string, why error) error {

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -29,10 +30,27 @@ func Build(arch string) (ref string, archive []byte, err error) {
 	return ref, archive, nil
 }
 
+// Holder returns the image of Compose's pod holders under a reference of the
+// caller's choice. It is the agent's own image: only a build with the agents in
+// it has one.
+func Holder(arch, ref string) (archive []byte, err error) {
+	binary, err := prebuilt(arch)
+	if err != nil {
+		return nil, fmt.Errorf("no agent for linux/%s is built into this program; build cuepod with `make build`", arch)
+	}
+	_, archive = imageOf(binary, arch, nil, ref)
+	return archive, nil
+}
+
 // Archive returns the image of a binary as a docker-archive, and the reference
 // it loads under. args follow the binary in the entrypoint, before a container's
 // own arguments.
 func Archive(binary []byte, arch string, args ...string) (ref string, archive []byte) {
+	return imageOf(binary, arch, args, "")
+}
+
+// imageOf is Archive with a reference; "" makes one of the image's content.
+func imageOf(binary []byte, arch string, args []string, ref string) (string, []byte) {
 	layer := layer(binary)
 	layerSum := sum(layer)
 	config := marshal(imageConfig{
@@ -47,7 +65,9 @@ func Archive(binary []byte, arch string, args ...string) (ref string, archive []
 		RootFS: rootFS{Type: "layers", DiffIDs: []string{"sha256:" + layerSum}},
 	})
 	configSum := sum(config)
-	ref = repository + ":" + configSum[:12]
+	if ref == "" {
+		ref = repository + ":" + configSum[:12]
+	}
 	manifest := marshal([]manifestEntry{{
 		Config:   configSum + ".json",
 		RepoTags: []string{ref},
