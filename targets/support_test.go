@@ -302,7 +302,8 @@ const supportTail = `
   rollout, and what depends on the service waits. The first probe comes one period after the start.
 - **Compose, secrets.** Every command on the file, ` + "`docker compose down`" + ` too, wants the secrets' variables: keep them in ` + "`.env`" + ` beside it.
 - **Compose, restarts.** The engine restarts what ends, at its own pace, not in Kubernetes' CrashLoopBackOff times.
-- **Compose, the holder's image.** ` + "`--holder-image`" + ` names it. It has the program of targets/compose/holder at ` + "`/cuepod-agent`" + `.
+- **Compose, the holder's image.** ` + "`--holder-image`" + ` names it, ` + "`--load-holder`" + ` loads it into the local engine. It has the program
+  of targets/compose/holder at ` + "`/cuepod-agent`" + `.
 - **Compose, variables of services** (` + "`WEB_SERVICE_HOST`" + `) are not set: use the names.
 - **Kubernetes, ConfigMaps** carry a hash of their data in their name, so that a change rolls out; those of earlier versions stay
   until somebody prunes them (` + "`kubectl apply --prune`" + ` or the delivery tool).
