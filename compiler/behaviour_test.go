@@ -73,9 +73,9 @@ func outcome(ctx context.Context, t *testing.T, opts Options) string {
 	return string(data)
 }
 
-// TestFullCase_HasEveryFieldOfTheSchema keeps the case complete. As the decoder
-// panics at a field that it lacks, and the golden shows what it made of each,
-// this is what says that every accepted field reaches the model.
+// TestFullCase_HasEveryFieldOfTheSchema keeps the case complete. As TestDecoder
+// looks there for fields that the decoder lacks, and the golden shows what it
+// made of each, this is what says that every accepted field reaches the model.
 func TestFullCase_HasEveryFieldOfTheSchema(t *testing.T) {
 	s, err := openSource(fixture(t, "full"), newCache(t))
 	if err != nil {

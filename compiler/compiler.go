@@ -132,7 +132,7 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	d := &decoder{places: &s.places}
+	d := &decoder{places: &s.places, kinds: fieldsByKind()}
 	a := d.app(object{v, marks.field("app"), s.packagePos()})
 	s.addSecretFiles(a)
 	problems := d.problems

@@ -14,13 +14,15 @@ import (
 // decoder makes the model from a value that has passed validation: every field
 // is one that the schema allows, concrete, and of its kind. It reads field by
 // field, as decoding into structs by reflection costs twice as much.
-//
-// A field that the schema has and the decoder lacks panics: every field that
-// is accepted has to reach the model.
 type decoder struct {
-	places   *places
-	path     []string     // of the object at hand, for messages
-	problems []Diagnostic // what only the definition shows, not the model
+	places *places
+	path   []string // of the object at hand, for messages
+	kinds  map[string][]field
+	// exhaustive makes the decoder look for fields that it lacks, and panic.
+	// That costs as much again as decoding, so tests do it: every field that is
+	// accepted has to reach the model.
+	exhaustive bool
+	problems   []Diagnostic // what only the definition shows, not the model
 }
 
 // object is a value of the definition and where it is.
@@ -46,6 +48,29 @@ func (d *decoder) each(o object, f func(name string, o object)) {
 		name := it.Selector().Unquoted()
 		d.path = append(d.path, name)
 		f(name, object{it.Value(), o.mark.field(name), o.pos})
+		d.path = d.path[:len(d.path)-1]
+	}
+}
+
+// fields calls f for the fields that a struct of a kind has, in the order of
+// fieldsByKind.
+func (d *decoder) fields(o object, kind string, f func(name string, o object)) {
+	if d.exhaustive {
+		d.each(o, func(name string, o object) {
+			if !slices.ContainsFunc(d.kinds[kind], func(f field) bool { return f.name == name }) {
+				unknown(kind, name)
+			}
+			f(name, o)
+		})
+		return
+	}
+	for _, field := range d.kinds[kind] {
+		v := o.v.LookupPath(field.path)
+		if !v.Exists() {
+			continue
+		}
+		d.path = append(d.path, field.name)
+		f(field.name, object{v, o.mark.field(field.name), o.pos})
 		d.path = d.path[:len(d.path)-1]
 	}
 }
@@ -98,7 +123,7 @@ func byName[T any](list []T, name func(T) string) {
 func (d *decoder) app(o object) *app.App {
 	o = d.locate(o)
 	a := &app.App{Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "App", func(name string, o object) {
 		switch name {
 		case "name":
 			a.Name = str(o)
@@ -132,7 +157,7 @@ func (d *decoder) app(o object) *app.App {
 func (d *decoder) pod(name string, o object) app.Pod {
 	o = d.locate(o)
 	p := app.Pod{Name: name, Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 30, Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "Pod", func(name string, o object) {
 		switch name {
 		case "kind":
 			p.Kind = str(o)
@@ -167,7 +192,7 @@ func (d *decoder) pod(name string, o object) app.Pod {
 func (d *decoder) dependency(name string, o object) app.Dependency {
 	o = d.locate(o)
 	dep := app.Dependency{Service: name, Condition: "ready", Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "Dependency", func(name string, o object) {
 		switch name {
 		case "condition":
 			dep.Condition = str(o)
@@ -181,7 +206,7 @@ func (d *decoder) dependency(name string, o object) app.Dependency {
 func (d *decoder) container(name string, o object) app.Container {
 	o = d.locate(o)
 	c := app.Container{Name: name, Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "Container", func(name string, o object) {
 		switch name {
 		case "image":
 			c.Image = str(o)
@@ -241,7 +266,7 @@ func (d *decoder) envVar(name string, o object) app.EnvVar {
 	o = d.locate(o)
 	e := app.EnvVar{Name: name, Pos: o.pos}
 	sources := 0
-	d.each(o, func(name string, o object) {
+	d.fields(o, "EnvVar", func(name string, o object) {
 		switch name {
 		case "value":
 			e.Value = str(o)
@@ -283,7 +308,7 @@ func (d *decoder) envSource(e *app.EnvVar, o object) int {
 
 func (d *decoder) keyRef(o object) *app.KeyRef {
 	ref := &app.KeyRef{}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "KeyRef", func(name string, o object) {
 		switch name {
 		case "name":
 			ref.Name = str(o)
@@ -301,7 +326,7 @@ func (d *decoder) keyRef(o object) *app.KeyRef {
 func (d *decoder) envFrom(o object) app.EnvFrom {
 	o = d.locate(o)
 	e := app.EnvFrom{Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "EnvFrom", func(name string, o object) {
 		switch name {
 		case "prefix":
 			e.Prefix = str(o)
@@ -317,7 +342,7 @@ func (d *decoder) envFrom(o object) app.EnvFrom {
 }
 
 func (d *decoder) envFromRef(e *app.EnvFrom, o object) (ref string) {
-	d.each(o, func(name string, o object) {
+	d.fields(o, "EnvFromRef", func(name string, o object) {
 		switch name {
 		case "name":
 			ref = str(o)
@@ -333,7 +358,7 @@ func (d *decoder) envFromRef(e *app.EnvFrom, o object) (ref string) {
 func (d *decoder) containerPort(name string, o object) app.ContainerPort {
 	o = d.locate(o)
 	p := app.ContainerPort{Name: name, Protocol: "TCP", Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "ContainerPort", func(name string, o object) {
 		switch name {
 		case "containerPort":
 			p.ContainerPort = integer(o)
@@ -349,7 +374,7 @@ func (d *decoder) containerPort(name string, o object) app.ContainerPort {
 func (d *decoder) volumeMount(path string, o object) app.VolumeMount {
 	o = d.locate(o)
 	m := app.VolumeMount{MountPath: path, Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "VolumeMount", func(name string, o object) {
 		switch name {
 		case "name":
 			m.Name = str(o)
@@ -366,7 +391,7 @@ func (d *decoder) volumeMount(path string, o object) app.VolumeMount {
 
 func (d *decoder) resources(o object) app.Resources {
 	var r app.Resources
-	d.each(o, func(name string, o object) {
+	d.fields(o, "resources", func(name string, o object) {
 		switch name {
 		case "requests":
 			r.Requests = d.quantities(o)
@@ -388,7 +413,7 @@ func (d *decoder) quantities(o object) map[string]app.Quantity {
 func (d *decoder) probe(o object) *app.Probe {
 	o = d.locate(o)
 	p := &app.Probe{PeriodSeconds: 10, TimeoutSeconds: 1, SuccessThreshold: 1, FailureThreshold: 3, Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "Probe", func(name string, o object) {
 		switch name {
 		case "httpGet":
 			p.HTTPGet = d.httpGet(o)
@@ -419,7 +444,7 @@ func (d *decoder) probe(o object) *app.Probe {
 
 func (d *decoder) httpGet(o object) *app.HTTPGetAction {
 	h := &app.HTTPGetAction{Path: "/", Scheme: "HTTP"}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "httpGet", func(name string, o object) {
 		switch name {
 		case "path":
 			h.Path = str(o)
@@ -438,7 +463,7 @@ func (d *decoder) httpGet(o object) *app.HTTPGetAction {
 
 func (d *decoder) header(o object) app.Header {
 	var h app.Header
-	d.each(o, func(name string, o object) {
+	d.fields(o, "Header", func(name string, o object) {
 		switch name {
 		case "name":
 			h.Name = str(o)
@@ -453,7 +478,7 @@ func (d *decoder) header(o object) app.Header {
 
 func (d *decoder) grpc(o object) *app.GRPCAction {
 	g := &app.GRPCAction{}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "grpc", func(name string, o object) {
 		switch name {
 		case "port":
 			g.Port = integer(o)
@@ -476,7 +501,7 @@ func portRef(o object) app.PortRef {
 func (d *decoder) securityContext(o object) app.SecurityContext {
 	o = d.locate(o)
 	s := app.SecurityContext{Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "SecurityContext", func(name string, o object) {
 		switch name {
 		case "runAsUser":
 			s.RunAsUser = pointer(integer64(o))
@@ -498,7 +523,7 @@ func (d *decoder) securityContext(o object) app.SecurityContext {
 }
 
 func (d *decoder) capabilities(s *app.SecurityContext, o object) {
-	d.each(o, func(name string, o object) {
+	d.fields(o, "capabilities", func(name string, o object) {
 		switch name {
 		case "add":
 			s.CapabilitiesAdd = d.strs(o)
@@ -513,7 +538,7 @@ func (d *decoder) capabilities(s *app.SecurityContext, o object) {
 func (d *decoder) volume(name string, o object) app.Volume {
 	o = d.locate(o)
 	vol := app.Volume{Name: name, Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "Volume", func(name string, o object) {
 		switch name {
 		case "emptyDir":
 			vol.EmptyDir = d.emptyDir(o)
@@ -532,7 +557,7 @@ func (d *decoder) volume(name string, o object) app.Volume {
 
 func (d *decoder) emptyDir(o object) *app.EmptyDir {
 	e := &app.EmptyDir{}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "emptyDir", func(name string, o object) {
 		switch name {
 		case "medium":
 			e.Medium = str(o)
@@ -547,7 +572,7 @@ func (d *decoder) emptyDir(o object) *app.EmptyDir {
 
 func (d *decoder) filesSource(o object) *app.FilesSource {
 	f := &app.FilesSource{DefaultMode: 0o644}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "volume source", func(name string, o object) {
 		switch name {
 		case "name", "secretName":
 			f.Name = str(o)
@@ -566,7 +591,7 @@ func (d *decoder) filesSource(o object) *app.FilesSource {
 
 func (d *decoder) claimSource(o object) *app.ClaimSource {
 	c := &app.ClaimSource{}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "persistentVolumeClaim", func(name string, o object) {
 		switch name {
 		case "claimName":
 			c.ClaimName = str(o)
@@ -582,7 +607,7 @@ func (d *decoder) claimSource(o object) *app.ClaimSource {
 func (d *decoder) service(name string, o object) app.Service {
 	o = d.locate(o)
 	s := app.Service{Name: name, Type: "ClusterIP", SessionAffinity: "None", Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "Service", func(name string, o object) {
 		switch name {
 		case "pod":
 			s.Pod = str(o)
@@ -609,7 +634,7 @@ func (d *decoder) service(name string, o object) app.Service {
 func (d *decoder) servicePort(name string, o object) app.ServicePort {
 	o = d.locate(o)
 	p := app.ServicePort{Name: name, Protocol: "TCP", Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "ServicePort", func(name string, o object) {
 		switch name {
 		case "port":
 			p.Port = integer(o)
@@ -632,7 +657,7 @@ func (d *decoder) servicePort(name string, o object) app.ServicePort {
 func (d *decoder) configMap(name string, o object) app.ConfigMap {
 	o = d.locate(o)
 	c := app.ConfigMap{Name: name, Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "ConfigMap", func(name string, o object) {
 		switch name {
 		case "data":
 			c.Data = d.strMap(o)
@@ -646,7 +671,7 @@ func (d *decoder) configMap(name string, o object) app.ConfigMap {
 func (d *decoder) secret(name string, o object) app.Secret {
 	o = d.locate(o)
 	s := app.Secret{Name: name, Type: "Opaque", Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "Secret", func(name string, o object) {
 		switch name {
 		case "type":
 			s.Type = str(o)
@@ -663,7 +688,7 @@ func (d *decoder) secret(name string, o object) app.Secret {
 func (d *decoder) secretKey(name string, o object) app.SecretKey {
 	o = d.locate(o)
 	k := app.SecretKey{Name: name, Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "SecretSource", func(name string, o object) {
 		switch name {
 		case "external":
 			k.External = boolean(o)
@@ -684,7 +709,7 @@ func (d *decoder) secretKey(name string, o object) app.SecretKey {
 func (d *decoder) claim(name string, o object) app.Claim {
 	o = d.locate(o)
 	c := app.Claim{Name: name, AccessModes: []string{"ReadWriteOnce"}, Pos: o.pos}
-	d.each(o, func(name string, o object) {
+	d.fields(o, "PersistentVolumeClaim", func(name string, o object) {
 		switch name {
 		case "storage":
 			c.Storage = app.Quantity(str(o))
