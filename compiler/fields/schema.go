@@ -63,7 +63,7 @@ func labelName(label ast.Label) string {
 // comment is the comment above a field as paragraphs.
 func comment(f *ast.Field) string {
 	var text []string
-	for _, group := range f.Comments() {
+	for _, group := range ast.Comments(f) {
 		if group.Doc {
 			text = append(text, strings.TrimSpace(group.Text()))
 		}
