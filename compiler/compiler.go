@@ -19,6 +19,9 @@ type Options struct {
 	// Dir is the directory of the CUE package that holds `app`, absolute or
 	// relative to the working directory.
 	Dir string
+	// Expr is a CUE expression, in the scope of the package, that is the app. ""
+	// means the package's field app.
+	Expr string
 	// Env selects the environment: the tag `environment`. "" leaves the
 	// definition's own default.
 	Env string
@@ -34,6 +37,10 @@ type Options struct {
 	// before it is evaluated, which may take for ever. It may be called more
 	// than once, from the goroutine of Compile.
 	Found func(Found) `json:"-"`
+	// Decoded, when set, is called with the model of a definition that fits the
+	// schema, before the rules beyond the schema are checked: it may break them.
+	// It is called from the goroutine of Compile.
+	Decoded func(*app.App) `json:"-"`
 }
 
 // Found is what reading a definition finds.
@@ -91,7 +98,7 @@ func Compile(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	src.found = opts.Found
+	src.found, src.expr = opts.Found, opts.Expr
 	result, err := src.compile(ctx, opts)
 	inputs := src.inputs()
 	var bad *Error
@@ -117,9 +124,12 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	v := root.LookupPath(cue.ParsePath("app"))
-	marks := markFiles(s.inst.Files)
-	if s.rank(marks.field("app").position()) == rankNone && len(s.written(v)) == 0 {
+	if err := s.checkExpression(root); err != nil {
+		return nil, err
+	}
+	v := s.app(root)
+	marks := markFiles(s.inst.Files).field(s.appField())
+	if s.expr == "" && s.rank(marks.position()) == rankNone && len(s.written(v)) == 0 {
 		return nil, newError([]Diagnostic{{
 			Pos:     s.packagePos(),
 			Message: "the package does not define app",
@@ -133,8 +143,11 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 		return nil, err
 	}
 	d := &decoder{places: &s.places, kinds: fieldsByKind()}
-	a := d.app(object{v, marks.field("app"), s.packagePos()})
+	a := d.app(object{v, marks, s.packagePos()})
 	s.addSecretFiles(a)
+	if opts.Decoded != nil {
+		opts.Decoded(a)
+	}
 	problems := d.problems
 	for _, p := range check.App(a) {
 		problems = append(problems, Diagnostic(p))
@@ -155,7 +168,7 @@ func (s *source) validate(root, v cue.Value) error {
 	}
 	var beside []Diagnostic
 	for _, e := range cueerrors.Errors(rootErr) {
-		if path := e.Path(); len(path) == 0 || path[0] != "app" {
+		if path := e.Path(); len(path) == 0 || !s.isApp(path[0]) {
 			beside = append(beside, s.translate(e)...)
 		}
 	}

@@ -70,9 +70,20 @@ func (p *places) translate(err error) []Diagnostic {
 		for _, in := range cueerrors.Positions(e) {
 			message = strings.ReplaceAll(message, in.String()+": ", "")
 		}
-		list = append(list, Diagnostic{Pos: pos, Message: strings.TrimPrefix(message, "app."), Hint: hint})
+		list = append(list, Diagnostic{Pos: pos, Message: inApp(message), Hint: hint})
 	}
 	return list
+}
+
+// inApp is a message without the name of the app's field, which every path of the
+// app begins with.
+func inApp(message string) string {
+	for _, field := range []string{"app.", exprField + ".", exprField + ": ", exprValue + ".", exprValue + ": "} {
+		if rest, ok := strings.CutPrefix(message, field); ok {
+			return rest
+		}
+	}
+	return message
 }
 
 // translateFile is translate for a file that was parsed alone. Not every parser

@@ -27,8 +27,9 @@ import (
 // compile.
 type source struct {
 	places
-	pkg string // the package's name
-	reg *registry
+	pkg  string // the package's name
+	expr string // is the app, in place of the field app; or ""
+	reg  *registry
 	// overlay holds the files that exist only in memory: the one that unifies
 	// `app` with the schema, and the module file when it lacks our dependency.
 	overlay map[string]load.Source
@@ -82,7 +83,10 @@ func (s *source) prepare() error {
 	if err := s.addModuleFile(); err != nil {
 		return err
 	}
-	text := "package " + s.pkg + "\n\nimport \"" + schema.Core + "\"\n\napp: core.#App\n"
+	text, err := s.unifyText()
+	if err != nil {
+		return err
+	}
 	s.overlay[filepath.Join(s.dir, unifyFile)] = load.FromString(text)
 	return nil
 }
@@ -258,8 +262,8 @@ func (s *source) load(ctx context.Context, tags ...string) error {
 func (s *source) build() (cue.Value, error) {
 	s.ctx = cuecontext.New(cuecontext.WithInjection(embed.New()))
 	v := s.ctx.BuildInstance(s.inst)
-	if err := v.Err(); err != nil && !v.LookupPath(cue.ParsePath("app")).Exists() {
-		return v, newError(s.translate(err))
+	if err := v.Err(); err != nil && !s.app(v).Exists() {
+		return v, newError(s.inExpression(s.translate(err)))
 	}
 	return v, nil
 }

@@ -50,12 +50,15 @@ func Explain(ctx context.Context, opts Options, path string) (*Explanation, erro
 	if err != nil {
 		return nil, err
 	}
-	s.found = opts.Found
+	s.found, s.expr = opts.Found, opts.Expr
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
 	root, _, err := s.evaluate(ctx, opts)
 	if err != nil {
+		return nil, err
+	}
+	if err := s.checkExpression(root); err != nil {
 		return nil, err
 	}
 	v, at, err := s.lookup(root, path)
@@ -85,18 +88,18 @@ func (s *source) lookup(root cue.Value, path string) (v cue.Value, at string, er
 		return v, "", newError([]Diagnostic{{Message: fmt.Sprintf("%s: %v", path, err)}})
 	}
 	from, sels := root, []cue.Selector(nil)
-	inApp := root.LookupPath(cue.ParsePath("app"))
+	inApp := s.app(root)
 	if len(parts) > 0 && inApp.LookupPath(cue.MakePath(cue.Str(parts[0]).Optional())).Exists() {
-		from, sels = inApp, []cue.Selector{cue.Str("app")}
+		from, sels = inApp, []cue.Selector{cue.Str(s.appField())}
 	}
 	for _, part := range parts {
 		next, sel := step(from, part)
 		if !next.Exists() {
-			return v, "", newError([]Diagnostic{unknownPath(path, cue.MakePath(sels...), part, fieldNames(from), fieldNames(inApp))})
+			return v, "", newError([]Diagnostic{unknownPath(path, s.shownPath(sels), part, fieldNames(from), fieldNames(inApp))})
 		}
 		from, sels = next, append(sels, sel)
 	}
-	return from, cue.MakePath(sels...).String(), nil
+	return from, s.shownPath(sels), nil
 }
 
 // step goes to a field or an item.
@@ -114,9 +117,9 @@ func step(v cue.Value, part string) (cue.Value, cue.Selector) {
 	return v.LookupPath(cue.MakePath(sel.Optional())), sel
 }
 
-func unknownPath(path string, parent cue.Path, part string, known, inApp []string) Diagnostic {
+func unknownPath(path, parent, part string, known, inApp []string) Diagnostic {
 	d := Diagnostic{Message: fmt.Sprintf("%s: %s has no field %q", path, parent, part), Hint: suggest(part, known)}
-	if len(parent.Selectors()) == 0 {
+	if parent == "" {
 		d.Message = fmt.Sprintf("%s: neither the app nor the package has a field %q", path, part)
 		d.Hint = didYouMean(part, append(known, inApp...))
 	}

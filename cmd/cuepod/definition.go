@@ -17,6 +17,7 @@ import (
 // commands share.
 type definition struct {
 	dir   string
+	expr  string
 	env   string
 	set   []string
 	files []string
@@ -24,6 +25,7 @@ type definition struct {
 }
 
 func (d *definition) flags(cmd *cobra.Command) {
+	d.exprFlag(cmd)
 	cmd.Flags().StringVar(&d.env, "env", "", "the environment, such as dev or prod")
 	cmd.Flags().StringArrayVar(&d.set, "set", nil, "set a parameter: `name=value` (repeatable)")
 	cmd.Flags().StringArrayVarP(&d.files, "file", "f", nil, "read parameters from a YAML, JSON or CUE `file` (repeatable)")
@@ -31,8 +33,12 @@ func (d *definition) flags(cmd *cobra.Command) {
 	d.evaluation.flags(cmd)
 }
 
+func (d *definition) exprFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&d.expr, "expression", "e", "", "the app is this CUE `expression` of the package, in place of its field app")
+}
+
 func (d *definition) options() compiler.Options {
-	return compiler.Options{Dir: d.dir, Env: d.env, Set: d.set, ValueFiles: d.files}
+	return compiler.Options{Dir: d.dir, Expr: d.expr, Env: d.env, Set: d.set, ValueFiles: d.files}
 }
 
 // compiled compiles the definition for a command that needs it once.

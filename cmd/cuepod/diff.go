@@ -52,6 +52,8 @@ A changed ConfigMap is shown with the workloads that its new data rolls out.`,
 		},
 	}
 	flags := cmd.Flags()
+	f.exprFlag(cmd)
+	f.evaluation.flags(cmd)
 	flags.StringSliceVar(&f.envs, "env", nil, "two `environments` to compare, or the one to look at")
 	flags.StringSliceVar(&f.revisions, "git", nil, "two git `revisions` to compare, or the one to compare the files with")
 	flags.StringArrayVar(&f.set, "set", nil, "set a parameter on both sides: `name=value` (repeatable)")
