@@ -8,6 +8,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/cuepod/cuepod/compiler/app"
+	schema "github.com/cuepod/cuepod/cue"
 )
 
 // mark is the place of a field that is written out in the package's files,
@@ -20,13 +21,23 @@ import (
 type mark struct {
 	pos    token.Pos
 	fields map[string]*mark
+	// rest is the mark of all other fields, when only one place in the files can
+	// make them: a field whose name evaluation makes, as in a comprehension.
+	rest *mark
+	// What takes rest away, here and below (open), below (pattern), here (vague):
+	open    bool // a reference adds fields
+	pattern bool // a pattern adds to fields
+	vague   bool // a second place makes names
 }
 
 func (m *mark) field(name string) *mark {
 	if m == nil {
 		return nil
 	}
-	return m.fields[name]
+	if f := m.fields[name]; f != nil {
+		return f
+	}
+	return m.rest
 }
 
 // position is where the field is written; invalid for a nil mark.
@@ -61,7 +72,25 @@ func markFiles(files []*ast.File) *mark {
 			root.decls(f.Decls, conditional)
 		}
 	}
+	root.settle(false)
 	return root
+}
+
+// settle drops each rest that is not the only place of its fields. With open, a
+// reference further up may add fields here.
+func (m *mark) settle(open bool) {
+	if m == nil {
+		return
+	}
+	open = open || m.open
+	below := open || m.pattern
+	m.rest.settle(below)
+	for _, f := range m.fields {
+		f.settle(below)
+	}
+	if open || m.vague {
+		m.rest = nil
+	}
 }
 
 // decls adds the fields of a struct. With conditional it also looks into
@@ -70,19 +99,9 @@ func (m *mark) decls(decls []ast.Decl, conditional bool) {
 	for _, decl := range decls {
 		switch d := decl.(type) {
 		case *ast.Field:
-			name, _, err := ast.LabelName(d.Label)
-			if err != nil {
-				continue // a pattern, or a name that evaluation makes
+			if child := m.child(d); child != nil {
+				child.expr(d.Value, conditional)
 			}
-			child := m.fields[name]
-			if child == nil {
-				child = &mark{pos: d.Pos()}
-				if m.fields == nil {
-					m.fields = map[string]*mark{}
-				}
-				m.fields[name] = child
-			}
-			child.expr(d.Value, conditional)
 		case *ast.EmbedDecl:
 			m.expr(d.Expr, conditional)
 		case *ast.Comprehension:
@@ -91,6 +110,36 @@ func (m *mark) decls(decls []ast.Decl, conditional bool) {
 			}
 		}
 	}
+}
+
+// child is the mark of a field, made when it is the first of its name; nil when
+// it has no place in the tree.
+func (m *mark) child(d *ast.Field) *mark {
+	if name, _, err := ast.LabelName(d.Label); err == nil {
+		child := m.fields[name]
+		if child == nil {
+			child = &mark{pos: d.Pos()}
+			if m.fields == nil {
+				m.fields = map[string]*mark{}
+			}
+			m.fields[name] = child
+		}
+		return child
+	}
+	switch d.Label.(type) {
+	case *ast.ListLit:
+		m.pattern = true
+		return nil
+	case *ast.ParenExpr, *ast.Interpolation:
+		if m.rest == nil {
+			m.rest = &mark{pos: d.Pos()}
+		}
+		if m.rest.pos == d.Pos() {
+			return m.rest
+		}
+	}
+	m.vague = true
+	return nil
 }
 
 // expr adds the fields that an expression spells out.
@@ -104,6 +153,23 @@ func (m *mark) expr(e ast.Expr, conditional bool) {
 		if x.Op == token.AND {
 			m.expr(x.X, conditional)
 			m.expr(x.Y, conditional)
+		} else {
+			m.open = true
 		}
+	case *ast.SelectorExpr:
+		m.open = m.open || !fromSchema(x.X)
+	default:
+		m.open = true
 	}
+}
+
+// fromSchema reports whether an expression is the schema's package, which has
+// types and makes no fields.
+func fromSchema(e ast.Expr) bool {
+	ident, ok := e.(*ast.Ident)
+	if !ok {
+		return false
+	}
+	spec, ok := ident.Node.(*ast.ImportSpec)
+	return ok && spec.Path.Value == `"`+schema.Core+`"`
 }
