@@ -19,6 +19,9 @@ type Options struct {
 	// Dir is the directory of the CUE package that holds `app`, absolute or
 	// relative to the working directory.
 	Dir string
+	// Input, when not nil, is the definition: the text of a file that exists only
+	// in memory, in the directory Dir, whose own files do not count.
+	Input []byte
 	// Expr is a CUE expression, in the scope of the package, that is the app. ""
 	// means the package's field app.
 	Expr string
@@ -98,7 +101,7 @@ func Compile(ctx context.Context, opts Options) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	src.found, src.expr = opts.Found, opts.Expr
+	src.found, src.expr, src.input = opts.Found, opts.Expr, opts.Input
 	result, err := src.compile(ctx, opts)
 	inputs := src.inputs()
 	var bad *Error

@@ -29,7 +29,10 @@ type source struct {
 	places
 	pkg  string // the package's name
 	expr string // is the app, in place of the field app; or ""
-	reg  *registry
+	// input is the only file of the package, in memory; nil means the files of
+	// the directory.
+	input []byte
+	reg   *registry
 	// overlay holds the files that exist only in memory: the one that unifies
 	// `app` with the schema, and the module file when it lacks our dependency.
 	overlay map[string]load.Source
@@ -106,6 +109,9 @@ func moduleRoot(dir string) string {
 
 // findPackage sets the name of the only package in the directory.
 func (s *source) findPackage() error {
+	if s.input != nil {
+		return s.inputPackage()
+	}
 	files, err := cueFiles(s.dir)
 	if err != nil {
 		return err
@@ -227,7 +233,7 @@ func (s *source) load(ctx context.Context, tags ...string) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	s.inst = load.Instances([]string{"."}, &load.Config{
+	s.inst = load.Instances(s.packageArgs(), &load.Config{
 		Dir:        s.dir,
 		ModuleRoot: s.root,
 		Package:    s.pkg,

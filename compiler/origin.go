@@ -50,7 +50,7 @@ func Explain(ctx context.Context, opts Options, path string) (*Explanation, erro
 	if err != nil {
 		return nil, err
 	}
-	s.found, s.expr = opts.Found, opts.Expr
+	s.found, s.expr, s.input = opts.Found, opts.Expr, opts.Input
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}

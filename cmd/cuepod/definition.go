@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -16,7 +18,8 @@ import (
 // definition is which app, with which values: the flags that compiling
 // commands share.
 type definition struct {
-	dir   string
+	dir   string // "-" is standard input
+	input []byte // what came from there
 	expr  string
 	env   string
 	set   []string
@@ -38,18 +41,38 @@ func (d *definition) exprFlag(cmd *cobra.Command) {
 }
 
 func (d *definition) options() compiler.Options {
-	return compiler.Options{Dir: d.dir, Expr: d.expr, Env: d.env, Set: d.set, ValueFiles: d.files}
+	return compiler.Options{Dir: d.dir, Input: d.input, Expr: d.expr, Env: d.env, Set: d.set, ValueFiles: d.files}
 }
 
 // compiled compiles the definition for a command that needs it once.
 func (c *cli) compiled(ctx context.Context, d definition) (*compiler.Result, error) {
+	d, err := c.readInput(d)
+	if err != nil {
+		return nil, err
+	}
 	return c.evaluate(ctx, d.evaluation, d.options())
+}
+
+// readInput reads the definition from standard input if that is where it is.
+func (c *cli) readInput(d definition) (definition, error) {
+	if d.dir != "-" {
+		return d, nil
+	}
+	text, err := io.ReadAll(c.in)
+	if err != nil {
+		return d, fmt.Errorf("read standard input: %w", err)
+	}
+	d.dir, d.input = ".", text
+	return d, nil
 }
 
 // config is what the runner needs. first is called with the first result, and
 // its error stops the runner: compiling early and handing over the result would
 // miss what is saved in between.
 func (c *cli) config(d definition, eng engine.Engine, first func(context.Context, *compiler.Result) error) (runner.Config, error) {
+	if d.dir == "-" { // it would be empty at the first change
+		return runner.Config{}, &usageError{"cuepod", "what runs is followed: its definition is a directory, not standard input"}
+	}
 	root, err := moduleRoot(d.dir)
 	if err != nil {
 		return runner.Config{}, err

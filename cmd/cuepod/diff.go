@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -75,6 +76,9 @@ type side struct {
 // revisions makes the difference; the others hold for both sides.
 func (f *diffFlags) sides(args []string) ([2]side, error) {
 	var out [2]side
+	if slices.Contains(args, "-") {
+		return out, &usageError{"cuepod diff", "standard input is read once, and diff reads twice: name a directory"}
+	}
 	ways := 0
 	for i := range out {
 		out[i].definition = f.definition

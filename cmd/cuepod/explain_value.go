@@ -13,6 +13,10 @@ import (
 // explainValue prints where a value comes from, within the limits of an
 // evaluation.
 func (c *cli) explainValue(ctx context.Context, d definition, path string) error {
+	d, err := c.readInput(d)
+	if err != nil {
+		return err
+	}
 	limits, err := d.limits()
 	if err != nil {
 		return err
