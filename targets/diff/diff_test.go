@@ -136,3 +136,36 @@ added|        + ++ c (no line end)
 		t.Error(diff)
 	}
 }
+
+// FuzzCompare holds that nothing is lost: an object that is not the same tells
+// at least one field, and nothing differs from itself.
+func FuzzCompare(f *testing.F) {
+	cases, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, path := range cases {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(archive.Files[0].Data, archive.Files[1].Data)
+	}
+	f.Fuzz(func(t *testing.T, before, after []byte) {
+		changes, err := Compare(before, after)
+		if err != nil {
+			return
+		}
+		for _, c := range changes {
+			if c.Op == Changed && len(c.Fields) == 0 {
+				t.Errorf("%s %s changed in no field", c.Kind, c.Name)
+			}
+		}
+		if Text(changes, nil) == "" && len(changes) > 0 {
+			t.Error("changes without a text")
+		}
+		if same := compare(t, after, after); len(same) > 0 {
+			t.Errorf("it differs from itself: %+v", same)
+		}
+	})
+}
