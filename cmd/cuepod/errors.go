@@ -19,7 +19,7 @@ const (
 	exitFailure     = 1   // something went wrong while running
 	exitInvalid     = 2   // the definition or the command line is wrong
 	exitNotReady    = 3   // not ready in time
-	exitDifferences = 4   // plan --exit-code found something to do
+	exitDifferences = 4   // plan and diff --exit-code found something, or fmt --check did
 	exitInterrupted = 130 // Ctrl-C, as shells have it: 128 + SIGINT
 )
 
