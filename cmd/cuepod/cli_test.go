@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -463,4 +464,29 @@ func TestLoadHolder_LoadsUnderTheNameInTheFile(t *testing.T) {
 	if err := c.loadHolder(t.Context(), ""); err == nil {
 		t.Error("no agent and no error")
 	}
+}
+
+func TestLock_IsForgottenWithTheApp(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "shop-1")
+	first, err := takeLock(dir, "shop")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !stillThere(first.file) {
+		t.Error("a new lock is not where its name leads")
+	}
+	if err := forget(dir, "shop"); err != nil { // a lock of this very process does not keep it
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the directory is still there: %v", err)
+	}
+	if stillThere(first.file) {
+		t.Error("a removed lock would still count: two supervisors could hold one each")
+	}
+	second, err := takeLock(dir, "shop")
+	if err != nil || !stillThere(second.file) {
+		t.Errorf("a new one after it: %v", err)
+	}
+	second.release()
 }

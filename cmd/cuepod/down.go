@@ -54,12 +54,16 @@ generated secrets, unless --volumes. It needs no valid definition.`,
 // takeDown removes an app once its supervisor, if there is one, has let go:
 // else that would start again what is removed here.
 func (c *cli) takeDown(ctx context.Context, eng engine.Engine, info engine.Info, id runner.Identity, opts runner.DownOptions) error {
-	if err := stopSupervisor(ctx, c.appDir(id, info.Endpoint), opts.Now); err != nil {
+	dir := c.appDir(id, info.Endpoint)
+	if err := stopSupervisor(ctx, dir, opts.Now); err != nil {
 		return err
 	}
 	p := c.eventPrinter()
 	opts.Report = p.print
 	if err := c.down(ctx, eng, id, opts); err != nil {
+		return err
+	}
+	if err := forget(dir, id.App); err != nil {
 		return err
 	}
 	p.line(eventLook{"✔", "down", green}, id.App+" is down")

@@ -61,10 +61,13 @@ func takeLock(dir, app string) (*lock, error) {
 		return nil, err
 	}
 	err = unix.FcntlFlock(file.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart})
-	if err == nil {
+	if err == nil && stillThere(file) {
 		return &lock{file}, nil
 	}
 	defer file.Close()
+	if err == nil { // somebody removed it in between: others would meet at a new one
+		return takeLock(dir, app)
+	}
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 		pid, err := holderOf(file)
 		if err != nil {
@@ -73,6 +76,31 @@ func takeLock(dir, app string) (*lock, error) {
 		return nil, &heldError{app, pid}
 	}
 	return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+}
+
+// stillThere reports whether a file is what its name leads to.
+func stillThere(file *os.File) bool {
+	mine, err := file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(file.Name())
+	return err == nil && os.SameFile(mine, named)
+}
+
+// forget removes the appDir of an app that is down, unless somebody supervises
+// it again by now.
+func forget(dir, app string) error {
+	l, err := takeLock(dir, app)
+	var held *heldError
+	if errors.As(err, &held) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer l.release()
+	return os.RemoveAll(dir)
 }
 
 // release lets others supervise.
