@@ -69,7 +69,7 @@ func Explain(ctx context.Context, opts Options, path string) (*Explanation, erro
 	e := &Explanation{Path: at, Origins: x.origins(v, referenceDepth)}
 	switch d, _ := v.Default(); {
 	case v.Err() != nil:
-		e.Problem = strings.TrimPrefix(s.translate(v.Err())[0].Message, strings.TrimPrefix(at, "app.")+": ")
+		e.Problem = strings.TrimPrefix(s.firstMistake(v.Err()), strings.TrimPrefix(at, "app.")+": ")
 	case !d.IsConcrete() && len(s.written(v)) > 0:
 		e.Problem = "it is not one value yet: " + typeCUE(v)
 	case !d.IsConcrete():
@@ -81,15 +81,26 @@ func Explain(ctx context.Context, opts Options, path string) (*Explanation, erro
 	return e, nil
 }
 
+// firstMistake is the message of the first of CUE's errors that says something.
+func (p *places) firstMistake(err error) string {
+	if list := p.translate(err); len(list) > 0 {
+		return list[0].Message
+	}
+	return err.Error()
+}
+
 // lookup follows a path from the app, or else from the package.
 func (s *source) lookup(root cue.Value, path string) (v cue.Value, at string, err error) {
 	parts, err := splitPath(path)
 	if err != nil {
 		return v, "", newError([]Diagnostic{{Message: fmt.Sprintf("%s: %v", path, err)}})
 	}
+	if len(parts) == 0 {
+		return v, "", newError([]Diagnostic{{Message: "the path of the value is empty", Hint: "name one, such as pods.web.replicas or params.title"}})
+	}
 	from, sels := root, []cue.Selector(nil)
 	inApp := s.app(root)
-	if len(parts) > 0 && inApp.LookupPath(cue.MakePath(cue.Str(parts[0]).Optional())).Exists() {
+	if inApp.LookupPath(cue.MakePath(cue.Str(parts[0]).Optional())).Exists() {
 		from, sels = inApp, []cue.Selector{cue.Str(s.appField())}
 	}
 	for _, part := range parts {
