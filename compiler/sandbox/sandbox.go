@@ -32,7 +32,7 @@ type Limits struct {
 	Memory int64         // bytes of the whole process
 }
 
-// Defaults are generous: a thousand pods take about a second and 150 MiB.
+// Defaults are generous: a thousand pods take about two seconds and 400 MiB.
 func Defaults() Limits {
 	return Limits{Time: 30 * time.Second, Memory: 2 << 30}
 }
