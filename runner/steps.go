@@ -132,17 +132,26 @@ func (e *executor) writeRecord(ctx context.Context) error {
 	return nil
 }
 
+// prepareSecrets resolves the secrets of the new state. The vault is read
+// through the container, unless it is known from before: nobody else writes it.
 func (e *executor) prepareSecrets(ctx context.Context, container string) (*secrets, error) {
-	v, err := readVault(ctx, e.eng(), container)
-	if err != nil {
+	var known *secrets
+	if err := e.call(ctx, func() { known = e.loop.secrets }); err != nil {
 		return nil, err
 	}
-	s, changed, err := resolveSecrets(e.state.Secrets, &v, e.cfg.Secrets, rand.Reader)
+	if known == nil {
+		v, err := readVault(ctx, e.eng(), container)
+		if err != nil {
+			return nil, err
+		}
+		known = &secrets{vault: v}
+	}
+	s, changed, err := resolveSecrets(e.state.Secrets, known.vault, e.cfg.Secrets, rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	if changed {
-		err = writeVault(ctx, e.eng(), container, v)
+		err = writeVault(ctx, e.eng(), container, s.vault)
 	}
 	return s, err
 }
@@ -367,7 +376,7 @@ func (e *executor) bootstrap(ctx context.Context, pod string) error {
 		return err
 	}
 	var key string
-	if err := e.call(ctx, func() { key = e.loop.secrets.key }); err != nil {
+	if err := e.call(ctx, func() { key = e.loop.secrets.vault.Key }); err != nil {
 		return err
 	}
 	stream, err := e.eng().Attach(ctx, infra)

@@ -173,7 +173,7 @@ func (r *supervisor) openVault(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, changed, err := resolveSecrets(l.desired.Secrets, &v, r.cfg.Secrets, rand.Reader)
+	s, changed, err := resolveSecrets(l.desired.Secrets, v, r.cfg.Secrets, rand.Reader)
 	if err != nil || changed {
 		l.seen.Record.Incomplete = true
 		return nil
@@ -197,7 +197,7 @@ func (r *supervisor) followGateway(ctx context.Context) {
 		r.log.Debug("gateway does not answer", "error", err)
 		return
 	}
-	if err := opened.send(api.ToGateway{Bootstrap: &api.Bootstrap{Key: l.secrets.key}, Report: true}); err != nil {
+	if err := opened.send(api.ToGateway{Bootstrap: &api.Bootstrap{Key: l.secrets.vault.Key}, Report: true}); err != nil {
 		opened.close()
 		return
 	}

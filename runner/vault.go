@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/big"
 	"time"
 
@@ -82,9 +83,10 @@ func writeVault(ctx context.Context, eng engine.Engine, container string, v vaul
 	return nil
 }
 
-// secrets are the values of this run. They are in memory only.
+// secrets are the values of this run. They are in memory only, and nobody
+// changes them once they are made.
 type secrets struct {
-	key    string
+	vault  vault             // as it is on the engine
 	values map[string]string // by secretName
 }
 
@@ -96,7 +98,8 @@ func (s *secrets) lookup(name, key string) (string, bool) {
 // resolveSecrets gets every value the state asks for, makes what is to be
 // generated and does not exist yet, and reports whether the vault has to be
 // written. Every missing value is in the error.
-func resolveSecrets(list []docker.Secret, v *vault, src SecretSources, random io.Reader) (s *secrets, changed bool, err error) {
+func resolveSecrets(list []docker.Secret, old vault, src SecretSources, random io.Reader) (s *secrets, changed bool, err error) {
+	v := vault{Key: old.Key, Generated: maps.Clone(old.Generated)}
 	s = &secrets{values: map[string]string{}}
 	if v.Key == "" {
 		if v.Key, err = randomText(random, 32); err != nil {
@@ -104,7 +107,6 @@ func resolveSecrets(list []docker.Secret, v *vault, src SecretSources, random io
 		}
 		changed = true
 	}
-	s.key = v.Key
 	var missing []error
 	for _, d := range list {
 		name := secretName(d.Name, d.Key)
@@ -125,6 +127,7 @@ func resolveSecrets(list []docker.Secret, v *vault, src SecretSources, random io
 		}
 		s.values[name] = value
 	}
+	s.vault = v
 	return s, changed, errors.Join(missing...)
 }
 

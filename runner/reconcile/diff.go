@@ -130,7 +130,11 @@ func (b *builder) record() {
 	if r != nil {
 		cause = "the definition changed"
 	}
-	b.recordStep = b.add(Step{Op: WriteRecord, Object: "app " + b.desired.State.App, Role: RoleRecord, Cause: cause}, b.loadStep, b.networkStep, vault)
+	step := b.add(Step{Op: WriteRecord, Object: "app " + b.desired.State.App, Role: RoleRecord, Cause: cause}, b.loadStep, b.networkStep, vault)
+	// It brings the secrets. Where they are known, nothing has to wait for it.
+	if r == nil || r.Incomplete || !slices.EqualFunc(r.State.Secrets, b.desired.State.Secrets, docker.Secret.Equal) {
+		b.recordStep = step
+	}
 }
 
 func (b *builder) gateway() {

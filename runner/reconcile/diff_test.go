@@ -170,6 +170,34 @@ func TestDiff_ConvergesFromEveryInterruption(t *testing.T) {
 	}
 }
 
+// Only secrets that are not known yet hold a change up.
+func TestDiff_WaitsForTheRecordOnlyForSecrets(t *testing.T) {
+	gated := func(change func(*docker.State)) bool {
+		w := runningShop(t)
+		w.Record.State.Secrets = []docker.Secret{{Name: "s", Key: "k", Generate: 8}}
+		p := Diff(shopState(change), w.Observed, now)
+		for i, s := range p.Steps {
+			if s.Op == CreateContainer {
+				return reaches(p, i, 0) && p.Steps[0].Op == WriteRecord
+			}
+		}
+		t.Fatalf("nothing is created:\n%s", p)
+		return false
+	}
+	edit := func(secret docker.Secret) func(*docker.State) {
+		return func(s *docker.State) {
+			s.Secrets = []docker.Secret{secret}
+			s.Pods[0].Containers[0].Hash += "x"
+		}
+	}
+	if gated(edit(docker.Secret{Name: "s", Key: "k", Generate: 8, Line: "a.cue:1:1"})) {
+		t.Error("the same secrets hold a change up")
+	}
+	if !gated(edit(docker.Secret{Name: "s", Key: "k", Env: "K"})) {
+		t.Error("another source of a secret does not")
+	}
+}
+
 func TestDiff_DeadInfraMakesThePodAnew(t *testing.T) {
 	w := runningShop(t)
 	before := w.running()

@@ -48,6 +48,13 @@ func (s *State) Equal(o *State) bool {
 	return hashOf(s) == hashOf(o)
 }
 
+// Equal reports whether two secret keys have the same source; positions in the
+// definition do not count.
+func (s Secret) Equal(o Secret) bool {
+	s.Line, o.Line = "", ""
+	return s == o
+}
+
 // Volume returns the volume of that name on the engine, or nil.
 func (s *State) Volume(name string) *Volume {
 	for i := range s.Volumes {
