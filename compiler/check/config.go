@@ -51,12 +51,18 @@ func (c *checker) secret(s *app.Secret) {
 
 func (c *checker) claim(cl *app.Claim) {
 	at := "persistentVolumeClaims." + cl.Name
-	if c.quantity(cl.Pos, at+".storage", cl.Storage) && cl.Storage.Compare("0") <= 0 {
-		c.report(cl.Pos, "%s.storage: it must be more than 0", at)
+	if c.quantity(cl.Pos, at+".storage", cl.Storage) {
+		if cl.Storage.Compare("0") <= 0 {
+			c.report(cl.Pos, "%s.storage: it must be more than 0", at)
+		}
+		c.wholeBytes(cl.Pos, at+".storage", cl.Storage)
 	}
 	if len(cl.AccessModes) == 0 {
 		c.report(cl.Pos, "%s.accessModes: there is none", at)
 		c.hint("leave the field out for ReadWriteOnce")
+	}
+	if i := slices.Index(cl.AccessModes, "ReadWriteOncePod"); i >= 0 && len(cl.AccessModes) > 1 {
+		c.report(cl.Pos, "%s.accessModes: ReadWriteOncePod cannot have other modes beside it", at)
 	}
 }
 

@@ -1,10 +1,14 @@
 package check
 
 import (
+	"errors"
 	"fmt"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
+
+	"github.com/distribution/reference"
 
 	"github.com/cuepod/cuepod/compiler/app"
 )
@@ -55,28 +59,36 @@ func (c *checker) initContainer(p *app.Pod, init *app.Container, at string) {
 	}
 }
 
-// containerPorts checks that no two containers of a pod listen on one port:
-// they share an address.
+// containerPorts checks that no two containers of a pod listen on one port, as
+// they share an address, and that no two ports have one name, by which services
+// find them.
 func (c *checker) containerPorts(p *app.Pod, at string) {
 	type key struct {
 		port     int
 		protocol string
 	}
-	taken := map[key]app.ContainerPort{}
-	for _, ctr := range p.Containers {
-		for _, port := range ctr.Ports {
-			k := key{port.ContainerPort, port.Protocol}
-			if first, ok := taken[k]; ok {
-				c.report(port.Pos, "%s.containers.%s.ports.%s: %s port %d is already taken in this pod, at %s", at, ctr.Name, port.Name, port.Protocol, port.ContainerPort, first.Pos)
-				c.hint("the containers of a pod share one address: choose another port")
-				continue
+	taken, named := map[key]app.ContainerPort{}, map[string]app.ContainerPort{}
+	ports := func(list []app.Container, at, hint string) {
+		for _, ctr := range list {
+			for _, port := range ctr.Ports {
+				where, k := at+ctr.Name+".ports."+port.Name, key{port.ContainerPort, port.Protocol}
+				if first, ok := taken[k]; ok {
+					c.report(port.Pos, "%s: %s port %d is already taken in this pod, at %s", where, port.Protocol, port.ContainerPort, first.Pos)
+					c.hint("%s", hint)
+				} else if first, ok := named[port.Name]; ok {
+					c.report(port.Pos, "%s: the pod already has a port of this name, at %s", where, first.Pos)
+					c.hint("services find a pod's port by its name: choose another name")
+				}
+				taken[k], named[port.Name] = port, port
 			}
-			taken[k] = port
 		}
 	}
+	ports(p.Containers, at+".containers.", "the containers of a pod share one address: choose another port")
+	ports(p.InitContainers, at+".initContainers.", "an init container ends before the others start: leave its port out")
 }
 
 func (c *checker) container(p *app.Pod, ctr *app.Container, at string) {
+	c.image(ctr, at+".image")
 	c.noNUL(ctr.Pos, at+".command", ctr.Command...)
 	c.noNUL(ctr.Pos, at+".args", ctr.Args...)
 	if ctr.WorkingDir != "" && !path.IsAbs(ctr.WorkingDir) {
@@ -93,13 +105,37 @@ func (c *checker) container(p *app.Pod, ctr *app.Container, at string) {
 			c.report(port.Pos, "%s.ports: the name %q is not valid; it must have a letter, and no two \"-\" in a row", at, port.Name)
 		}
 	}
-	for _, m := range ctr.VolumeMounts {
-		c.volumeMount(p, m, at+".volumeMounts."+quoted(m.MountPath))
-	}
+	c.volumeMounts(p, ctr, at+".volumeMounts.")
 	c.resources(ctr, at+".resources")
+	c.capabilities(&ctr.SecurityContext, at+".securityContext.capabilities")
 	c.probe(ctr, ctr.LivenessProbe, at+".livenessProbe", false)
 	c.probe(ctr, ctr.ReadinessProbe, at+".readinessProbe", true)
 	c.probe(ctr, ctr.StartupProbe, at+".startupProbe", false)
+}
+
+// image checks an image's name by the rules of those who pull it.
+func (c *checker) image(ctr *app.Container, at string) {
+	_, err := reference.ParseNormalizedNamed(ctr.Image)
+	switch {
+	case err == nil:
+	case errors.Is(err, reference.ErrNameContainsUppercase):
+		c.report(ctr.Pos, "%s: %q is not valid; an image's name has no capital letters", at, ctr.Image)
+		c.hint("did you mean %q?", strings.ToLower(ctr.Image))
+	default:
+		c.report(ctr.Pos, "%s: %q is not the name of an image", at, ctr.Image)
+		c.hint("a name is NAME:TAG or REGISTRY/NAME:TAG, such as \"registry.example/web:1.2\", or has @DIGEST for the tag")
+	}
+}
+
+// capabilities refuses the kernel's own spelling: a server knows it for some
+// rules only, an engine for others.
+func (c *checker) capabilities(s *app.SecurityContext, at string) {
+	for _, name := range slices.Concat(s.CapabilitiesAdd, s.CapabilitiesDrop) {
+		if short, ok := strings.CutPrefix(name, "CAP_"); ok {
+			c.report(s.Pos, "%s: %q is not valid; names are without CAP_", at, name)
+			c.hint("write it as %q", short)
+		}
+	}
 }
 
 func quoted(s string) string { return fmt.Sprintf("%q", s) }
@@ -116,15 +152,22 @@ func (c *checker) noNUL(pos app.Pos, at string, values ...string) {
 
 func (c *checker) envVar(e *app.EnvVar, at string) {
 	c.noNUL(e.Pos, at, e.Value)
-	if ref := e.ConfigMapKeyRef; ref != nil && !ref.Optional {
-		c.configMapKey(e.Pos, at, ref.Name, ref.Key)
-	}
-	if ref := e.SecretKeyRef; ref != nil && !ref.Optional {
-		c.secretKey(e.Pos, at, ref.Name, ref.Key)
-	}
+	c.keyRef(e, at, e.ConfigMapKeyRef, c.configMapKey)
+	c.keyRef(e, at, e.SecretKeyRef, c.secretKey)
 	if e.FieldRef != "" && !FieldPath(e.FieldRef) {
 		c.report(e.Pos, "%s: there is no field %q", at, e.FieldRef)
 		c.hint("fields are: %s, metadata.labels['KEY'], metadata.annotations['KEY']", strings.Join(fieldPaths(), ", "))
+	}
+}
+
+// keyRef checks that the key exists, or that it could.
+func (c *checker) keyRef(e *app.EnvVar, at string, ref *app.KeyRef, exists func(pos app.Pos, path, name, key string)) {
+	switch {
+	case ref == nil:
+	case ref.Optional:
+		c.key(e.Pos, at, ref.Key)
+	default:
+		exists(e.Pos, at, ref.Name, ref.Key)
 	}
 }
 
@@ -162,6 +205,20 @@ func (c *checker) envFrom(e app.EnvFrom, at string) {
 	}
 }
 
+// volumeMounts checks each mount, and that no two have one path, however
+// written.
+func (c *checker) volumeMounts(p *app.Pod, ctr *app.Container, at string) {
+	taken := map[string]app.VolumeMount{}
+	for _, m := range ctr.VolumeMounts {
+		c.volumeMount(p, m, at+quoted(m.MountPath))
+		if first, ok := taken[path.Clean(m.MountPath)]; ok {
+			c.report(m.Pos, "%s: it is the same path as %q, at %s", at+quoted(m.MountPath), first.MountPath, first.Pos)
+			c.hint("mount one volume at a path")
+		}
+		taken[path.Clean(m.MountPath)] = m
+	}
+}
+
 func (c *checker) volumeMount(p *app.Pod, m app.VolumeMount, at string) {
 	if !path.IsAbs(m.MountPath) || strings.ContainsAny(m.MountPath, ":\x00") {
 		c.report(m.Pos, "%s: the path must be absolute and without \":\"", at)
@@ -186,6 +243,10 @@ func (c *checker) resources(ctr *app.Container, at string) {
 		limit, hasLimit := ctr.Resources.Limits[name]
 		ok := (!hasRequest || c.quantity(ctr.Pos, at+".requests."+name, request)) &&
 			(!hasLimit || c.quantity(ctr.Pos, at+".limits."+name, limit))
+		if ok && name == "memory" {
+			c.wholeBytes(ctr.Pos, at+".requests."+name, request)
+			c.wholeBytes(ctr.Pos, at+".limits."+name, limit)
+		}
 		if ok && hasRequest && hasLimit && request.Compare(limit) > 0 {
 			c.report(ctr.Pos, "%s: the %s request %s is above the limit %s", at, name, request, limit)
 		}
@@ -201,6 +262,27 @@ func (c *checker) quantity(pos app.Pos, at string, q app.Quantity) bool {
 	return true
 }
 
+// wholeBytes refuses an amount of bytes with a fraction: most often an "m" that
+// should be an "M". Kubernetes looks for one by thousandths, and so has less
+// room here than in other quantities.
+func (c *checker) wholeBytes(pos app.Pos, at string, q app.Quantity) {
+	whole, err := q.Value()
+	if err != nil {
+		return // reported as no quantity, or absent
+	}
+	if _, err := q.Milli(); err != nil {
+		c.report(pos, "%s: %s is larger than Kubernetes allows (2^63-1 thousandths of a byte)", at, q)
+		return
+	}
+	if q.Compare(app.Quantity(strconv.FormatInt(whole, 10))) == 0 {
+		return
+	}
+	c.report(pos, "%s: %s is not a whole number of bytes", at, q)
+	if n, ok := strings.CutSuffix(string(q), "m"); ok {
+		c.hint("m means thousandths; did you mean %sM or %sMi?", n, n)
+	}
+}
+
 func (c *checker) probe(ctr *app.Container, p *app.Probe, at string, readiness bool) {
 	if p == nil {
 		return
@@ -211,6 +293,11 @@ func (c *checker) probe(ctr *app.Container, p *app.Probe, at string, readiness b
 	c.exactlyOne(p.Pos, at, "handler", set, all)
 	if p.HTTPGet != nil {
 		c.probePort(ctr, p, at+".httpGet.port", p.HTTPGet.Port)
+		for i, h := range p.HTTPGet.Headers {
+			if strings.Trim(h.Name, headerLetters) != "" {
+				c.report(p.Pos, "%s.httpGet.httpHeaders[%d].name: %q is not valid; a header's name has letters, digits and \"-\"", at, i, h.Name)
+			}
+		}
 	}
 	if p.TCPSocket != nil {
 		c.probePort(ctr, p, at+".tcpSocket.port", p.TCPSocket.Port)
@@ -226,6 +313,9 @@ func (c *checker) probe(ctr *app.Container, p *app.Probe, at string, readiness b
 		c.hint("only a readiness probe may need several successes")
 	}
 }
+
+// headerLetters are what Kubernetes allows in the name of a header.
+const headerLetters = "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 // probePort checks a port by name: it has to be a TCP port of the container.
 func (c *checker) probePort(ctr *app.Container, p *app.Probe, at string, ref app.PortRef) {
@@ -273,15 +363,30 @@ func (c *checker) files(v *app.Volume, f *app.FilesSource, at string, exists fun
 			}
 		}
 	}
+	c.filePaths(v, f, at+".items")
+}
+
+// filePaths checks where a volume of files puts them: below its directory, and
+// none where another or a directory for another is. What starts with ".." is
+// for the kubelet.
+func (c *checker) filePaths(v *app.Volume, f *app.FilesSource, at string) {
 	keyOf := map[string]string{}
 	for _, key := range sortedKeys(f.Items) {
 		p := f.Items[key]
-		if !relativePath(p) {
-			c.report(v.Pos, "%s.items: the path %q must be relative and without \"..\"", at, p)
+		if !relativePath(p) || strings.HasPrefix(p, "..") {
+			c.report(v.Pos, "%s: the path %q must be relative, without \"..\" in it or at its start", at, p)
+			continue
 		}
 		if other, ok := keyOf[path.Clean(p)]; ok {
-			c.report(v.Pos, "%s.items: the keys %s and %s have the same path %q", at, other, key, p)
+			c.report(v.Pos, "%s: the keys %s and %s have the same path %q", at, other, key, p)
 		}
 		keyOf[path.Clean(p)] = key
+	}
+	for _, file := range sortedKeys(keyOf) {
+		for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
+			if other, ok := keyOf[dir]; ok {
+				c.report(v.Pos, "%s: %q, for the key %s, is a file for the key %s and cannot hold %q", at, dir, keyOf[file], other, file)
+			}
+		}
 	}
 }

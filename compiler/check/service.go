@@ -21,6 +21,10 @@ func (c *checker) service(s *app.Service) {
 		c.report(s.Pos, "%s: a headless service cannot have the type %s", at, s.Type)
 		c.hint("a headless service has no address of its own that could be exposed")
 	}
+	if s.Headless && s.SessionAffinity == "ClientIP" {
+		c.report(s.Pos, "%s: a headless service cannot have sessionAffinity", at)
+		c.hint("a client of a headless service chooses a pod itself")
+	}
 	if len(s.Ports) == 0 && !s.Headless {
 		c.report(s.Pos, "%s: a service needs at least one port", at)
 		c.hint("add ports: NAME: port: NUMBER, or headless: true")

@@ -1,0 +1,251 @@
+package apiserver
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"cuelang.org/go/mod/modcache"
+	"golang.org/x/tools/txtar"
+
+	"github.com/cuepod/cuepod/compiler"
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/compiler/starter"
+	"github.com/cuepod/cuepod/targets/kubernetes"
+)
+
+var (
+	mutantSeed  = flag.Uint64("mutants.seed", 20240229, "what the mutants are made from")
+	mutantCount = flag.Int("mutants", 2000, "how many mutants there are")
+)
+
+// workers is how many mutants are judged at a time: a machine has two cores at
+// least.
+const workers = 2
+
+// Whatever the compiler accepts, a server accepts without a warning, also where
+// a definition was changed at random. And what only a rule beyond the schema
+// refuses, a server refuses too, or the rule is known to be stricter.
+func TestMutants(t *testing.T) {
+	t.Logf("seed: -mutants.seed=%d", *mutantSeed)
+	m, err := newMutator(rand.New(rand.NewPCG(*mutantSeed, 0)), seeds(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	work := make(chan *mutant)
+	var tally tally
+	var wg sync.WaitGroup
+	for range workers {
+		j := &judge{dir: t.TempDir(), cache: newCache(t)}
+		wg.Go(func() {
+			for m := range work {
+				v := j.judge(t.Context(), m)
+				tally.add(v)
+				for _, p := range v.problems {
+					t.Errorf("%s\n%s", m, p)
+				}
+			}
+		})
+	}
+	for range *mutantCount {
+		next, err := m.next()
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		work <- next
+	}
+	close(work)
+	wg.Wait()
+	t.Log(tally.String())
+	// A mutator that makes only nonsense, or nothing of interest, proves nothing.
+	if n := *mutantCount; n >= 1000 && (tally.accepted < n/5 || tally.agreed < n/50) {
+		t.Errorf("too few mutants are of use: %s", tally.String())
+	}
+}
+
+// seeds are definitions that together have every field of the language.
+func seeds(t *testing.T) []*seed {
+	t.Helper()
+	list := []*seed{{name: "starter", files: map[string]string{}}, {name: "guestbook", files: map[string]string{}}}
+	for name, data := range starter.Files("shop") {
+		list[0].files[name] = string(data)
+	}
+	for _, name := range []string{"app.cue", "redis.cue", "cue.mod/module.cue"} {
+		data, err := os.ReadFile(filepath.Join("../../../examples/guestbook", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		list[1].files[name] = string(data)
+	}
+	// The case full has all fields: it counts three times.
+	archive, err := txtar.ParseFile("../../../compiler/testdata/full.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	full := &seed{name: "full", files: map[string]string{}}
+	for _, f := range archive.Files {
+		if !strings.HasPrefix(f.Name, "want.") {
+			full.files[f.Name] = string(f.Data)
+		}
+	}
+	return append(list, full, full, full)
+}
+
+// newCache is a module cache that is removed with the test, although CUE makes
+// its directories read-only.
+func newCache(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	t.Cleanup(func() {
+		if err := modcache.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
+}
+
+// verdict is what compiler and server said of a mutant.
+type verdict struct {
+	accepted bool     // by the compiler
+	beyond   bool     // refused by a rule beyond the schema alone
+	stricter string   // the rule that a server does not have
+	problems []string // that break the law
+}
+
+// judge compiles mutants in a directory of its own.
+type judge struct{ dir, cache string }
+
+func (j *judge) judge(ctx context.Context, m *mutant) verdict {
+	for name, text := range m.files {
+		path := filepath.Join(j.dir, m.seed.name, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, []byte(text), 0o666)); err != nil {
+			return verdict{problems: []string{err.Error()}}
+		}
+	}
+	var model *app.App
+	_, err := compiler.Compile(ctx, compiler.Options{
+		Dir: filepath.Join(j.dir, m.seed.name), CacheDir: j.cache,
+		Decoded: func(a *app.App) { model = a },
+	})
+	var bad *compiler.Error
+	switch {
+	case err == nil:
+		return accepted(ctx, model)
+	case !errors.As(err, &bad):
+		return verdict{problems: []string{err.Error()}}
+	case model == nil:
+		return verdict{} // the schema's word
+	}
+	return refused(ctx, model, bad)
+}
+
+// accepted wants the server to accept too.
+func accepted(ctx context.Context, a *app.App) verdict {
+	v := verdict{accepted: true}
+	out, err := kubernetes.Render(a, kubernetes.Options{})
+	if err != nil {
+		v.problems = []string{err.Error()}
+		return v
+	}
+	if len(out.Files[0].Data) > 0 {
+		v.problems = Check(ctx, out.Files[0].Data)
+	}
+	return v
+}
+
+// refused wants the server to refuse too, or a rule that says why not.
+func refused(ctx context.Context, a *app.App, bad *compiler.Error) verdict {
+	v := verdict{beyond: true}
+	out, err := kubernetes.Render(a, kubernetes.Options{})
+	if err != nil || len(out.Files[0].Data) == 0 || len(Check(ctx, out.Files[0].Data)) > 0 {
+		return v
+	}
+	for _, d := range bad.Diagnostics {
+		i := slices.IndexFunc(stricter(), func(r rule) bool { return r.pattern.MatchString(d.Message) })
+		if i < 0 {
+			v.problems = append(v.problems, "a server accepts what no rule of stricter explains: "+d.String())
+			continue
+		}
+		v.stricter = stricter()[i].name
+	}
+	return v
+}
+
+// tally counts verdicts.
+type tally struct {
+	mu                    sync.Mutex
+	all, accepted, agreed int
+	stricter              map[string]int
+}
+
+func (t *tally) add(v verdict) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all++
+	switch {
+	case v.accepted:
+		t.accepted++
+	case v.stricter != "":
+		if t.stricter == nil {
+			t.stricter = map[string]int{}
+		}
+		t.stricter[v.stricter]++
+	case v.beyond:
+		t.agreed++
+	}
+}
+
+func (t *tally) String() string {
+	return fmt.Sprintf("%d mutants: %d accepted; rules beyond the schema refuse %d as a server does, and these that a server accepts: %v",
+		t.all, t.accepted, t.agreed, t.stricter)
+}
+
+// rule is a rule of the compiler that a server does not have. They are in
+// docs/definition.md too.
+type rule struct {
+	name    string
+	pattern *regexp.Regexp // of its messages
+	why     string
+}
+
+// stricter lists the rules by which the compiler refuses what a server accepts.
+func stricter() []rule {
+	return []rule{
+		{"reference", regexp.MustCompile(`: there is no (pod|service|configMap|secret|key|persistentVolumeClaim|TCP port|UDP port) "`),
+			"a server takes objects in any order, and so a name that nobody defines; the pod then waits for ever"},
+		{"exactly one", regexp.MustCompile(`: there (is no|are \d+) (source|handler)`),
+			"a server takes a variable or a volume without a source for an empty one; a secret's source is not its concern"},
+		{"dependsOn", regexp.MustCompile(`: the pods wait for each other`),
+			"Kubernetes has no such order"},
+		{"absolute path", regexp.MustCompile(`(volumeMounts\."|workingDir: ).* absolute`),
+			"a server leaves it to the container runtime, which refuses the container or takes it from /"},
+		{"NUL", regexp.MustCompile(`NUL byte`),
+			"no program can be given one: the container fails when it starts"},
+		{"service name", regexp.MustCompile(`a service's name must start with a letter`),
+			"servers before 1.36 refuse it"},
+		{"node port", regexp.MustCompile(`nodePort: \d+ is already taken`),
+			"a server sees the second service only when the first is there"},
+		{"quantity", regexp.MustCompile(`is larger than Kubernetes allows`),
+			"a server takes 2^63-1 for it, which is not what was asked for"},
+		{"field", regexp.MustCompile(`: there is no field "`),
+			"a local run has no such field"},
+		{"image", regexp.MustCompile(`\.image: .* (is not the name of an image|has no capital letters)`),
+			"a server looks for spaces at the ends only; nothing can be pulled under such a name"},
+		{"capability", regexp.MustCompile(`names are without CAP_`),
+			"a server takes any name; container runtimes differ in what they make of CAP_"},
+		{"same mount", regexp.MustCompile(`volumeMounts\..*: it is the same path as`),
+			"a server compares paths as written; the container runtime refuses the second"},
+		{"secret", regexp.MustCompile(`^secrets\.`),
+			"the output holds no secrets: whoever makes them would find out"},
+	}
+}
