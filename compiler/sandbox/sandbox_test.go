@@ -118,20 +118,21 @@ func unions(k int) string {
 
 func TestApart_StopsWhatRunsAway(t *testing.T) {
 	cache := newCache(t)
-	short := sandbox.Limits{Time: 2 * time.Second}
+	short := sandbox.Limits{Time: 4 * time.Second}
 	small := sandbox.Limits{Memory: 256 << 20}
 	for _, tc := range []struct {
 		name, text string
 		limits     sandbox.Limits
 		want       string
 	}{
-		{"lists of lists", nested(9), short, "the definition takes longer than 2s to evaluate"},
-		{"unions", unions(14), short, "the definition takes longer than 2s to evaluate"},
+		{"lists of lists", nested(9), short, "the definition takes longer than 4s to evaluate"},
+		{"unions", unions(14), short, "the definition takes longer than 4s to evaluate"},
 		{"a doubled string", doubled(40), small, "the definition needs more than 256Mi of memory to evaluate"},
 		{"comprehensions", `app: annotations: {for a in _range for b in _range for c in _range {"\(a)-\(b)-\(c)": "x"}}`, small,
 			"the definition needs more than 256Mi of memory to evaluate"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
 			dir := write(t, tc.text)
 			file := filepath.Join(dir, "app.cue")
 			_, err := compile(t, t.Context(), compiler.Options{Dir: dir, CacheDir: cache}, tc.limits)
