@@ -129,3 +129,24 @@ func diff(t *testing.T, file, text string) string {
 	out, _ := cmd.Output() // exits 1 when they differ
 	return string(out)
 }
+
+// TestGuestbook_IsFormatted: an example is what people copy.
+func TestGuestbook_IsFormatted(t *testing.T) {
+	files, err := filepath.Glob("guestbook/*.cue")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no definition: %v", err)
+	}
+	for _, file := range files {
+		src, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		formatted, err := compiler.Format(file, src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(src, formatted) {
+			t.Errorf("%s: run cuepod fmt examples/guestbook", file)
+		}
+	}
+}
