@@ -65,7 +65,7 @@ func Apart(ctx context.Context, opts compiler.Options, limits Limits, self strin
 	case err == nil || !errors.Is(err, errNoOutcome):
 		return result, err
 	case bounded.Err() != nil:
-		return nil, tooLong(opts.Dir, c.found, limits)
+		return nil, tooLong(opts.Dir, c.found, limits, false)
 	case c.outOfMemory():
 		return nil, tooLarge(opts.Dir, c.found, limits)
 	case strings.Contains(c.stderr.String(), "stack overflow"):
@@ -122,7 +122,7 @@ func (c *child) hear(f compiler.Found) {
 // killed it for what it took.
 func (c *child) outOfMemory() bool {
 	text := c.stderr.String()
-	for _, words := range []string{"out of memory", "cannot allocate memory", "failed to allocate"} { // the last are the race detector's
+	for _, words := range []string{"out of memory", "cannot allocate memory", "failed to allocate", "Failed to mmap"} { // the last two are the race detector's
 		if strings.Contains(text, words) {
 			return true
 		}

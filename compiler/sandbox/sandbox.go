@@ -79,7 +79,7 @@ func Within(ctx context.Context, opts compiler.Options, limits Limits, compile C
 		case o := <-done:
 			return o.result, o.err
 		case <-late:
-			return nil, tooLong(opts.Dir, *found.Load(), limits)
+			return nil, tooLong(opts.Dir, *found.Load(), limits, limits.Memory > 0 && memory() > collectAt(limits))
 		case <-look.C:
 			if limits.Memory > 0 && memory() > limits.Memory {
 				return nil, tooLarge(opts.Dir, *found.Load(), limits)
@@ -104,14 +104,21 @@ func memory() int64 {
 func Tune(limits Limits) {
 	debug.SetGCPercent(400)
 	if limits.Memory > 0 {
-		debug.SetMemoryLimit(limits.Memory / 4 * 3)
+		debug.SetMemoryLimit(collectAt(limits))
 	}
 }
 
-// tooLong is the mistake of a definition that does not come to an end.
-func tooLong(dir string, found compiler.Found, limits Limits) error {
-	return breach(dir, found, fmt.Sprintf("the definition takes longer than %s to evaluate", limits.Time),
-		"--compile-timeout allows more time")
+// collectAt is where Tune keeps the memory while that is possible, in bytes.
+func collectAt(limits Limits) int64 { return limits.Memory / 4 * 3 }
+
+// tooLong is the mistake of a definition that does not come to an end. With
+// collecting, the time went into keeping the memory below its limit.
+func tooLong(dir string, found compiler.Found, limits Limits, collecting bool) error {
+	remedy := "--compile-timeout allows more time"
+	if collecting {
+		remedy = "it is short of memory, and --compile-memory allows more"
+	}
+	return breach(dir, found, fmt.Sprintf("the definition takes longer than %s to evaluate", limits.Time), remedy)
 }
 
 // tooLarge is the mistake of a definition that grows without end.

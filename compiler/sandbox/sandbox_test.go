@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"testing"
@@ -248,6 +250,30 @@ func TestWithin_GivesUpAtALimit(t *testing.T) {
 	cancel()
 	if _, err := sandbox.Within(ctx, compiler.Options{}, sandbox.Limits{}, stuck); !errors.Is(err, context.Canceled) {
 		t.Errorf("a context that ended: %v", err)
+	}
+}
+
+// TestWithin_TellsWhenTimeWentIntoMemory holds more than three quarters of the
+// limit until the time is over.
+func TestWithin_TellsWhenTimeWentIntoMemory(t *testing.T) {
+	const limit = 1 << 30
+	release, released := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() {
+		close(release)
+		<-released
+		debug.FreeOSMemory() // for the tests after this
+	})
+	hungry := func(context.Context, compiler.Options) (*compiler.Result, error) {
+		defer close(released)
+		held := make([]byte, limit/8*7)
+		<-release
+		runtime.KeepAlive(held)
+		return nil, nil
+	}
+	_, err := sandbox.Within(t.Context(), compiler.Options{Dir: "shop"}, sandbox.Limits{Time: 300 * time.Millisecond, Memory: limit}, hungry)
+	checkBreach(t, err, "shop: the definition takes longer than 300ms", "")
+	if !strings.Contains(err.Error(), "--compile-memory") {
+		t.Errorf("what it lacks is memory: %v", err)
 	}
 }
 
