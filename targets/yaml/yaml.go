@@ -1,7 +1,7 @@
 // Package yaml writes YAML and JSON from ordered values. It only writes.
 //
-// There are three kinds of collection, Map, List and Flow, and five of scalar:
-// nil, bool, int, int64 and string. Keys come out in the order they were set,
+// There are three kinds of collection, Map, List and Flow, and six of scalar:
+// nil, bool, int, int64, json.Number (written as it is) and string. Keys come out in the order they were set,
 // strings always read back as the same strings: whatever some YAML 1.1 or 1.2
 // reader could take for something else is quoted (see quote.go). Multi-line
 // text becomes a block literal where every reader agrees on its meaning.
@@ -52,6 +52,30 @@ func (m *Map) Opt(key string, value any) *Map {
 	return m.Set(key, value)
 }
 
+// Get returns the value of a key.
+func (m *Map) Get(key string) (value any, ok bool) {
+	if m == nil {
+		return nil, false
+	}
+	for _, f := range m.fields {
+		if f.key == key {
+			return f.value, true
+		}
+	}
+	return nil, false
+}
+
+// Put replaces the value of a key in its place, or appends the key.
+func (m *Map) Put(key string, value any) {
+	for i := range m.fields {
+		if m.fields[i].key == key {
+			m.fields[i].value = value
+			return
+		}
+	}
+	m.Set(key, value)
+}
+
 // Len is the number of keys.
 func (m *Map) Len() int { return len(m.fields) }
 
@@ -75,6 +99,8 @@ func isEmpty(value any) bool {
 	case int64:
 		return v == 0
 	case string:
+		return v == ""
+	case json.Number:
 		return v == ""
 	case List:
 		return len(v) == 0
@@ -201,6 +227,8 @@ func appendScalar(dst []byte, value any) []byte {
 		return strconv.AppendInt(dst, int64(v), 10)
 	case int64:
 		return strconv.AppendInt(dst, v, 10)
+	case json.Number:
+		return append(dst, v...)
 	case string:
 		return appendString(dst, v)
 	case List:
@@ -234,7 +262,7 @@ func appendSpaces(dst []byte, n int) []byte {
 }
 
 func unknown(value any) string {
-	return fmt.Sprintf("yaml: a value is nil, bool, int, int64, string, List, Flow or *Map, not %T", value)
+	return fmt.Sprintf("yaml: a value is nil, bool, int, int64, json.Number, string, List, Flow or *Map, not %T", value)
 }
 
 // MarshalJSON gives the map as JSON with its keys in order.

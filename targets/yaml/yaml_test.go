@@ -266,3 +266,29 @@ func BenchmarkAppend(b *testing.B) {
 		buf = Append(buf[:0], doc)
 	}
 }
+
+// A number is written as it is given, and read back as that number.
+func TestAppend_Numbers(t *testing.T) {
+	doc := New().Set("a", json.Number("12345678901234567890")).Set("b", json.Number("1.0e-09")).Set("c", json.Number("0.5"))
+	if got, want := string(Append(nil, doc)), "a: 12345678901234567890\nb: 1.0e-09\nc: 0.5\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestMap_GetAndPut(t *testing.T) {
+	m := New().Set("a", 1).Set("b", 2)
+	m.Put("a", 3)
+	m.Put("c", 4)
+	if got, want := string(Append(nil, m)), "a: 3\nb: 2\nc: 4\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if v, ok := m.Get("a"); !ok || v != 3 {
+		t.Errorf("Get a: %v %v", v, ok)
+	}
+	if _, ok := m.Get("d"); ok {
+		t.Error("d is there")
+	}
+	if _, ok := (*Map)(nil).Get("a"); ok {
+		t.Error("a is in nil")
+	}
+}
