@@ -143,6 +143,10 @@ func (d *decoder) app(o object) *app.App {
 			d.each(o, func(name string, o object) { a.Secrets = append(a.Secrets, d.secret(name, o)) })
 		case "persistentVolumeClaims":
 			d.each(o, func(name string, o object) { a.Claims = append(a.Claims, d.claim(name, o)) })
+		case "objects":
+			d.each(o, func(name string, o object) { a.Objects = append(a.Objects, d.object(name, o)) })
+		case "compose":
+			a.Compose = d.hatch(o)
 		default:
 			unknown("App", name)
 		}
@@ -151,6 +155,7 @@ func (d *decoder) app(o object) *app.App {
 	byName(a.ConfigMaps, func(c app.ConfigMap) string { return c.Name })
 	byName(a.Secrets, func(s app.Secret) string { return s.Name })
 	byName(a.Claims, func(c app.Claim) string { return c.Name })
+	d.beside(o, a.Compose)
 	return a
 }
 
@@ -181,11 +186,14 @@ func (d *decoder) pod(name string, o object) app.Pod {
 			p.Hostname = str(o)
 		case "terminationGracePeriodSeconds":
 			p.TerminationGracePeriodSeconds = integer64(o)
+		case "kubernetes":
+			p.Kubernetes = d.hatch(o)
 		default:
 			unknown("Pod", name)
 		}
 	})
 	byName(p.DependsOn, func(dep app.Dependency) string { return dep.Service })
+	d.beside(o, p.Kubernetes)
 	return p
 }
 
@@ -238,6 +246,10 @@ func (d *decoder) container(name string, o object) app.Container {
 			c.StartupProbe = d.probe(o)
 		case "securityContext":
 			c.SecurityContext = d.securityContext(o)
+		case "kubernetes":
+			c.Kubernetes = d.hatch(o)
+		case "compose":
+			c.Compose = d.hatch(o)
 		default:
 			unknown("Container", name)
 		}
@@ -247,6 +259,8 @@ func (d *decoder) container(name string, o object) app.Container {
 	}
 	byName(c.Ports, func(p app.ContainerPort) string { return p.Name })
 	byName(c.VolumeMounts, func(m app.VolumeMount) string { return m.MountPath })
+	d.beside(o, c.Kubernetes)
+	d.beside(o, c.Compose)
 	return c
 }
 
@@ -548,10 +562,13 @@ func (d *decoder) volume(name string, o object) app.Volume {
 			vol.Secret = d.filesSource(o)
 		case "persistentVolumeClaim":
 			vol.Claim = d.claimSource(o)
+		case "kubernetes":
+			vol.Kubernetes = d.hatch(o)
 		default:
 			unknown("Volume", name)
 		}
 	})
+	d.beside(o, vol.Kubernetes)
 	return vol
 }
 
@@ -623,10 +640,13 @@ func (d *decoder) service(name string, o object) app.Service {
 			s.Labels = d.strMap(o)
 		case "annotations":
 			s.Annotations = d.strMap(o)
+		case "kubernetes":
+			s.Kubernetes = d.hatch(o)
 		default:
 			unknown("Service", name)
 		}
 	})
+	d.beside(o, s.Kubernetes)
 	byName(s.Ports, func(p app.ServicePort) string { return p.Name })
 	return s
 }

@@ -81,8 +81,30 @@ func (g *diagnoser) walk(n node) {
 			}
 			return
 		}
+	case cue.TopKind:
+		if g.raw(n) {
+			return
+		}
 	}
 	g.leaf(n)
+}
+
+// raw walks what the schema leaves open. It reports false for a value without
+// parts.
+func (g *diagnoser) raw(n node) bool {
+	if fields, err := n.value.Fields(); err == nil {
+		for fields.Next() {
+			g.walk(g.child(n, fields.Selector(), fields.Value(), n.schema))
+		}
+		return true
+	}
+	if items, err := n.value.List(); err == nil {
+		for items.Next() {
+			g.walk(g.child(n, items.Selector(), items.Value(), n.schema))
+		}
+		return true
+	}
+	return false
 }
 
 func (g *diagnoser) fields(n node, fields *cue.Iterator) {
@@ -100,9 +122,13 @@ func (g *diagnoser) fields(n node, fields *cue.Iterator) {
 		}
 		schema := n.schema.LookupPath(cue.MakePath(cue.Str(sel.Unquoted()).Optional()))
 		child := g.child(n, sel, fields.Value(), schema)
-		if schema.Exists() {
+		switch {
+		case schema.Exists():
 			g.walk(child)
-		} else {
+		case n.schema.Allows(sel):
+			child.schema = child.value.Context().CompileString("_")
+			g.walk(child)
+		default:
 			g.notAllowed(n, child)
 		}
 	}

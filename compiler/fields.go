@@ -16,16 +16,17 @@ func fieldsByKind() map[string][]field {
 	for kind, names := range map[string][]string{
 		"App": {
 			"name", "namespace", "labels", "annotations", "pods", "services", "configMaps", "secrets",
-			"persistentVolumeClaims",
+			"persistentVolumeClaims", "objects", "compose",
 		},
 		"Pod": {
 			"kind", "replicas", "labels", "annotations", "initContainers", "containers", "volumes", "dependsOn",
-			"hostname", "terminationGracePeriodSeconds",
+			"hostname", "terminationGracePeriodSeconds", "kubernetes",
 		},
 		"Dependency": {"condition"},
 		"Container": {
 			"image", "imagePullPolicy", "command", "args", "workingDir", "env", "envFrom", "ports",
 			"volumeMounts", "resources", "livenessProbe", "readinessProbe", "startupProbe", "securityContext",
+			"kubernetes", "compose",
 		},
 		"EnvVar":        {"value", "valueFrom"},
 		"KeyRef":        {"name", "key", "optional"},
@@ -46,11 +47,11 @@ func fieldsByKind() map[string][]field {
 			"capabilities",
 		},
 		"capabilities":          {"add", "drop"},
-		"Volume":                {"emptyDir", "configMap", "secret", "persistentVolumeClaim"},
+		"Volume":                {"emptyDir", "configMap", "secret", "persistentVolumeClaim", "kubernetes"},
 		"emptyDir":              {"medium", "sizeLimit"},
 		"volume source":         {"name", "secretName", "items", "defaultMode", "optional"},
 		"persistentVolumeClaim": {"claimName", "readOnly"},
-		"Service":               {"pod", "type", "headless", "ports", "sessionAffinity", "labels", "annotations"},
+		"Service":               {"pod", "type", "headless", "ports", "sessionAffinity", "labels", "annotations", "kubernetes"},
 		"ServicePort":           {"port", "targetPort", "nodePort", "protocol"},
 		"ConfigMap":             {"data"},
 		"Secret":                {"type", "keys"},

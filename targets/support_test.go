@@ -31,6 +31,7 @@ func support() []row {
 	const (
 		exact = "exact"
 		but   = "exact but " // for some values
+		other = " (not meant for it)"
 	)
 	return []row{
 		{"App.Name", exact, exact + " (the project's name)", exact},
@@ -42,6 +43,8 @@ func support() []row {
 		{"App.ConfigMaps", exact, exact, exact},
 		{"App.Secrets", "kubernetes/secret-needed", "compose/secret", exact},
 		{"App.Claims", exact, "compose/claim", "docker/claim-size"},
+		{"App.Objects", exact, "compose/object", "docker/object"},
+		{"App.Compose", exact + other, exact, exact + other},
 
 		{"Pod.Name", exact, exact, exact},
 		{"Pod.Kind", exact, exact, exact},
@@ -54,6 +57,7 @@ func support() []row {
 		{"Pod.DependsOn", "kubernetes/depends-on", but + "compose/depends-on", exact},
 		{"Pod.Hostname", exact, exact, exact},
 		{"Pod.TerminationGracePeriodSeconds", exact, exact, exact},
+		{"Pod.Kubernetes", exact, "compose/kubernetes", "docker/kubernetes"},
 
 		{"Dependency.Service", "kubernetes/depends-on", exact, exact},
 		{"Dependency.Condition", "kubernetes/depends-on", but + "compose/depends-on", exact},
@@ -73,6 +77,8 @@ func support() []row {
 		{"Container.ReadinessProbe", exact, "compose/readiness-probe", exact},
 		{"Container.StartupProbe", exact, "compose/startup-probe", exact},
 		{"Container.SecurityContext", exact, exact, exact},
+		{"Container.Kubernetes", exact, "compose/kubernetes", "docker/kubernetes"},
+		{"Container.Compose", exact + other, exact, exact + other},
 
 		{"EnvVar.Name", exact, exact, exact},
 		{"EnvVar.Value", exact, exact, exact},
@@ -134,6 +140,7 @@ func support() []row {
 		{"Volume.ConfigMap", exact, "compose/files", exact},
 		{"Volume.Secret", exact, "compose/files", exact},
 		{"Volume.Claim", exact, exact, exact},
+		{"Volume.Kubernetes", exact, "compose/kubernetes compose/kubernetes-volume", "docker/kubernetes docker/kubernetes-volume"},
 		{"EmptyDir.Medium", exact, exact, exact},
 		{"EmptyDir.SizeLimit", exact, but + "compose/size-limit", but + "docker/emptydir-size"},
 		{"FilesSource.Name", exact, exact, exact},
@@ -151,6 +158,7 @@ func support() []row {
 		{"Service.SessionAffinity", exact, "compose/session-affinity", exact},
 		{"Service.Labels", exact, "compose/service-metadata", exact + " (an engine has no object for a service)"},
 		{"Service.Annotations", exact, "compose/service-metadata", exact + " (an engine has no object for a service)"},
+		{"Service.Kubernetes", exact, "compose/kubernetes", "docker/kubernetes"},
 		{"ServicePort.Name", exact, exact, exact},
 		{"ServicePort.Port", exact, but + "compose/service-port compose/service-port-taken", exact},
 		{"ServicePort.TargetPort", exact, but + "compose/service-port", exact},
@@ -172,10 +180,14 @@ func support() []row {
 		{"Claim.Storage", exact, "compose/claim", "docker/claim-size"},
 		{"Claim.AccessModes", exact, "compose/claim", exact + " (one machine: every mode is granted)"},
 		{"Claim.StorageClassName", exact, "compose/claim", but + "docker/claim-class"},
+
+		{"Object.Name", exact + " (only in the definition)", "compose/object", "docker/object"},
+		{"Object.Body", exact, "compose/object", "docker/object"},
 	}
 }
 
-// modelFields lists every field of the model, positions excepted.
+// modelFields lists every field of the model, positions and the insides of raw
+// data and of hatches excepted.
 func modelFields() []string {
 	var fields []string
 	seen := map[reflect.Type]bool{}
@@ -184,7 +196,7 @@ func modelFields() []string {
 		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
 			t = t.Elem()
 		}
-		if t.Kind() != reflect.Struct || seen[t] || t == reflect.TypeFor[app.Pos]() {
+		if t.Kind() != reflect.Struct || seen[t] || t == reflect.TypeFor[app.Pos]() || t == reflect.TypeFor[app.Hatch]() || t == reflect.TypeFor[app.Raw]() {
 			return
 		}
 		seen[t] = true

@@ -11,6 +11,7 @@ import (
 	"github.com/cuepod/cuepod/compiler"
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/targets"
 )
 
 // Exit codes. Scripts depend on them.
@@ -54,6 +55,7 @@ func (c *cli) report(err error) int {
 func explainError(err error) (code int, text string) {
 	var (
 		invalid  *compiler.Error
+		clash    *targets.ContradictionError
 		usage    *usageError
 		exit     *exitError
 		notReady *runner.NotReadyError
@@ -65,6 +67,8 @@ func explainError(err error) (code int, text string) {
 		return exit.code, exit.text
 	case errors.As(err, &invalid):
 		return exitInvalid, invalid.Error()
+	case errors.As(err, &clash):
+		return exitInvalid, clash.Error()
 	case errors.As(err, &usage):
 		return exitInvalid, fmt.Sprintf("cuepod: %s\nrun '%s --help' for how to use it", usage.message, usage.command)
 	case errors.As(err, &notReady):

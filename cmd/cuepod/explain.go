@@ -53,6 +53,7 @@ With --field it documents a field of the schema.`,
 			e.pods(result.App.Pods)
 			e.services(result.App.Services)
 			e.configuration(result.App)
+			e.hatches(result.App)
 			for _, t := range allTargets() {
 				out, err := t.render(result.App, renderOptions{})
 				if err != nil {
@@ -244,6 +245,23 @@ func secretSource(k app.SecretKey) string {
 	default:
 		return "(generated)"
 	}
+}
+
+// hatches lists what the definition says to one target alone.
+func (e *explainer) hatches(a *app.App) {
+	fields := a.HatchFields()
+	if len(fields)+len(a.Objects) == 0 {
+		return
+	}
+	e.title("Escape hatches")
+	var t table
+	for _, f := range fields {
+		t.add(f.Path, f.Pos.String())
+	}
+	for _, o := range a.Objects {
+		t.add("objects."+o.Name, o.Pos.String(), o.Body.String("kind")+" "+o.Body.String("metadata", "name"))
+	}
+	t.write(e.w, "  ")
 }
 
 func (e *explainer) findings(name string, findings []targets.Finding) {

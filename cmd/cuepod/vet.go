@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cuepod/cuepod/compiler"
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets"
 )
 
 func (c *cli) vetCommand() *cobra.Command {
@@ -22,9 +24,11 @@ func (c *cli) vetCommand() *cobra.Command {
 			bad := false
 			for _, dir := range args {
 				d.dir = dir
-				_, err := c.compiled(cmd.Context(), d)
+				result, err := c.compiled(cmd.Context(), d)
 				var invalid *compiler.Error
 				switch {
+				case err == nil:
+					bad = c.contradicts(result.App) || bad
 				case errors.As(err, &invalid): // go on: the next one may be wrong too
 					bad = true
 					c.talk("%v", invalid)
@@ -40,4 +44,17 @@ func (c *cli) vetCommand() *cobra.Command {
 	}
 	d.flags(cmd)
 	return cmd
+}
+
+// contradicts tells what an app says otherwise to a target than to all.
+func (c *cli) contradicts(a *app.App) bool {
+	bad := false
+	for _, t := range allTargets() {
+		var clash *targets.ContradictionError
+		if _, err := t.render(a, renderOptions{}); errors.As(err, &clash) { // other errors are the target's affair
+			bad = true
+			c.talk("%v", clash)
+		}
+	}
+	return bad
 }

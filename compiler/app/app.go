@@ -42,6 +42,8 @@ type App struct {
 	ConfigMaps  []ConfigMap       // by name
 	Secrets     []Secret          // by name
 	Claims      []Claim           // persistent volume claims, by name
+	Objects     []Object          // further Kubernetes objects, declared order
+	Compose     *Hatch            // top-level fields of the Compose file; nil for none
 	Pos         Pos
 }
 
@@ -68,6 +70,7 @@ type Pod struct {
 	DependsOn                     []Dependency
 	Hostname                      string // "" means the pod's own name
 	TerminationGracePeriodSeconds int64  // default 30
+	Kubernetes                    *Hatch // workload: fields of the Deployment, podSpec: of its pods; nil for none
 	Pos                           Pos
 }
 
@@ -96,6 +99,8 @@ type Container struct {
 	ReadinessProbe  *Probe
 	StartupProbe    *Probe
 	SecurityContext SecurityContext
+	Kubernetes      *Hatch // fields of Kubernetes' Container; nil for none
+	Compose         *Hatch // fields of the Compose service; nil for none
 	Pos             Pos
 }
 
@@ -216,14 +221,21 @@ func (p PortRef) String() string {
 // IsZero reports whether the reference is absent.
 func (p PortRef) IsZero() bool { return p == PortRef{} }
 
-// Volume is storage of a pod. Exactly one source is set.
+// Volume is storage of a pod. Exactly one source is set, or Kubernetes holds
+// one.
 type Volume struct {
-	Name      string
-	EmptyDir  *EmptyDir
-	ConfigMap *FilesSource
-	Secret    *FilesSource
-	Claim     *ClaimSource
-	Pos       Pos
+	Name       string
+	EmptyDir   *EmptyDir
+	ConfigMap  *FilesSource
+	Secret     *FilesSource
+	Claim      *ClaimSource
+	Kubernetes *Hatch // fields of Kubernetes' Volume, any of its sources among them; nil for none
+	Pos        Pos
+}
+
+// HasSource reports whether one of the model's own sources is set.
+func (v *Volume) HasSource() bool {
+	return v.EmptyDir != nil || v.ConfigMap != nil || v.Secret != nil || v.Claim != nil
 }
 
 // EmptyDir lives as long as its pod.
@@ -256,6 +268,7 @@ type Service struct {
 	SessionAffinity string            // None or ClientIP; default None
 	Labels          map[string]string // added to the app's
 	Annotations     map[string]string // added to the app's
+	Kubernetes      *Hatch            // fields of Kubernetes' ServiceSpec; nil for none
 	Pos             Pos
 }
 

@@ -41,6 +41,8 @@ func App(a *app.App) []Problem {
 	for i := range a.Claims {
 		c.claim(&a.Claims[i])
 	}
+	c.hatches()
+	c.objects()
 	return c.problems
 }
 

@@ -337,6 +337,14 @@ func (c *checker) volume(v *app.Volume, at string) {
 	set, all := chosen(
 		choice{"emptyDir", v.EmptyDir != nil}, choice{"configMap", v.ConfigMap != nil},
 		choice{"secret", v.Secret != nil}, choice{"persistentVolumeClaim", v.Claim != nil})
+	if v.Kubernetes != nil {
+		all = append(all, "kubernetes")
+		for _, f := range v.Kubernetes.Raw.Items {
+			if !slices.Contains(set, f.Name) && f.Name != "name" {
+				set = append(set, f.Name)
+			}
+		}
+	}
 	c.exactlyOne(v.Pos, at, "source", set, all)
 	if v.EmptyDir != nil && v.EmptyDir.SizeLimit != "" {
 		c.quantity(v.Pos, at+".emptyDir.sizeLimit", v.EmptyDir.SizeLimit)

@@ -111,6 +111,19 @@ func (s *schema) members(e ast.Expr) []node {
 
 func (s *schema) isStruct(e ast.Expr) bool { return len(s.members(e)) > 0 }
 
+// isOpen reports whether a struct takes any fields and names none.
+func (s *schema) isOpen(e ast.Expr) bool {
+	if _, def := s.definition(e); def != nil {
+		return s.isOpen(def.expr)
+	}
+	lit, ok := e.(*ast.StructLit)
+	if !ok || len(lit.Elts) != 1 {
+		return false
+	}
+	_, ok = lit.Elts[0].(*ast.Ellipsis)
+	return ok
+}
+
 // mapOf gives the types of keys and values of a map.
 func (s *schema) mapOf(e ast.Expr) (key, value ast.Expr, ok bool) {
 	if _, def := s.definition(e); def != nil {
@@ -168,6 +181,8 @@ func (s *schema) typeName(e ast.Expr) string {
 	}
 	name, def := s.definition(e)
 	switch {
+	case s.isOpen(e):
+		return "any fields"
 	case def != nil && s.isStruct(e):
 		return name
 	case def != nil:
@@ -215,7 +230,7 @@ func (s *schema) kinds(e ast.Expr) []string {
 // allowed is the comment above the definition of a plain value, which by the
 // schema's rule says what is allowed.
 func (s *schema) allowed(e ast.Expr) string {
-	if _, def := s.definition(e); def != nil && !s.isStruct(e) {
+	if _, def := s.definition(e); def != nil && !s.isStruct(e) && !s.isOpen(e) {
 		return strings.Join(strings.Fields(def.doc), " ")
 	}
 	return ""

@@ -41,7 +41,8 @@ type Options struct {
 }
 
 // Render renders the app. It fails on a definition that cannot be made into
-// one file: two services of one name, or a reference to nothing.
+// one file: two services of one name, a reference to nothing, or what a
+// *targets.ContradictionError tells.
 func Render(a *app.App, opts Options) (targets.Output, error) {
 	r := newRenderer(a, opts)
 	if err := r.checkVariables(); err != nil {
@@ -59,8 +60,14 @@ func Render(a *app.App, opts Options) (targets.Output, error) {
 		}
 	}
 	r.reportSecrets()
+	r.reportRaw()
+	file := r.file()
+	r.unify(file, topLevel(a.Compose), "compose", a.Pos)
+	if len(r.clashes) > 0 {
+		return targets.Output{}, &targets.ContradictionError{Lines: r.clashes}
+	}
 	return targets.Output{
-		Files:    []targets.File{{Name: "compose.yaml", Data: yaml.Append(nil, r.file())}},
+		Files:    []targets.File{{Name: "compose.yaml", Data: yaml.Append(nil, file)}},
 		Findings: r.findings.List(),
 	}, nil
 }
@@ -79,6 +86,8 @@ type renderer struct {
 	used     map[secretKey]secretUse // how secrets reach containers
 
 	hostPorts map[listener]bool // in use on the host
+
+	clashes []string // of escape hatches, one line each
 }
 
 func newRenderer(a *app.App, opts Options) *renderer {

@@ -80,7 +80,9 @@ func (p *replica) member(c *app.Container, path string, wait map[string]string, 
 		return nil, err
 	}
 	p.addSecurity(service, &c.SecurityContext, path)
-	return p.addMetadata(service), nil
+	p.addMetadata(service)
+	p.unify(service, c, path)
+	return service, nil
 }
 
 func texts(list []text) []string {

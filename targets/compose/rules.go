@@ -30,6 +30,9 @@ func Rules() []targets.Rule {
 		{Code: "compose/run-as-non-root", Level: cannot, Summary: "nothing checks the image's user"},
 		{Code: "compose/run-as-group", Level: cannot, Summary: "a group needs a user"},
 		{Code: "compose/resource", Level: cannot, Summary: "Docker has no such limit"},
+		{Code: "compose/kubernetes", Level: cannot, Summary: "a field for Kubernetes has no effect"},
+		{Code: "compose/kubernetes-volume", Level: cannot, Summary: "an empty directory is in the place of a volume that only Kubernetes has"},
+		{Code: "compose/object", Level: cannot, Summary: "an object of Kubernetes has no effect"},
 		{Code: "compose/label-reserved", Level: cannot, Summary: "Compose keeps labels that begin with com.docker.compose. to itself"},
 	}
 }

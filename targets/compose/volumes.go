@@ -84,6 +84,10 @@ func (p *replica) planVolume(v *app.Volume) error {
 	switch {
 	case v.EmptyDir != nil:
 		return p.planEmptyDir(v, name, at, where)
+	case !v.HasSource() && v.Kubernetes != nil:
+		p.r.volumes.Set(name, yaml.New())
+		p.fillDir(name, at)
+		return nil // reportRaw says so
 	case v.ConfigMap != nil:
 		p.r.volumes.Set(name, yaml.New())
 		p.find("compose/files", where, v.Pos, "the files are written by "+p.volumesName()+"; a change arrives with the next docker compose up", "")
@@ -340,7 +344,7 @@ func (p *replica) planSubPaths() {
 		for i := range list {
 			for _, m := range list[i].VolumeMounts {
 				v := p.pod.Volume(m.Name)
-				if v == nil || m.SubPath == "" || v.EmptyDir == nil && v.Claim == nil {
+				if v == nil || m.SubPath == "" || v.ConfigMap != nil || v.Secret != nil {
 					continue
 				}
 				dir := "--dir=" + path.Join(volumesDir+v.Name, m.SubPath)

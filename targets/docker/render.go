@@ -38,6 +38,9 @@ func Rules() []targets.Rule {
 		{Code: "docker/emptydir-size", Level: targets.Cannot, Summary: "the size of a volume on disk is not limited"},
 		{Code: "docker/memory-request", Level: targets.Cannot, Summary: "one machine schedules nothing, so a memory request has no effect"},
 		{Code: "docker/pull-always", Level: targets.Emulated, Summary: "an image that is on the engine is used as it is, a missing one is pulled"},
+		{Code: "docker/kubernetes", Level: targets.Cannot, Summary: "a field for Kubernetes has no effect"},
+		{Code: "docker/kubernetes-volume", Level: targets.Cannot, Summary: "an empty directory is in the place of a volume that only Kubernetes has"},
+		{Code: "docker/object", Level: targets.Cannot, Summary: "an object of Kubernetes has no effect"},
 		{Code: "docker/loopback", Level: targets.Emulated, Summary: "host ports are bound to 127.0.0.1"},
 	}
 }
@@ -70,6 +73,7 @@ func Render(a *app.App) (*State, []targets.Finding) {
 			s.Portals = append(s.Portals, p)
 		}
 	}
+	targets.ReportRaw(r.findings, "docker", a)
 	return s, r.findings.List()
 }
 
@@ -178,7 +182,7 @@ func (r *renderer) volume(v *app.Volume, d *Pod) (Volume, bool) {
 	case v.Secret != nil:
 		vol.Kind = SecretVol
 		d.Files = append(d.Files, FileVolume{Dir: dir, Files: r.secretFiles(v.Secret)})
-	case v.EmptyDir.Medium == "Memory":
+	case v.EmptyDir != nil && v.EmptyDir.Medium == "Memory":
 		vol.Kind = Memory
 		vol.Size, _ = v.EmptyDir.SizeLimit.Value() // checked by the compiler; "" gives 0, no limit
 	default:

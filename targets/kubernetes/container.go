@@ -7,10 +7,14 @@ import (
 	"github.com/cuepod/cuepod/targets/yaml"
 )
 
-func (r *renderer) containers(list []app.Container) yaml.List {
+// containers makes a list of containers, which is at path in the definition.
+func (r *renderer) containers(list []app.Container, path string) yaml.List {
 	out := yaml.List{}
 	for i := range list {
-		out = append(out, r.container(&list[i]))
+		c := &list[i]
+		body := r.container(c)
+		r.unify(body, c.Kubernetes, nil, path+"."+c.Name, c.Pos)
+		out = append(out, body)
 	}
 	return out
 }

@@ -1,5 +1,6 @@
 // Package kubernetes renders an app as Kubernetes objects: ConfigMaps, claims,
-// services and workloads, in that order, as one YAML stream or a file each.
+// services and workloads, in that order, then the objects that the definition
+// holds as they are; as one YAML stream or a file each.
 //
 // The text is what a person would want to review: fields in the customary
 // order, the API's defaults left out, no status. A ConfigMap's name ends in the
@@ -52,11 +53,15 @@ func Rules() []targets.Rule {
 }
 
 // Render renders the app. It fails on what the definition should not hold: a
-// kind of pod, a format or a reference that does not exist.
+// kind of pod, a format or a reference that does not exist, and with a
+// *targets.ContradictionError.
 func Render(a *app.App, opts Options) (targets.Output, error) {
 	r := &renderer{app: a, configMaps: hashedNames(a), findings: targets.NewFindings(Rules())}
 	objects, err := r.objects()
 	if err != nil {
+		return targets.Output{}, err
+	}
+	if objects, err = r.withRaw(objects); err != nil {
 		return targets.Output{}, err
 	}
 	files, err := write(objects, opts.Format)
@@ -78,6 +83,7 @@ type renderer struct {
 	app        *app.App
 	configMaps map[string]string // name in the definition to name in the cluster
 	findings   *targets.Findings
+	clashes    []string // of escape hatches, one line each
 }
 
 // objects makes all objects in the order they are applied: what is read before

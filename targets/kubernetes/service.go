@@ -27,6 +27,7 @@ func (r *renderer) service(s *app.Service) (object, error) {
 		ports = append(ports, servicePort(p))
 	}
 	spec.Opt("ports", ports)
+	r.unify(spec, s.Kubernetes, nil, "services."+s.Name, s.Pos)
 	return object{"Service", s.Name, r.head("v1", "Service", s.Name, s.Pod, s.Labels, s.Annotations).Set("spec", spec)}, nil
 }
 

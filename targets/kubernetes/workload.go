@@ -30,7 +30,9 @@ func (r *renderer) workload(p *app.Pod) (object, error) {
 		spec.Set("strategy", yaml.New().Set("type", "Recreate"))
 	}
 	spec.Set("selector", yaml.New().Set("matchLabels", r.selector(p.Name))).Set("template", template)
-	return object{"Deployment", p.Name, r.head("apps/v1", "Deployment", p.Name, p.Name, r.podLabels(p), nil).Set("spec", spec)}, nil
+	body := r.head("apps/v1", "Deployment", p.Name, p.Name, r.podLabels(p), nil).Set("spec", spec)
+	r.unify(body, p.Kubernetes, []string{"workload"}, "pods."+p.Name, p.Pos)
+	return object{"Deployment", p.Name, body}, nil
 }
 
 // holdsExclusively reports whether the pod writes to a claim that one node at a
@@ -90,17 +92,19 @@ func (r *renderer) template(p *app.Pod) (*yaml.Map, error) {
 		spec.Set("terminationGracePeriodSeconds", p.TerminationGracePeriodSeconds)
 	}
 	spec.Opt("hostname", p.Hostname)
-	spec.Opt("initContainers", r.containers(p.InitContainers))
-	spec.Set("containers", r.containers(p.Containers))
+	spec.Opt("initContainers", r.containers(p.InitContainers, "pods."+p.Name+".initContainers"))
+	spec.Set("containers", r.containers(p.Containers, "pods."+p.Name+".containers"))
 	volumes := yaml.List{}
 	for i := range p.Volumes {
 		v, err := r.volume(&p.Volumes[i])
 		if err != nil {
 			return nil, fmt.Errorf("volume %s: %w", p.Volumes[i].Name, err)
 		}
+		r.unify(v, p.Volumes[i].Kubernetes, nil, "pods."+p.Name+".volumes."+p.Volumes[i].Name, p.Volumes[i].Pos)
 		volumes = append(volumes, v)
 	}
 	spec.Opt("volumes", volumes)
+	r.unify(spec, p.Kubernetes, []string{"podSpec"}, "pods."+p.Name, p.Pos)
 	return yaml.New().Set("metadata", meta).Set("spec", spec), nil
 }
 
@@ -115,6 +119,8 @@ func (r *renderer) volume(v *app.Volume) (*yaml.Map, error) {
 		return out.Set("secret", files("secretName", v.Secret.Name, v.Secret)), nil
 	case v.Claim != nil:
 		return out.Set("persistentVolumeClaim", yaml.New().Set("claimName", v.Claim.ClaimName).Opt("readOnly", v.Claim.ReadOnly)), nil
+	case v.Kubernetes != nil:
+		return out, nil // the hatch holds the source
 	}
 	return nil, fmt.Errorf("it has no source")
 }

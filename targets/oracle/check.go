@@ -2,6 +2,7 @@ package oracle
 
 import (
 	"fmt"
+	"reflect"
 	"regexp"
 	"slices"
 
@@ -212,8 +213,8 @@ var fieldPath = regexp.MustCompile(`^(metadata\.(name|namespace|uid|(labels|anno
 
 func (c *checker) volume(v *corev1.Volume) {
 	sources := 0
-	for _, set := range []bool{v.EmptyDir != nil, v.ConfigMap != nil, v.Secret != nil, v.PersistentVolumeClaim != nil} {
-		if set {
+	for _, source := range reflect.ValueOf(v.VolumeSource).Fields() {
+		if !source.IsNil() {
 			sources++
 		}
 	}

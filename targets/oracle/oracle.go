@@ -13,7 +13,9 @@ import (
 	"fmt"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 )
@@ -85,9 +87,29 @@ func (o *objects) decode(doc []byte) (string, error) {
 		err = strict(doc, p)
 		o.claims[head.Metadata.Name] = p
 	default:
-		err = fmt.Errorf("%s %q is no kind that we write", head.APIVersion, head.Kind)
+		o, ok := other(head.APIVersion, head.Kind)
+		if !ok {
+			return "", fmt.Errorf("%s %q is no kind that we write", head.APIVersion, head.Kind)
+		}
+		err = strict(doc, o)
 	}
 	return head.Kind + " " + head.Metadata.Name, err
+}
+
+// other is an empty object of a kind that definitions have of their own.
+// Widget stands for all kinds that a server has no type for.
+func other(apiVersion, kind string) (object any, ok bool) {
+	switch apiVersion + " " + kind {
+	case "batch/v1 CronJob":
+		return new(batchv1.CronJob), true
+	case "rbac.authorization.k8s.io/v1 ClusterRole":
+		return new(rbacv1.ClusterRole), true
+	case "v1 ServiceAccount":
+		return new(corev1.ServiceAccount), true
+	case "example.com/v1 Widget":
+		return new(map[string]any), true
+	}
+	return nil, false
 }
 
 // strict decodes doc as a server does: to JSON first, without a look at the

@@ -23,6 +23,9 @@ func TestGoldens(t *testing.T) {
 	}
 	checked := 0
 	for _, path := range paths {
+		if filepath.Base(path) == "objects.txtar" {
+			continue // kinds that we do not write: they are passed on unseen
+		}
 		archive, err := txtar.ParseFile(path)
 		if err != nil {
 			t.Fatal(err)
