@@ -3,6 +3,7 @@
 package compiler
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -153,6 +154,9 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 	}
 	problems := d.problems
 	for _, p := range check.App(a) {
+		if pos := s.pos(marks.find(p.Message).position()); pos.IsValid() {
+			p.Pos = pos // of the field itself, where the model knows only what holds it
+		}
 		problems = append(problems, Diagnostic(p))
 	}
 	if len(problems) > 0 {
@@ -169,12 +173,7 @@ func (s *source) validate(root, v cue.Value) error {
 	if appErr == nil && rootErr == nil {
 		return nil
 	}
-	var beside []Diagnostic
-	for _, e := range cueerrors.Errors(rootErr) {
-		if path := e.Path(); len(path) == 0 || !s.isApp(path[0]) {
-			beside = append(beside, s.translate(e)...)
-		}
-	}
+	beside := s.beside(rootErr)
 	if appErr == nil && len(beside) == 0 {
 		return newError(s.translate(rootErr))
 	}
@@ -184,6 +183,28 @@ func (s *source) validate(root, v cue.Value) error {
 	return newError(append(beside, s.diagnose(v, appErr, len(beside) > 0)...))
 }
 
+// beside are the mistakes outside the app.
+func (s *source) beside(err error) []Diagnostic {
+	var list []Diagnostic
+	var marks *mark
+	for _, e := range cueerrors.Errors(err) {
+		path := e.Path()
+		if len(path) > 0 && s.isApp(path[0]) {
+			continue
+		}
+		for _, d := range s.translate(e) {
+			if !d.Pos.IsValid() {
+				if marks == nil {
+					marks = markFiles(s.inst.Files)
+				}
+				d.Pos = cmp.Or(s.pos(marks.deepest(path).position()), s.packagePos())
+			}
+			list = append(list, d)
+		}
+	}
+	return list
+}
+
 // diagnose finds the mistakes behind err, which CUE found in the app. With
 // broken, the rest of the package has mistakes too, so that expressions which
 // fail in the app are no news.
@@ -191,6 +212,7 @@ func (s *source) diagnose(v cue.Value, err error, broken bool) []Diagnostic {
 	core := s.core()
 	g := newDiagnoser(&s.places, core)
 	g.walk(node{value: v, schema: core.LookupPath(cue.ParsePath("#App")), pos: s.of(v, s.packagePos())})
+	g.reportClosed()
 	switch {
 	case broken:
 		return g.found

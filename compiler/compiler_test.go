@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -19,8 +20,8 @@ import (
 // TestCompile runs testdata/*.txtar: the files of a definition, and the golden
 // text of the error (want.err) or JSON of the app (want.json). Lines of the
 // archive's comment of the form `key: value` are options (env, set, values,
-// dir); the others say what the case is about. CUEPOD_UPDATE=1 rewrites the
-// goldens.
+// dir) or, with `mistakes`, how many mistakes there are when not one; the others
+// say what the case is about. CUEPOD_UPDATE=1 rewrites the goldens.
 func TestCompile(t *testing.T) {
 	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(cases) == 0 {
@@ -55,6 +56,10 @@ func runCase(t *testing.T, path, cacheDir string) {
 	case errors.As(err, &bad):
 		golden, got = "want.err", bad.Error()+"\n"
 		checkPositions(t, bad, dir)
+		checkWording(t, bad)
+		if want := mistakes(t, archive.Comment); len(bad.Diagnostics) != want {
+			t.Errorf("%d mistakes are reported, and there are %d:\n%s", len(bad.Diagnostics), want, bad)
+		}
 	case err != nil:
 		t.Fatalf("not a mistake in the definition: %v", err)
 	default:
@@ -91,6 +96,62 @@ func checkPositions(t *testing.T, bad *Error, dir string) {
 		if _, err := os.Stat(filepath.Join(dir, d.Pos.File)); err != nil {
 			t.Errorf("position outside the user's files: %s", d)
 		}
+	}
+}
+
+// checkWording wants messages for people who never read CUE's manual.
+func checkWording(t *testing.T, bad *Error) {
+	t.Helper()
+	jargon := []string{"empty disjunction", "incomplete value", "conflicting values", "mismatched types", "non-concrete",
+		"field not allowed", "undefined field", "structural cycle", "_|_", "#", unifyFile}
+	for _, d := range bad.Diagnostics {
+		for _, word := range jargon {
+			if strings.Contains(d.Message, word) {
+				t.Errorf("%q is no word for people: %s", word, d)
+			}
+		}
+	}
+}
+
+// mistakes is how many mistakes a case has: one, unless it says so.
+func mistakes(t *testing.T, comment []byte) int {
+	t.Helper()
+	for line := range strings.Lines(string(comment)) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "mistakes: "); ok {
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	return 1
+}
+
+// The corpus of broken definitions is large enough to say what the language's
+// messages are like, and most cases have one mistake, so that a mistake which
+// is reported twice is seen.
+func TestCompile_CorpusOfBrokenDefinitions(t *testing.T) {
+	cases, err := filepath.Glob("testdata/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken, single := 0, 0
+	for _, path := range cases {
+		archive, err := txtar.ParseFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := find(archive, "want.err"); !ok {
+			continue
+		}
+		broken++
+		if mistakes(t, archive.Comment) == 1 {
+			single++
+		}
+	}
+	if broken < 160 || single < 120 {
+		t.Errorf("%d broken definitions, %d of them with one mistake; want at least 160 and 120", broken, single)
 	}
 }
 

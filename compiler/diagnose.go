@@ -1,7 +1,9 @@
 package compiler
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -20,6 +22,9 @@ type diagnoser struct {
 	// derived are failed expressions: they may only follow from a mistake
 	// outside the app, which is then the one to report.
 	derived []Diagnostic
+	// closed are structs that a definition of the user's own closes to fields
+	// that the schema has.
+	closed []node
 }
 
 // newDiagnoser takes its words from the comments above the definitions in the
@@ -171,6 +176,10 @@ func (g *diagnoser) leaf(n node) {
 // evaluation reports what CUE says of an expression. It may follow from a
 // mistake elsewhere in the package.
 func (g *diagnoser) evaluation(n node, err error) {
+	if format, _ := errors.Errors(err)[0].Msg(); format == "field not allowed" && n.schema.Exists() && len(n.path) > 0 {
+		g.closed = append(g.closed, node{path: n.path[:len(n.path)-1], pos: n.pos})
+		return
+	}
 	for _, d := range g.places.translate(err) {
 		if format, _ := errors.Errors(err)[0].Msg(); strings.HasPrefix(format, "invalid value") && n.pos.IsValid() && d.Pos.Line != n.pos.Line {
 			d.Pos, d.Hint = n.pos, "see also "+d.Pos.String()
@@ -210,7 +219,7 @@ func (g *diagnoser) wrong(n node, parts []cue.Value) bool {
 		pos := g.places.pos(part.Pos())
 		want, got := n.schema.IncompleteKind(), part.IncompleteKind()
 		if want&got == 0 {
-			g.report(pos, conversion(part, want), "%s: expected %s, got %s", n, kindName(want), describe(part))
+			g.report(pos, cmp.Or(conversion(part, want), unwrapped(part, n.schema)), "%s: expected %s, got %s", n, kindName(want), describe(part))
 			return true
 		}
 		if got == cue.ListKind && g.items(n, part) {
@@ -224,6 +233,41 @@ func (g *diagnoser) wrong(n node, parts []cue.Value) bool {
 		return true
 	}
 	return false
+}
+
+// reportClosed reports closed structs, but none that lies in another.
+func (g *diagnoser) reportClosed() {
+	for _, n := range g.closed {
+		path := n.String() + "."
+		if !slices.ContainsFunc(g.closed, func(o node) bool { return o.String()+"." != path && strings.HasPrefix(path, o.String()+".") }) {
+			g.report(n.pos, "write the definition as core.#Pod & { ... } or alike, or give it a name without #",
+				"%s: a definition of your own does not have all fields of the schema", n)
+		}
+	}
+}
+
+// unwrapped is the hint for a value that is written without the fields around it: a
+// list where there is a map, or a scalar that one of the fields wants.
+func unwrapped(v, schema cue.Value) string {
+	if schema.IncompleteKind() != cue.StructKind {
+		return ""
+	}
+	if _, ok := keyPattern(schema); ok {
+		if v.IncompleteKind() == cue.ListKind {
+			return "write NAME: { ... } for each item, without brackets"
+		}
+		return ""
+	}
+	if !v.IsConcrete() || v.IncompleteKind() == cue.ListKind {
+		return ""
+	}
+	for _, name := range fieldNames(schema) {
+		field := schema.LookupPath(cue.MakePath(cue.Str(name).Optional()))
+		if field.IncompleteKind() == v.Kind() && field.Unify(v).Err() == nil {
+			return fmt.Sprintf("write %s: %s", name, show(v))
+		}
+	}
+	return ""
 }
 
 // items reports the items of a list that the schema does not allow.
@@ -240,9 +284,14 @@ func (g *diagnoser) items(n node, list cue.Value) bool {
 
 // incomplete reports a value that nobody made concrete.
 func (g *diagnoser) incomplete(n node, parts []cue.Value) {
-	if !g.twoDefaults(n, parts) {
-		g.report(n.pos, "set a value", "%s: there is no value; all that is known is %s", n, show(n.value))
+	if g.twoDefaults(n, parts) {
+		return
 	}
+	if words, ok := g.words[fmt.Sprint(n.value)]; ok {
+		g.report(n.pos, "set a value", "%s: there is no value; it must be %s", n, words)
+		return
+	}
+	g.report(n.pos, "set a value", "%s: there is no value; all that is known is %s", n, show(n.value))
 }
 
 // twoDefaults reports parts with different defaults, which leave no value.

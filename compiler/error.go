@@ -54,7 +54,20 @@ func newError(list []Diagnostic) *Error {
 			cmp.Compare(a.Message, b.Message),
 		)
 	})
-	return &Error{Diagnostics: slices.Compact(list)}
+	return &Error{Diagnostics: oncePerCircle(slices.Compact(list))}
+}
+
+// oncePerCircle keeps the first of the values that need each other.
+func oncePerCircle(list []Diagnostic) []Diagnostic {
+	told := map[string]bool{}
+	return slices.DeleteFunc(list, func(d Diagnostic) bool {
+		value, next, ok := strings.Cut(d.Message, ": "+needsItself)
+		if !ok {
+			return false
+		}
+		told[next] = true
+		return told[value]
+	})
 }
 
 // translate turns CUE's own errors into ours, at the user's position.
@@ -65,12 +78,19 @@ func (p *places) translate(err error) []Diagnostic {
 		if strings.Contains(format, "errors in empty disjunction") {
 			continue // a headline; the errors themselves follow
 		}
-		pos, hint := p.best(e)
+		pos, second := p.best(e)
 		message := strings.Join(strings.Fields(e.Error()), " ") // with the path, and with what it wraps
 		for _, in := range cueerrors.Positions(e) {
 			message = strings.ReplaceAll(message, in.String()+": ", "")
 		}
-		list = append(list, Diagnostic{Pos: pos, Message: inApp(message), Hint: hint})
+		if strings.Contains(message, "import failed: expected") && second.IsValid() {
+			pos, second = second, app.Pos{} // what is imported does not parse
+		}
+		text, hint := plain(inApp(message))
+		if hint == "" && second.IsValid() {
+			hint = "see also " + second.String()
+		}
+		list = append(list, Diagnostic{Pos: pos, Message: text, Hint: hint})
 	}
 	return list
 }
@@ -105,8 +125,8 @@ func (p *places) translateFile(file string, err error) []Diagnostic {
 	return list
 }
 
-// best is the user's place in an error, and as a hint the second one.
-func (p *places) best(e cueerrors.Error) (pos app.Pos, hint string) {
+// best is the user's place in an error, and the second one if there is one.
+func (p *places) best(e cueerrors.Error) (pos, second app.Pos) {
 	all := append(e.InputPositions(), e.Position())
 	slices.SortStableFunc(all, func(a, b token.Pos) int {
 		return cmp.Or(cmp.Compare(p.rank(a), p.rank(b)), comparePos(a, b))
@@ -114,8 +134,8 @@ func (p *places) best(e cueerrors.Error) (pos app.Pos, hint string) {
 	pos = p.pos(all[0])
 	for _, t := range all[1:] {
 		if second := p.pos(t); second.IsValid() && second != pos {
-			return pos, "see also " + second.String()
+			return pos, second
 		}
 	}
-	return pos, ""
+	return pos, app.Pos{}
 }

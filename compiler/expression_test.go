@@ -63,13 +63,13 @@ func TestCompile_ExpressionMistakes(t *testing.T) {
 	for expr, want := range map[string]string{
 		"":             "several.cue:1:1: the package does not define app",
 		"apps.broken":  "several.cue:15:31: pods.web.containers.web: unknown field \"imagee\"",
-		"apps.nothing": "-e apps.nothing: undefined field: nothing",
-		"nothing":      "-e nothing: reference \"nothing\" not found",
+		"apps.nothing": "-e apps.nothing: there is no field \"nothing\"",
+		"nothing":      "-e nothing: there is no \"nothing\" here",
 		"][":           "-e ][: this is no CUE expression: expected operand, found ']'",
 		"a: 1":         "-e a: 1: this is no CUE expression: ",
 		"1":            "-e 1: expected an app, got the number 1",
 		"string":       "-e string: expected an app, got a string",
-		"apps.shop & {pods: web: containers: web: image: \"x\"}": "several.cue:10:28: pods.web.containers.web.image: conflicting values",
+		"apps.shop & {pods: web: containers: web: image: \"x\"}": "several.cue:10:28: pods.web.containers.web.image: two values that exclude each other",
 	} {
 		_, err := Compile(t.Context(), Options{Dir: ".", Expr: expr, CacheDir: newCache(t)})
 		var bad *Error

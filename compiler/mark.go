@@ -1,7 +1,10 @@
 package compiler
 
 import (
+	"cmp"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"cuelang.org/go/cue"
 	"cuelang.org/go/cue/ast"
@@ -172,4 +175,46 @@ func fromSchema(e ast.Expr) bool {
 	}
 	spec, ok := ident.Node.(*ast.ImportSpec)
 	return ok && spec.Path.Value == `"`+schema.Core+`"`
+}
+
+// deepest is the last mark on a path that is written out, or m.
+func (m *mark) deepest(path []string) *mark {
+	for _, name := range path {
+		child := m.field(name)
+		if child == nil {
+			break
+		}
+		m = child
+	}
+	return m
+}
+
+// find is the mark of the field whose path a message begins with, or nil when
+// that field is not written out. A name in the path may be quoted and may hold
+// dots. The path ends at ":"; what is in the items of a list is at the list,
+// as there are no marks below, and the items themselves are at none.
+func (m *mark) find(message string) *mark {
+	if m == nil || message == "" {
+		return nil
+	}
+	var found *mark
+	for name, child := range m.fields {
+		for _, form := range []string{name, strconv.Quote(name)} {
+			rest, ok := strings.CutPrefix(message, form)
+			if !ok || rest == "" {
+				continue
+			}
+			switch rest[0] {
+			case '.':
+				found = cmp.Or(found, child.find(rest[1:]))
+			case ':':
+				found = cmp.Or(found, child)
+			case '[':
+				if _, rest, _ := strings.Cut(rest, "]"); strings.HasPrefix(rest, ".") {
+					found = cmp.Or(found, child)
+				}
+			}
+		}
+	}
+	return found
 }

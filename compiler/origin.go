@@ -69,7 +69,7 @@ func Explain(ctx context.Context, opts Options, path string) (*Explanation, erro
 	e := &Explanation{Path: at, Origins: x.origins(v, referenceDepth)}
 	switch d, _ := v.Default(); {
 	case v.Err() != nil:
-		e.Problem = strings.TrimPrefix(s.firstMistake(v.Err()), strings.TrimPrefix(at, "app.")+": ")
+		e.Problem = s.firstMistake(at, v.Err())
 	case !d.IsConcrete() && len(s.written(v)) > 0:
 		e.Problem = "it is not one value yet: " + typeCUE(v)
 	case !d.IsConcrete():
@@ -81,12 +81,19 @@ func Explain(ctx context.Context, opts Options, path string) (*Explanation, erro
 	return e, nil
 }
 
-// firstMistake is the message of the first of CUE's errors that says something.
-func (p *places) firstMistake(err error) string {
-	if list := p.translate(err); len(list) > 0 {
-		return list[0].Message
+// firstMistake is the message of the first of CUE's errors that says something,
+// without the path at, or of what holds it, at its start.
+func (p *places) firstMistake(at string, err error) string {
+	list := p.translate(err)
+	if len(list) == 0 {
+		return err.Error()
 	}
-	return err.Error()
+	for path := strings.TrimPrefix(at, "app."); path != ""; path = path[:max(strings.LastIndexByte(path, '.'), 0)] {
+		if rest, ok := strings.CutPrefix(list[0].Message, path+": "); ok {
+			return rest
+		}
+	}
+	return list[0].Message
 }
 
 // lookup follows a path from the app, or else from the package.

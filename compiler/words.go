@@ -46,6 +46,8 @@ func describe(v cue.Value) string {
 		return show(v)
 	case k == cue.StringKind:
 		return "the string " + show(v)
+	case k == cue.BytesKind:
+		return "the bytes " + show(v)
 	default:
 		return "the number " + show(v)
 	}

@@ -76,7 +76,7 @@ func (c *checker) meta(at string, pos app.Pos, labels, annotations map[string]st
 			c.hint("a key is NAME or DOMAIN/NAME; NAME has at most 63 letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends")
 		}
 		if v := labels[key]; v != "" && !qualifiedPart.MatchString(v) {
-			c.report(pos, "%slabels: the value %q of %s is not valid", at, v, key)
+			c.report(pos, "%slabels.%s: the value %q is not valid", at, labelPath(key), v)
 			c.hint("a value has at most 63 letters, digits, \"-\", \"_\" and \".\", with a letter or digit at both ends")
 		}
 	}
@@ -91,6 +91,14 @@ func (c *checker) meta(at string, pos app.Pos, labels, annotations map[string]st
 	if size > maxAnnotations {
 		c.report(pos, "%sannotations: they hold %d bytes; Kubernetes allows %d", at, size, maxAnnotations)
 	}
+}
+
+// labelPath is a key as CUE writes it in a path.
+func labelPath(key string) string {
+	if strings.ContainsAny(key, "./-") {
+		return quoted(key)
+	}
+	return key
 }
 
 var (

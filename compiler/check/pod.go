@@ -1,7 +1,6 @@
 package check
 
 import (
-	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -35,7 +34,7 @@ func (c *checker) pod(p *app.Pod) {
 	}
 	for _, d := range p.DependsOn {
 		if c.app.Service(d.Service) == nil {
-			c.missing(d.Pos, at+".dependsOn", "service", d.Service, "the app", c.serviceNames())
+			c.missing(d.Pos, at+".dependsOn."+d.Service, "service", d.Service, "the app", c.serviceNames())
 		}
 	}
 }
@@ -47,7 +46,7 @@ func (c *checker) initContainer(p *app.Pod, init *app.Container, at string) {
 		probe *app.Probe
 	}{{"livenessProbe", init.LivenessProbe}, {"readinessProbe", init.ReadinessProbe}, {"startupProbe", init.StartupProbe}} {
 		if probe.probe != nil {
-			c.report(probe.probe.Pos, "%s: an init container cannot have a %s", at, probe.name)
+			c.report(probe.probe.Pos, "%s.%s: an init container cannot have a probe", at, probe.name)
 			c.hint("an init container runs to its end before the others start")
 		}
 	}
@@ -102,7 +101,7 @@ func (c *checker) container(p *app.Pod, ctr *app.Container, at string) {
 	}
 	for _, port := range ctr.Ports {
 		if !strings.ContainsAny(port.Name, "abcdefghijklmnopqrstuvwxyz") || strings.Contains(port.Name, "--") {
-			c.report(port.Pos, "%s.ports: the name %q is not valid; it must have a letter, and no two \"-\" in a row", at, port.Name)
+			c.report(port.Pos, "%s.ports.%s: the name is not valid; it must have a letter, and no two \"-\" in a row", at, port.Name)
 		}
 	}
 	c.volumeMounts(p, ctr, at+".volumeMounts.")
@@ -115,16 +114,19 @@ func (c *checker) container(p *app.Pod, ctr *app.Container, at string) {
 
 // image checks an image's name by the rules of those who pull it.
 func (c *checker) image(ctr *app.Container, at string) {
-	_, err := reference.ParseNormalizedNamed(ctr.Image)
-	switch {
-	case err == nil:
-	case errors.Is(err, reference.ErrNameContainsUppercase):
-		c.report(ctr.Pos, "%s: %q is not valid; an image's name has no capital letters", at, ctr.Image)
-		c.hint("did you mean %q?", strings.ToLower(ctr.Image))
-	default:
-		c.report(ctr.Pos, "%s: %q is not the name of an image", at, ctr.Image)
-		c.hint("a name is NAME:TAG or REGISTRY/NAME:TAG, such as \"registry.example/web:1.2\", or has @DIGEST for the tag")
+	if _, err := reference.ParseNormalizedNamed(ctr.Image); err == nil {
+		return
 	}
+	name, _, _ := strings.Cut(ctr.Image, ":")
+	if lower := strings.Replace(ctr.Image, name, strings.ToLower(name), 1); lower != ctr.Image {
+		if _, err := reference.ParseNormalizedNamed(lower); err == nil {
+			c.report(ctr.Pos, "%s: %q is not valid; an image's name has no capital letters", at, ctr.Image)
+			c.hint("did you mean %q?", lower)
+			return
+		}
+	}
+	c.report(ctr.Pos, "%s: %q is not the name of an image", at, ctr.Image)
+	c.hint("a name is NAME:TAG or REGISTRY/NAME:TAG, such as \"registry.example/web:1.2\", or has @DIGEST for the tag")
 }
 
 // capabilities refuses the kernel's own spelling: a server knows it for some
