@@ -154,15 +154,23 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 	}
 	problems := d.problems
 	for _, p := range check.App(a) {
-		if pos := s.pos(marks.find(p.Message).position()); pos.IsValid() {
-			p.Pos = pos // of the field itself, where the model knows only what holds it
-		}
+		p.Pos = inner(p.Pos, s.pos(marks.find(p.Message).position()))
 		problems = append(problems, Diagnostic(p))
 	}
 	if len(problems) > 0 {
 		return nil, newError(problems)
 	}
 	return &Result{App: a, Params: params}, nil
+}
+
+// inner is the position of the field itself where the model knows only that of
+// what holds it, which is written before.
+func inner(model, field app.Pos) app.Pos {
+	before := model.File == field.File && cmp.Or(cmp.Compare(field.Line, model.Line), cmp.Compare(field.Column, model.Column)) < 0
+	if !field.IsValid() || before {
+		return model
+	}
+	return field
 }
 
 // validate reports every mistake of the app against the schema, and those of
