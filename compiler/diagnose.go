@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
 	"cuelang.org/go/cue/errors"
 
 	"github.com/cuepod/cuepod/compiler/app"
@@ -131,7 +132,7 @@ func (g *diagnoser) fields(n node, fields *cue.Iterator) {
 		case schema.Exists():
 			g.walk(child)
 		case n.schema.Allows(sel):
-			child.schema = child.value.Context().CompileString("_")
+			child.schema = cuecontext.New().CompileString("_")
 			g.walk(child)
 		default:
 			g.notAllowed(n, child)

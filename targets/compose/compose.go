@@ -63,6 +63,7 @@ func Render(a *app.App, opts Options) (targets.Output, error) {
 	r.reportRaw()
 	file := r.file()
 	r.unify(file, topLevel(a.Compose), "compose", a.Pos)
+	r.checkNames()
 	if len(r.clashes) > 0 {
 		return targets.Output{}, &targets.ContradictionError{Lines: r.clashes}
 	}

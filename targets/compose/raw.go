@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/cuepod/cuepod/compiler/app"
@@ -29,6 +30,17 @@ func (r *renderer) unify(ours *yaml.Map, h *app.Hatch, path string, pos app.Pos)
 	}
 	at := unify.Place{Path: path, Beside: h.Beside, Pos: pos}
 	r.clashes = append(r.clashes, unify.Into(ours, &h.Raw, unify.Lists{Key: noKey, Append: gathers}, at)...)
+}
+
+// checkNames refuses services of the app's hatch that have the name of a service
+// of the app: the name would then resolve to both.
+func (r *renderer) checkNames() {
+	for i := range r.app.Services {
+		s := &r.app.Services[i]
+		if f := r.app.Compose.Field("services", s.Name); f != nil {
+			r.clashes = append(r.clashes, fmt.Sprintf("%s: compose.services.%s: the name is already that of services.%s, at %s: rename one", f.Pos, s.Name, s.Name, s.Pos))
+		}
+	}
 }
 
 func noKey(string, any) string { return "" }

@@ -2,6 +2,7 @@ package compose_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -84,6 +85,17 @@ func TestHatch_ContradictsOnce(t *testing.T) {
 	_, err := compose.Render(hatched(rawText("restart", "no")), compose.Options{})
 	var clash *targets.ContradictionError
 	if !errors.As(err, &clash) || len(clash.Lines) != 1 {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A service of the app's hatch cannot have the name that the pods answer to.
+func TestHatch_KeepsNamesApart(t *testing.T) {
+	a := hatched()
+	a.Services = []app.Service{{Name: "debug", Pod: "web", Type: "ClusterIP", Ports: []app.ServicePort{{Name: "http", Port: 80}}}}
+	_, err := compose.Render(a, compose.Options{})
+	var clash *targets.ContradictionError
+	if !errors.As(err, &clash) || len(clash.Lines) != 1 || !strings.Contains(clash.Lines[0], "compose.services.debug: the name is already that of services.debug") {
 		t.Errorf("got %v", err)
 	}
 }

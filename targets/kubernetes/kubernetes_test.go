@@ -117,3 +117,24 @@ func TestRender_SelectorIsStable(t *testing.T) {
 		t.Errorf("findings: %v", out.Findings)
 	}
 }
+
+// An object in a file of its own never takes the place of one of ours.
+func TestRender_ObjectsInEveryFormat(t *testing.T) {
+	str := func(name, text string) app.Raw { return app.Raw{Name: name, Kind: app.RawString, Text: text} }
+	a := sample()
+	a.Objects = []app.Object{{Name: "web", Body: app.Raw{Kind: app.RawStruct, Items: []app.Raw{
+		str("apiVersion", "v1"), str("kind", "ConfigMap"),
+		{Name: "metadata", Kind: app.RawStruct, Items: []app.Raw{str("name", "m")}},
+		{Name: "ratio", Kind: app.RawNumber, Text: "1.0"},
+	}}}}
+	var names []string
+	for _, f := range render(t, a, kubernetes.Dir).Files {
+		names = append(names, f.Name)
+	}
+	if want := []string{"configmap-m.yaml", "deployment-web.yaml", "object-web.yaml", "service-web.yaml"}; !slices.Equal(names, want) {
+		t.Errorf("files %q, want %q", names, want)
+	}
+	if file := render(t, a, kubernetes.JSON).Files[0]; !json.Valid(file.Data) || !strings.Contains(string(file.Data), `"ratio": 1.0`) {
+		t.Errorf("%s", file.Data)
+	}
+}

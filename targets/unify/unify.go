@@ -58,7 +58,8 @@ func (u *unifier) fields(ours *yaml.Map, raw *app.Raw, path []string) {
 		// A field that the target leaves out, as its default says the same, is
 		// set all the same.
 		if _, set := u.at.Beside[f.Name]; set && len(path) == 1 && f.Kind != app.RawStruct && f.Kind != app.RawList {
-			u.clash(f, path, "another value")
+			u.clashes = append(u.clashes, fmt.Sprintf("%s: %s.%s: it is set here, and by the definition at %s",
+				f.Pos, u.at.Path, f.Name, u.at.Beside[f.Name]))
 			continue
 		}
 		ours.Set(f.Name, Value(f))

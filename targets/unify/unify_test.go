@@ -70,7 +70,7 @@ func TestInto(t *testing.T) {
 		{"no key", list("named", str("", "b")), `[{"name":"a","value":"1"},"b"]`, ""},
 		{"new list", list("new", str("", "b")), `["b"]`, ""},
 		{"new text", str("fresh", "b"), `"b"`, ""},
-		{"text that the target leaves out", str("default", "b"), "", `"b" here, and another value by the definition at app.cue:7:1`},
+		{"text that the target leaves out", str("default", "b"), "", `here.default: it is set here, and by the definition at app.cue:7:1`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			want, got := ours(), ours()
