@@ -147,7 +147,7 @@ func quoted(s string) string { return fmt.Sprintf("%q", s) }
 func (c *checker) noNUL(pos app.Pos, at string, values ...string) {
 	for _, v := range values {
 		if strings.ContainsRune(v, 0) {
-			c.report(pos, "%s: the value has a NUL byte, which no program can be given", at)
+			c.report(pos, "%s: there is a NUL byte, which no program can be given", at)
 		}
 	}
 }
@@ -222,7 +222,8 @@ func (c *checker) volumeMounts(p *app.Pod, ctr *app.Container, at string) {
 }
 
 func (c *checker) volumeMount(p *app.Pod, m app.VolumeMount, at string) {
-	if !path.IsAbs(m.MountPath) || strings.ContainsAny(m.MountPath, ":\x00") {
+	c.noNUL(m.Pos, at, m.MountPath)
+	if !path.IsAbs(m.MountPath) || strings.Contains(m.MountPath, ":") {
 		c.report(m.Pos, "%s: the path must be absolute and without \":\"", at)
 	}
 	if m.SubPath != "" && !relativePath(m.SubPath) {
@@ -383,6 +384,10 @@ func (c *checker) filePaths(v *app.Volume, f *app.FilesSource, at string) {
 	keyOf := map[string]string{}
 	for _, key := range sortedKeys(f.Items) {
 		p := f.Items[key]
+		if strings.ContainsRune(p, 0) {
+			c.noNUL(v.Pos, at, p)
+			continue
+		}
 		if !relativePath(p) || strings.HasPrefix(p, "..") {
 			c.report(v.Pos, "%s: the path %q must be relative, without \"..\" in it or at its start", at, p)
 			continue

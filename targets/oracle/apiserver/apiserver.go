@@ -73,6 +73,9 @@ func validate(ctx context.Context, object runtime.Object) (field.ErrorList, []st
 	case *core.ConfigMap:
 		o.Namespace = orDefault(o.Namespace)
 		return corevalidation.ValidateConfigMap(o), nil, nil
+	case *core.ServiceAccount:
+		o.Namespace = orDefault(o.Namespace)
+		return corevalidation.ValidateServiceAccount(o), nil, nil
 	case *core.PersistentVolumeClaim:
 		o.Namespace = orDefault(o.Namespace)
 		failures := corevalidation.ValidatePersistentVolumeClaim(o, corevalidation.ValidationOptionsForPersistentVolumeClaim(o, nil))

@@ -34,7 +34,9 @@ const workers = 2
 
 // Whatever the compiler accepts, a server accepts without a warning, also where
 // a definition was changed at random. And what only a rule beyond the schema
-// refuses, a server refuses too, or the rule is known to be stricter.
+// refuses, a server refuses too, or the rule is known to be stricter. What a
+// definition says in its escape hatches is not changed: there the user's word
+// counts.
 func TestMutants(t *testing.T) {
 	t.Logf("seed: -mutants.seed=%d", *mutantSeed)
 	m, err := newMutator(rand.New(rand.NewPCG(*mutantSeed, 0)), seeds(t))
@@ -210,42 +212,54 @@ func (t *tally) String() string {
 		t.all, t.accepted, t.agreed, t.stricter)
 }
 
-// rule is a rule of the compiler that a server does not have. They are in
-// docs/definition.md too.
+// rule is a rule of the compiler that a server does not have.
 type rule struct {
 	name    string
 	pattern *regexp.Regexp // of its messages
-	why     string
+	why     string         // as in docs/definition.md
 }
 
 // stricter lists the rules by which the compiler refuses what a server accepts.
 func stricter() []rule {
 	return []rule{
-		{"reference", regexp.MustCompile(`: there is no (pod|service|configMap|secret|key|persistentVolumeClaim|TCP port|UDP port) "`),
+		{"reference", regexp.MustCompile(`: there is no (pod|service|configMap|secret|key|persistentVolumeClaim|volume|TCP port|UDP port) "`),
 			"a server takes objects in any order, and so a name that nobody defines; the pod then waits for ever"},
 		{"exactly one", regexp.MustCompile(`: there (is no|are \d+) (source|handler)`),
-			"a server takes a variable or a volume without a source for an empty one; a secret's source is not its concern"},
-		{"dependsOn", regexp.MustCompile(`: the pods wait for each other`),
-			"Kubernetes has no such order"},
+			"a server takes a variable without a source for an empty one, and sees no sources of secrets"},
+		{"order", regexp.MustCompile(`: the pods wait for each other`),
+			"Kubernetes has no `dependsOn`"},
 		{"absolute path", regexp.MustCompile(`(volumeMounts\."|workingDir: ).* absolute`),
-			"a server leaves it to the container runtime, which refuses the container or takes it from /"},
-		{"NUL", regexp.MustCompile(`NUL byte`),
-			"no program can be given one: the container fails when it starts"},
-		{"service name", regexp.MustCompile(`a service's name must start with a letter`),
-			"servers before 1.36 refuse it"},
-		{"node port", regexp.MustCompile(`nodePort: \d+ is already taken`),
-			"a server sees the second service only when the first is there"},
+			"a server leaves it to the container runtime, which refuses the container or takes it from `/`"},
+		{"same mount", regexp.MustCompile(`volumeMounts\..*: it is the same path as`),
+			"a server compares paths as they are written; the container runtime refuses the second"},
+		{"NUL", regexp.MustCompile(`there is a NUL byte`),
+			"no program can be given one; the container fails when it starts"},
+		{"image", regexp.MustCompile(`\.image: .* (is not the name of an image|has no capital letters)`),
+			"a server looks for spaces at the ends only; nothing can be pulled under such a name"},
+		{"capability", regexp.MustCompile(`names are without CAP_`),
+			"a server takes any name; container runtimes differ in what they make of `CAP_`"},
 		{"quantity", regexp.MustCompile(`is larger than Kubernetes allows`),
 			"a server takes 2^63-1 for it, which is not what was asked for"},
 		{"field", regexp.MustCompile(`: there is no field "`),
 			"a local run has no such field"},
-		{"image", regexp.MustCompile(`\.image: .* (is not the name of an image|has no capital letters)`),
-			"a server looks for spaces at the ends only; nothing can be pulled under such a name"},
-		{"capability", regexp.MustCompile(`names are without CAP_`),
-			"a server takes any name; container runtimes differ in what they make of CAP_"},
-		{"same mount", regexp.MustCompile(`volumeMounts\..*: it is the same path as`),
-			"a server compares paths as written; the container runtime refuses the second"},
+		{"service name", regexp.MustCompile(`a service's name must start with a letter`),
+			"older servers refuse it"},
+		{"node port", regexp.MustCompile(`nodePort: \d+ is already taken`),
+			"a server sees it only when the second service comes"},
 		{"secret", regexp.MustCompile(`^secrets\.`),
-			"the output holds no secrets: whoever makes them would find out"},
+			"the output holds no secrets; whoever makes them would find out"},
+	}
+}
+
+// The documentation lists the rules too.
+func TestStricter_IsInTheDocumentation(t *testing.T) {
+	text, err := os.ReadFile("../../../docs/definition.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range stricter() {
+		if !strings.Contains(string(text), r.why) {
+			t.Errorf("docs/definition.md does not say of %s: %s", r.name, r.why)
+		}
 	}
 }
