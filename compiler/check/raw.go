@@ -18,6 +18,8 @@ func (c *checker) hatches() {
 		at := "pods." + p.Name
 		c.typed(p.Kubernetes.Field("workload"), "Deployment", at+".kubernetes.workload")
 		c.typed(p.Kubernetes.Field("podSpec"), "PodSpec", at+".kubernetes.podSpec")
+		c.rawContainers(p, "containers", p.Containers)
+		c.rawContainers(p, "initContainers", p.InitContainers)
 		for _, ctr := range p.InitContainers {
 			c.typed(ctr.Kubernetes.Field(), "Container", at+".initContainers."+ctr.Name+".kubernetes")
 		}
@@ -33,6 +35,22 @@ func (c *checker) hatches() {
 	}
 }
 
+// rawContainers checks that a container of a hatch is one of the pod's or is
+// whole: a misspelt name would else make another container.
+func (c *checker) rawContainers(p *app.Pod, list string, have []app.Container) {
+	raw := p.Kubernetes.Field("podSpec", list)
+	if raw == nil {
+		return
+	}
+	known := names(have, func(c app.Container) string { return c.Name })
+	for i := range raw.Items {
+		name := raw.Items[i].String("name")
+		if name != "" && raw.Items[i].Field("image") == nil && !slices.Contains(known, name) {
+			c.missing(raw.Items[i].Pos, "pods."+p.Name+".kubernetes.podSpec."+list+"."+name, "container", name, "pod "+p.Name, slices.Clone(known))
+		}
+	}
+}
+
 // typed holds raw data, which may be nil, against a type of the API.
 func (c *checker) typed(raw *app.Raw, typ, at string) {
 	if raw == nil || raw.Kind == app.RawNull || typ == "any" {
@@ -41,7 +59,7 @@ func (c *checker) typed(raw *app.Raw, typ, at string) {
 	if item, ok := strings.CutPrefix(typ, "[]"); ok {
 		if c.kind(raw, at, "a list", app.RawList) {
 			for i := range raw.Items {
-				c.typed(&raw.Items[i], item, at+itemName(&raw.Items[i], i))
+				c.item(&raw.Items[i], item, at+itemName(&raw.Items[i], i))
 			}
 		}
 		return
@@ -67,6 +85,24 @@ func (c *checker) typed(raw *app.Raw, typ, at string) {
 		c.kind(raw, at, "a string or a number", app.RawString, app.RawNumber)
 	default:
 		c.fieldsOf(raw, typ, at)
+	}
+}
+
+// item holds an item of a list against a type. It has what the list is merged
+// by: Kubernetes requires it.
+func (c *checker) item(raw *app.Raw, typ, at string) {
+	if raw.Kind == app.RawNull {
+		c.report(raw.Pos, "%s: an item of a list cannot be null", at)
+		return
+	}
+	before := len(c.problems)
+	c.typed(raw, typ, at)
+	key := map[string]string{
+		"Container": "name", "EphemeralContainer": "name", "Volume": "name", "EnvVar": "name",
+		"VolumeMount": "mountPath", "ContainerPort": "containerPort", "ServicePort": "port",
+	}[typ]
+	if key != "" && raw.Field(key) == nil && len(c.problems) == before {
+		c.report(raw.Pos, "%s: the field %s is missing", at, key)
 	}
 }
 
