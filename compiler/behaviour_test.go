@@ -249,7 +249,8 @@ func TestCompile_AfterAChangeSeesTheNewFiles(t *testing.T) {
 	}
 }
 
-// FuzzCompile wants an app or mistakes for any text, never a panic.
+// FuzzCompile wants an app or mistakes for any text, each at a place in it, and
+// never a panic.
 func FuzzCompile(f *testing.F) {
 	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
@@ -278,6 +279,14 @@ func FuzzCompile(f *testing.F) {
 		}
 		if bad != nil && (len(bad.Diagnostics) == 0 || bad.Error() == "") {
 			t.Errorf("an error without a mistake: %#v", bad)
+		}
+		if bad == nil {
+			return
+		}
+		for _, d := range bad.Diagnostics {
+			if !d.Pos.IsValid() {
+				t.Errorf("no position: %s", d)
+			}
 		}
 	})
 }

@@ -34,7 +34,8 @@ const workers = 2
 
 // Whatever the compiler accepts, a server accepts without a warning, also where
 // a definition was changed at random. And what only a rule beyond the schema
-// refuses, a server refuses too, or the rule is known to be stricter. What a
+// refuses, a server refuses too, or the rule is known to be stricter. Each
+// mistake is told at a line of the definition, in plain words. What a
 // definition says in its escape hatches is not changed: there the user's word
 // counts.
 func TestMutants(t *testing.T) {
@@ -146,9 +147,27 @@ func (j *judge) judge(ctx context.Context, m *mutant) verdict {
 	case !errors.As(err, &bad):
 		return verdict{problems: []string{err.Error()}}
 	case model == nil:
-		return verdict{} // the schema's word
+		return verdict{problems: poor(bad)} // the schema's word
 	}
-	return refused(ctx, model, bad)
+	v := refused(ctx, model, bad)
+	v.problems = append(v.problems, poor(bad)...)
+	return v
+}
+
+// poor lists mistakes without a line of the user's, or in the words of CUE.
+func poor(bad *compiler.Error) []string {
+	var list []string
+	for _, d := range bad.Diagnostics {
+		if !d.Pos.IsValid() {
+			list = append(list, "no position: "+d.String())
+		}
+		for _, word := range []string{"empty disjunction", "incomplete value", "conflicting values", "non-concrete", "not allowed", "undefined field", "_|_"} {
+			if strings.Contains(d.Message, word) {
+				list = append(list, "not in plain words: "+d.String())
+			}
+		}
+	}
+	return list
 }
 
 // accepted wants the server to accept too.
