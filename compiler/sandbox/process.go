@@ -122,7 +122,11 @@ func (c *child) hear(f compiler.Found) {
 // killed it for what it took.
 func (c *child) outOfMemory() bool {
 	text := c.stderr.String()
-	for _, words := range []string{"out of memory", "cannot allocate memory", "failed to allocate", "Failed to mmap"} { // the last two are the race detector's
+	for _, words := range []string{
+		"out of memory", "cannot allocate memory",
+		"pthread_create failed", "SIGABRT", // a C library's ways to say so; Go's own crashes are no aborts
+		"failed to allocate", "Failed to mmap", // the race detector's
+	} {
 		if strings.Contains(text, words) {
 			return true
 		}
