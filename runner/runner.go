@@ -33,6 +33,13 @@ type Compiled struct {
 	State  *docker.State
 	Root   string
 	Inputs []string // files and directories to watch
+	Losses []Loss   // what this definition says and a local engine cannot do
+}
+
+// Loss is something that a local run leaves out. A person is told once.
+type Loss struct {
+	Key  string // the same for the same loss, wherever its line has moved to
+	Text string
 }
 
 // Compile makes the desired state anew. A definition error is shown with its
@@ -74,6 +81,7 @@ const (
 	EventProblem EventKind = "problem" // something failed; the rest goes on
 	EventInvalid EventKind = "invalid" // the definition is broken; the last good state keeps running
 	EventFixed   EventKind = "fixed"   // it is valid again
+	EventLoss    EventKind = "loss"    // the definition says something that a local engine cannot do
 	EventNotice  EventKind = "notice"
 )
 

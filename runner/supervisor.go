@@ -57,6 +57,7 @@ type supervisor struct {
 		ready    bool      // as last told
 		began    time.Time // of what was last told: start or change
 		problems map[string]bool
+		losses   map[string]bool // told, by Loss.Key
 
 		cancelCompile context.CancelFunc
 		invalid       string // the definition error on show
@@ -96,7 +97,8 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	}
 	l := &r.loop
 	l.desired = c.State
-	l.podSince, l.draining, l.stopping, l.problems = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	l.podSince, l.draining, l.stopping = map[string]int64{}, map[string]bool{}, map[string]bool{}
+	l.problems, l.losses = map[string]bool{}, map[string]bool{}
 	l.exec = newExecVerdicts()
 	info, err := cfg.Engine.Info(ctx)
 	if err != nil {
@@ -105,6 +107,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	if r.agent.ref, r.agent.archive, err = cfg.Agent(info.Arch); err != nil {
 		return nil, err
 	}
+	r.tellLosses(c.Losses)
 	return r, nil
 }
 

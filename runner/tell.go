@@ -26,6 +26,16 @@ func (r *supervisor) problem(object, message string) {
 	r.cfg.Report(Event{Kind: EventProblem, Object: object, Message: message})
 }
 
+// tellLosses tells what a definition leaves out here, each loss once.
+func (r *supervisor) tellLosses(losses []Loss) {
+	for _, loss := range losses {
+		if !r.loop.losses[loss.Key] {
+			r.loop.losses[loss.Key] = true
+			r.report(EventLoss, "", "%s", loss.Text)
+		}
+	}
+}
+
 func (r *supervisor) tellPlan(p reconcile.Plan) {
 	l := &r.loop
 	l.ready = false

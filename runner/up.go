@@ -319,6 +319,7 @@ func (r *supervisor) adopt(c compileResult, w watcher) {
 		return
 	}
 	w.Set(c.compiled.Inputs)
+	r.tellLosses(c.compiled.Losses)
 	if l.invalid != "" {
 		l.invalid = ""
 		r.report(EventFixed, "", "the definition is valid again")

@@ -96,6 +96,39 @@ func TestUp_ReloadTouchesOnlyWhatChanged(t *testing.T) {
 	}
 }
 
+func TestUp_LossesAreToldOnceWhereverTheirLineMoves(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		line := 3
+		cfg := r.config()
+		compile := cfg.Compile
+		cfg.Compile = func(ctx context.Context) (Compiled, error) {
+			c, err := compile(ctx)
+			c.Losses = []Loss{{Key: "docker/x pods.web", Text: fmt.Sprintf("app.cue:%d: cannot", line)}}
+			if line > 3 {
+				c.Losses = append(c.Losses, Loss{Key: "docker/y pods.web", Text: "app.cue:9: cannot either"})
+			}
+			return c, err
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- up(ctx, cfg, r) }()
+		time.Sleep(time.Minute)
+		if got := r.told(); strings.Count(got, "loss : app.cue:3: cannot\n") != 1 {
+			t.Errorf("told:\n%s", got)
+		}
+		line = 4
+		r.edit(func(a *app.App) { a.Pod("web").Replicas = 1 })
+		time.Sleep(time.Minute)
+		if got := r.told(); strings.Contains(got, "app.cue:4") || strings.Count(got, "loss : app.cue:9: cannot either\n") != 1 {
+			t.Errorf("told:\n%s", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestUp_BrokenDefinitionIsToldOnceAndEverythingKeepsRunning(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.ready()

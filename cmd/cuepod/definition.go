@@ -12,6 +12,7 @@ import (
 	"github.com/cuepod/cuepod/compiler"
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/targets"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
@@ -95,10 +96,22 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 					return runner.Compiled{}, err
 				}
 			}
-			st, _ := docker.Render(result.App) // its findings are what explain is for
-			return runner.Compiled{State: st, Root: result.Root, Inputs: result.Inputs}, nil
+			st, findings := docker.Render(result.App)
+			return runner.Compiled{State: st, Root: result.Root, Inputs: result.Inputs, Losses: losses(findings)}, nil
 		},
 	}, nil
+}
+
+// losses are the findings that a person has to know before running an app. What
+// is emulated is for explain to say.
+func losses(findings []targets.Finding) []runner.Loss {
+	var out []runner.Loss
+	for _, f := range findings {
+		if f.Level == targets.Cannot {
+			out = append(out, runner.Loss{Key: f.Code + " " + f.Path, Text: f.String()})
+		}
+	}
+	return out
 }
 
 // readBeneath reads a file of the module. A path or a symbolic link that leads

@@ -26,6 +26,7 @@ func (c *cli) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			cfg.Report = c.eventPrinter().print
 			plan, err := c.plan(ctx, cfg)
 			if err != nil {
 				return err

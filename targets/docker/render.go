@@ -36,7 +36,7 @@ func Rules() []targets.Rule {
 		{Code: "docker/claim-size", Level: targets.Emulated, Summary: "a volume of the engine has no size"},
 		{Code: "docker/claim-class", Level: targets.Cannot, Summary: "a local engine has no storage classes"},
 		{Code: "docker/emptydir-size", Level: targets.Cannot, Summary: "the size of a volume on disk is not limited"},
-		{Code: "docker/memory-request", Level: targets.Cannot, Summary: "one machine schedules nothing, so a memory request has no effect"},
+		{Code: "docker/memory-request", Level: targets.Emulated, Summary: "a memory request is for choosing a node, and there is one"},
 		{Code: "docker/pull-always", Level: targets.Emulated, Summary: "an image that is on the engine is used as it is, a missing one is pulled"},
 		{Code: "docker/kubernetes", Level: targets.Cannot, Summary: "a field for Kubernetes has no effect"},
 		{Code: "docker/kubernetes-volume", Level: targets.Cannot, Summary: "an empty directory is in the place of a volume that only Kubernetes has"},
@@ -121,7 +121,7 @@ func (r *renderer) checkPod(p *app.Pod) {
 func (r *renderer) checkContainer(path string, c *app.Container) {
 	if c.Resources.Requests["memory"] != "" {
 		r.findings.Add("docker/memory-request", path+".resources.requests.memory", c.Pos,
-			"one machine schedules nothing, so a memory request has no effect", "")
+			"a memory request is for choosing a node, and there is one", "")
 	}
 	if c.ImagePullPolicy == "Always" {
 		r.findings.Add("docker/pull-always", path+".imagePullPolicy", c.Pos,
