@@ -18,12 +18,13 @@ func Exec(ctx context.Context, eng engine.Engine, id Identity, target Target, cm
 	if err != nil {
 		return 0, err
 	}
+	first := firstContainers(containers)
 	for i := range containers {
 		c := &containers[i]
 		if role := roleOf(c); role != reconcile.RoleApp && role != reconcile.RoleInit || !target.matches(c) || c.State != engine.Running {
 			continue
 		}
-		if target.Container == "" && !isFirst(ctx, eng, id, c) {
+		if name, known := first[c.Labels[labelPod]]; target.Container == "" && known && name != c.Labels[labelContainer] {
 			continue
 		}
 		return eng.Exec(ctx, c.ID, engine.ExecSpec{Cmd: cmd, TTY: io.TTY, Stdin: io.In, Stdout: io.Out, Stderr: io.Err})
@@ -31,15 +32,20 @@ func Exec(ctx context.Context, eng engine.Engine, id Identity, target Target, cm
 	if slices.ContainsFunc(containers, func(c engine.Container) bool { return target.matches(&c) }) {
 		return 0, fmt.Errorf("container %s is not running; `cuepod ps` tells why", strings.TrimSuffix(target.Pod+"/"+target.Container, "/"))
 	}
-	return 0, noTarget(ctx, eng, id, []Target{target})
+	return 0, noTarget(containers, id, []Target{target})
 }
 
-// isFirst reports whether a container is the first of its pod's definition.
-func isFirst(ctx context.Context, eng engine.Engine, id Identity, c *engine.Container) bool {
-	seen, err := observe(ctx, eng, id, nil, "")
+// firstContainers gives the first container in the definition of each pod, as
+// far as the record among the containers can be read.
+func firstContainers(containers []engine.Container) map[string]string {
+	first := map[string]string{}
+	seen, err := arrange(containers)
 	if err != nil || seen.Record == nil {
-		return true
+		return first // any running container will do
 	}
-	p := seen.Record.State.Pod(c.Labels[labelPod])
-	return p == nil || p.Containers[0].Name == c.Labels[labelContainer]
+	for i := range seen.Record.State.Pods {
+		p := &seen.Record.State.Pods[i]
+		first[p.Name] = p.Containers[0].Name
+	}
+	return first
 }

@@ -25,7 +25,11 @@ func Logs(ctx context.Context, eng engine.Engine, id Identity, targets []Target,
 		return err
 	}
 	if !found {
-		return noTarget(ctx, eng, id, targets)
+		containers, err := eng.ListContainers(ctx, id.selector())
+		if err != nil {
+			return err
+		}
+		return noTarget(containers, id, targets)
 	}
 	if !opts.Follow {
 		f.wg.Wait()
@@ -169,11 +173,7 @@ func (w *lineWriter) flush() {
 }
 
 // noTarget says what there is instead of what was asked for.
-func noTarget(ctx context.Context, eng engine.Engine, id Identity, targets []Target) error {
-	containers, err := eng.ListContainers(ctx, id.selector())
-	if err != nil {
-		return err
-	}
+func noTarget(containers []engine.Container, id Identity, targets []Target) error {
 	var have []string
 	for i := range containers {
 		if c := &containers[i]; roleOf(c) == reconcile.RoleApp {

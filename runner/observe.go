@@ -26,33 +26,40 @@ type observation struct {
 // observe looks at everything that carries the app's labels, and at the images
 // that the desired state needs. state may be nil.
 func observe(ctx context.Context, eng engine.Engine, id Identity, state *docker.State, agentImage string) (*observation, error) {
-	o := &observation{Observed: reconcile.Observed{
-		Portals: map[string]*reconcile.Container{},
-		Pods:    map[string]*reconcile.Pod{},
-		Volumes: map[string]bool{},
-		Images:  map[string]string{},
-		Ready:   map[string]bool{},
-	}}
+	containers, err := eng.ListContainers(ctx, id.selector())
+	if err != nil {
+		return nil, err
+	}
+	o, err := arrange(containers)
+	if err != nil {
+		return nil, err
+	}
 	if err := o.seeNetwork(ctx, eng, id); err != nil {
 		return nil, err
 	}
-	var err error
 	if o.volumes, err = eng.ListVolumes(ctx, id.selector()); err != nil {
 		return nil, err
 	}
 	for _, v := range o.volumes {
 		o.Volumes[v.Name] = true
 	}
-	if o.all, err = eng.ListContainers(ctx, id.selector()); err != nil {
-		return nil, err
-	}
+	return o, o.seeImages(ctx, eng, state, agentImage)
+}
+
+// arrange puts an app's containers where they belong and reads the record
+// among them.
+func arrange(containers []engine.Container) (*observation, error) {
+	o := &observation{all: containers, Observed: reconcile.Observed{
+		Portals: map[string]*reconcile.Container{},
+		Pods:    map[string]*reconcile.Pod{},
+		Volumes: map[string]bool{},
+		Images:  map[string]string{},
+		Ready:   map[string]bool{},
+	}}
 	for i := range o.all {
 		o.sort(&o.all[i])
 	}
-	if err := o.readRecord(); err != nil {
-		return nil, err
-	}
-	return o, o.seeImages(ctx, eng, state, agentImage)
+	return o, o.readRecord()
 }
 
 func (o *observation) seeNetwork(ctx context.Context, eng engine.Engine, id Identity) error {

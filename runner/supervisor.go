@@ -21,6 +21,7 @@ type supervisor struct {
 	cfg   Config
 	id    Identity
 	log   *slog.Logger
+	local bool // the engine shares this machine's network
 	agent struct {
 		ref     string
 		archive []byte
@@ -104,6 +105,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	if err != nil {
 		return nil, err
 	}
+	r.local = info.Local
 	if r.agent.ref, r.agent.archive, err = cfg.Agent(info.Arch); err != nil {
 		return nil, err
 	}

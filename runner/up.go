@@ -182,7 +182,7 @@ func (r *supervisor) runLook(ctx context.Context) error {
 		l.unreachable = false
 		r.report(EventNotice, "", "the engine answers again")
 	case err == nil && first:
-		if err := errors.Join(r.checkName(ctx), r.checkPorts(ctx)); err != nil {
+		if err := errors.Join(r.checkName(ctx), r.checkPorts()); err != nil {
 			return err
 		}
 	case err != nil && (first || ctx.Err() != nil):
@@ -229,11 +229,10 @@ func (r *supervisor) checkName(ctx context.Context) error {
 
 // checkPorts finds host ports that are taken before anything is made, where
 // the engine is on this machine. Elsewhere the engine finds them at start.
-func (r *supervisor) checkPorts(ctx context.Context) error {
+func (r *supervisor) checkPorts() error {
 	l := &r.loop
-	info, err := r.cfg.Engine.Info(ctx)
-	if err != nil || !info.Local {
-		return err
+	if !r.local {
+		return nil
 	}
 	var taken []error
 	for _, p := range l.desired.Portals {
