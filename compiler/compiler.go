@@ -98,21 +98,40 @@ type Error struct {
 //
 // Evaluation itself cannot be interrupted: ctx is looked at between steps.
 func Compile(ctx context.Context, opts Options) (*Result, error) {
-	src, err := openSource(opts.Dir, opts.CacheDir)
+	// CUE checks fields against the schema at several times the cost of all else.
+	// So the decoder checks them, and CUE only where there is a mistake to
+	// explain.
+	result, err := compileWith(ctx, opts, true)
+	var look *unfitError
+	if errors.As(err, &look) {
+		return compileWith(ctx, opts, false)
+	}
+	return result, err
+}
+
+// unfitError says that a definition has to be looked at with the whole schema.
+type unfitError struct{ reason string }
+
+func (e *unfitError) Error() string { return "the definition does not fit the schema: " + e.reason }
+
+func compileWith(ctx context.Context, opts Options, outline bool) (*Result, error) {
+	src, err := openSource(opts.Dir, opts.CacheDir, outline)
 	if err != nil {
 		return nil, err
 	}
 	src.found, src.expr, src.input = opts.Found, opts.Expr, opts.Input
 	result, err := src.compile(ctx, opts)
-	inputs := src.inputs()
 	var bad *Error
 	if errors.As(err, &bad) {
-		return nil, &Error{Diagnostics: bad.Diagnostics, Inputs: inputs}
+		if outline && !src.decoded {
+			return nil, &unfitError{"a mistake was found before"}
+		}
+		return nil, &Error{Diagnostics: bad.Diagnostics, Inputs: src.inputs()}
 	}
 	if err != nil {
 		return nil, err
 	}
-	result.Root, result.Inputs = src.root, inputs
+	result.Root, result.Inputs = src.root, src.inputs()
 	return result, nil
 }
 
@@ -146,13 +165,16 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	d := &decoder{places: &s.places, kinds: fieldsByKind()}
-	a := d.app(object{v, marks, s.packagePos()})
+	a, d := s.decode(v, marks)
+	if len(d.misfits) > 0 {
+		return nil, &unfitError{d.misfits[0]}
+	}
+	s.decoded = true
+	problems := append(d.problems, s.readFiles(a)...)
 	s.addSecretFiles(a)
 	if opts.Decoded != nil {
 		opts.Decoded(a)
 	}
-	problems := d.problems
 	for _, p := range check.App(a) {
 		p.Pos = inner(p.Pos, s.pos(marks.find(p.Message).position()))
 		problems = append(problems, Diagnostic(p))
@@ -161,6 +183,14 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 		return nil, newError(problems)
 	}
 	return &Result{App: a, Params: params}, nil
+}
+
+// decode makes the model from the value of the app.
+func (s *source) decode(v cue.Value, marks *mark) (*app.App, *decoder) {
+	d := &decoder{places: &s.places, patterns: map[string]func(string) bool{}}
+	a := &app.App{}
+	d.decodeApp(d.locate(object{v, marks, s.packagePos()}), a)
+	return a, d
 }
 
 // inner is the position of the field itself where the model knows only that of
@@ -176,6 +206,12 @@ func inner(model, field app.Pos) app.Pos {
 // validate reports every mistake of the app against the schema, and those of
 // the rest of the package.
 func (s *source) validate(root, v cue.Value) error {
+	if s.outline {
+		if err := root.Validate(); err != nil {
+			return &unfitError{err.Error()}
+		}
+		return nil
+	}
 	appErr := v.Validate(cue.Concrete(true))
 	rootErr := root.Validate()
 	if appErr == nil && rootErr == nil {

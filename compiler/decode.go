@@ -3,7 +3,10 @@ package compiler
 import (
 	"cmp"
 	"fmt"
+	"math"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"cuelang.org/go/cue"
@@ -11,18 +14,15 @@ import (
 	"github.com/cuepod/cuepod/compiler/app"
 )
 
-// decoder makes the model from a value that has passed validation: every field
-// is one that the schema allows, concrete, and of its kind. It reads field by
-// field, as decoding into structs by reflection costs twice as much.
+// decoder makes the model from the value of an app. Its methods for the types
+// of the model are generated from the schema, and take exactly what the schema
+// takes: what does not fit is a misfit, whose value means nothing.
 type decoder struct {
-	places *places
-	path   []string // of the object at hand, for messages
-	kinds  map[string][]field
-	// exhaustive makes the decoder look for fields that it lacks, and panic.
-	// That costs as much again as decoding, so tests do it: every field that is
-	// accepted has to reach the model.
-	exhaustive bool
-	problems   []Diagnostic // what only the definition shows, not the model
+	places   *places
+	path     []string                     // of the object at hand, for messages
+	patterns map[string]func(string) bool // compiled regular expressions of the schema
+	misfits  []string                     // path and reason
+	problems []Diagnostic                 // what only the definition shows, not the model
 }
 
 // object is a value of the definition and where it is.
@@ -32,17 +32,47 @@ type object struct {
 	pos  app.Pos // of v once it is located; before, of what holds it
 }
 
-// locate finds where the user wrote an object.
+// noMin and noMax are the bounds of a number without bounds.
+const (
+	noMin = math.MinInt64
+	noMax = math.MaxInt64
+)
+
+// unfit notes that the object at hand is not what the schema wants.
+func (d *decoder) unfit(_ object, reason string) {
+	d.misfits = append(d.misfits, strings.Join(d.path, ".")+": "+reason)
+}
+
+// locate finds where the user wrote an object that has a name, or that is an
+// item of a list.
 func (d *decoder) locate(o object) object {
 	o.pos = d.places.position(o.v, o.mark, o.pos)
 	return o
+}
+
+// part finds where a part of an object is written when that is known without a
+// look at the value; else it is where the object is.
+func (d *decoder) part(o object) object {
+	if pos := d.places.pos(o.mark.position()); pos.IsValid() {
+		o.pos = pos
+	}
+	return o
+}
+
+// line notes where a field is written.
+func (d *decoder) line(lines *map[string]app.Pos, name string, o object) {
+	if *lines == nil {
+		*lines = map[string]app.Pos{}
+	}
+	(*lines)[name] = d.locate(o).pos
 }
 
 // each calls f for every field of a struct in declared order.
 func (d *decoder) each(o object, f func(name string, o object)) {
 	it, err := o.v.Fields()
 	if err != nil {
-		panic(fmt.Sprintf("compiler: a validated value has no fields: %v", err))
+		d.unfit(o, "not a struct")
+		return
 	}
 	for it.Next() {
 		name := it.Selector().Unquoted()
@@ -52,694 +82,151 @@ func (d *decoder) each(o object, f func(name string, o object)) {
 	}
 }
 
-// fields calls f for the fields that a struct of a kind has, in the order of
-// fieldsByKind.
-func (d *decoder) fields(o object, kind string, f func(name string, o object)) {
-	if d.exhaustive {
-		d.each(o, func(name string, o object) {
-			if !slices.ContainsFunc(d.kinds[kind], func(f field) bool { return f.name == name }) {
-				unknown(kind, name)
-			}
-			f(name, o)
-		})
-		return
-	}
-	for _, field := range d.kinds[kind] {
-		v := o.v.LookupPath(field.path)
-		if !v.Exists() {
-			continue
+// entries calls f for every entry of a map in declared order.
+func (d *decoder) entries(o object, key func(string) bool, f func(key string, o object)) {
+	d.each(o, func(name string, o object) {
+		if !key(name) {
+			d.unfit(o, "the key is not valid")
+			return
 		}
-		d.path = append(d.path, field.name)
-		f(field.name, object{v, o.mark.field(field.name), o.pos})
-		d.path = d.path[:len(d.path)-1]
-	}
+		f(name, o)
+	})
 }
 
 // items calls f for every item of a list.
 func (d *decoder) items(o object, f func(o object)) {
 	it, err := o.v.List()
 	if err != nil {
-		panic(fmt.Sprintf("compiler: a validated value is no list: %v", err))
+		d.unfit(o, "not a list")
+		return
 	}
 	for it.Next() {
 		f(object{it.Value(), nil, o.pos})
 	}
 }
 
-// must unwraps a scalar of a validated value.
-func must[T any](v T, err error) T {
-	if err != nil {
-		panic(fmt.Sprintf("compiler: a validated value cannot be read: %v", err))
+// text reads a string that passes a check.
+func (d *decoder) text(o object, check func(string) bool) string {
+	s, err := o.v.String()
+	if err != nil || !check(s) {
+		d.unfit(o, "not a text that is allowed")
 	}
-	return v
+	return s
 }
 
-func str(o object) string      { return must(o.v.String()) }
-func integer(o object) int     { return int(must(o.v.Int64())) }
-func integer64(o object) int64 { return must(o.v.Int64()) }
-func boolean(o object) bool    { return must(o.v.Bool()) }
-func pointer[T any](v T) *T    { return &v }
-
-func unknown(object, field string) {
-	panic("compiler: the decoder lacks the schema's field " + field + " of a " + object)
+func (d *decoder) integer(o object, least, most int64) int64 {
+	n, err := o.v.Int64()
+	if err != nil || o.v.IncompleteKind() != cue.IntKind || n < least || n > most {
+		d.unfit(o, "not a whole number that is allowed")
+	}
+	return n
 }
 
-func (d *decoder) strs(o object) []string {
-	var list []string
-	d.items(o, func(o object) { list = append(list, str(o)) })
-	return list
+func (d *decoder) boolean(o object) bool {
+	b, err := o.v.Bool()
+	if err != nil {
+		d.unfit(o, "not true or false")
+	}
+	return b
 }
 
-func (d *decoder) strMap(o object) map[string]string {
-	m := map[string]string{}
-	d.each(o, func(name string, o object) { m[name] = str(o) })
-	return m
+// only reads a boolean that has one value.
+func (d *decoder) only(o object, want bool) bool {
+	b := d.boolean(o)
+	if b != want {
+		d.unfit(o, "not "+strconv.FormatBool(want))
+	}
+	return b
 }
+
+func (d *decoder) bytes(o object) []byte {
+	b, err := o.v.Bytes()
+	if err != nil || o.v.IncompleteKind() != cue.BytesKind {
+		d.unfit(o, "not bytes")
+	}
+	return b
+}
+
+// portRef reads the schema's #PortRef.
+func (d *decoder) portRef(o object) app.PortRef {
+	if o.v.IncompleteKind() == cue.IntKind {
+		return app.PortRef{Number: int(d.integer(o, 1, 65535))}
+	}
+	return app.PortRef{Name: d.text(o, d.match(`^[a-z0-9]([-a-z0-9]{0,13}[a-z0-9])?$`))}
+}
+
+// countOrPercent reads the schema's #CountOrPercent.
+func (d *decoder) countOrPercent(o object) app.CountOrPercent {
+	if o.v.IncompleteKind() == cue.IntKind {
+		return app.CountOrPercent(strconv.FormatInt(d.integer(o, 0, math.MaxInt32), 10))
+	}
+	return app.CountOrPercent(d.text(o, d.match(`^[0-9]+%$`)))
+}
+
+func anyText(string) bool    { return true }
+func notEmpty(s string) bool { return s != "" }
+
+func oneOf(list ...string) func(string) bool {
+	return func(s string) bool { return slices.Contains(list, s) }
+}
+
+// match is the check of a regular expression.
+func (d *decoder) match(pattern string) func(string) bool {
+	check := d.patterns[pattern]
+	if check == nil {
+		check = regexp.MustCompile(pattern).MatchString
+		d.patterns[pattern] = check
+	}
+	return check
+}
+
+func pointer[T any](v T) *T { return &v }
 
 func byName[T any](list []T, name func(T) string) {
 	slices.SortFunc(list, func(a, b T) int { return cmp.Compare(name(a), name(b)) })
 }
 
-func (d *decoder) app(o object) *app.App {
-	o = d.locate(o)
-	a := &app.App{Pos: o.pos}
-	d.fields(o, "App", func(name string, o object) {
-		switch name {
-		case "name":
-			a.Name = str(o)
-		case "namespace":
-			a.Namespace = str(o)
-		case "labels":
-			a.Labels = d.strMap(o)
-		case "annotations":
-			a.Annotations = d.strMap(o)
-		case "pods":
-			d.each(o, func(name string, o object) { a.Pods = append(a.Pods, d.pod(name, o)) })
-		case "services":
-			d.each(o, func(name string, o object) { a.Services = append(a.Services, d.service(name, o)) })
-		case "configMaps":
-			d.each(o, func(name string, o object) { a.ConfigMaps = append(a.ConfigMaps, d.configMap(name, o)) })
-		case "secrets":
-			d.each(o, func(name string, o object) { a.Secrets = append(a.Secrets, d.secret(name, o)) })
-		case "persistentVolumeClaims":
-			d.each(o, func(name string, o object) { a.Claims = append(a.Claims, d.claim(name, o)) })
-		case "objects":
-			d.each(o, func(name string, o object) { a.Objects = append(a.Objects, d.object(name, o)) })
-		case "compose":
-			a.Compose = d.hatch(o)
-		default:
-			unknown("App", name)
-		}
-	})
-	byName(a.Services, func(s app.Service) string { return s.Name })
-	byName(a.ConfigMaps, func(c app.ConfigMap) string { return c.Name })
-	byName(a.Secrets, func(s app.Secret) string { return s.Name })
-	byName(a.Claims, func(c app.Claim) string { return c.Name })
-	d.beside(o, a.Compose)
-	return a
-}
+// The rest is what follows from the fields of a type when all are read.
 
-func (d *decoder) pod(name string, o object) app.Pod {
-	o = d.locate(o)
-	p := app.Pod{Name: name, Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 30, Pos: o.pos}
-	d.fields(o, "Pod", func(name string, o object) {
-		switch name {
-		case "kind":
-			p.Kind = str(o)
-		case "replicas":
-			p.Replicas = integer(o)
-		case "labels":
-			p.Labels = d.strMap(o)
-		case "annotations":
-			p.Annotations = d.strMap(o)
-		case "initContainers":
-			d.each(o, func(name string, o object) {
-				p.InitContainers = append(p.InitContainers, d.container(name, o))
-			})
-		case "containers":
-			d.each(o, func(name string, o object) { p.Containers = append(p.Containers, d.container(name, o)) })
-		case "volumes":
-			d.each(o, func(name string, o object) { p.Volumes = append(p.Volumes, d.volume(name, o)) })
-		case "dependsOn":
-			d.each(o, func(name string, o object) { p.DependsOn = append(p.DependsOn, d.dependency(name, o)) })
-		case "hostname":
-			p.Hostname = str(o)
-		case "terminationGracePeriodSeconds":
-			p.TerminationGracePeriodSeconds = integer64(o)
-		case "kubernetes":
-			p.Kubernetes = d.hatch(o)
-		default:
-			unknown("Pod", name)
-		}
-	})
-	byName(p.DependsOn, func(dep app.Dependency) string { return dep.Service })
-	d.beside(o, p.Kubernetes)
-	return p
-}
+func (d *decoder) afterApp(o object, a *app.App) { d.beside(o, a.Compose) }
 
-func (d *decoder) dependency(name string, o object) app.Dependency {
-	o = d.locate(o)
-	dep := app.Dependency{Service: name, Condition: "ready", Pos: o.pos}
-	d.fields(o, "Dependency", func(name string, o object) {
-		switch name {
-		case "condition":
-			dep.Condition = str(o)
-		default:
-			unknown("Dependency", name)
-		}
-	})
-	return dep
-}
+func (d *decoder) afterPod(o object, p *app.Pod) { d.beside(o, p.Kubernetes) }
 
-func (d *decoder) container(name string, o object) app.Container {
-	o = d.locate(o)
-	c := app.Container{Name: name, Pos: o.pos}
-	d.fields(o, "Container", func(name string, o object) {
-		switch name {
-		case "image":
-			c.Image = str(o)
-		case "imagePullPolicy":
-			c.ImagePullPolicy = str(o)
-		case "command":
-			c.Command = d.strs(o)
-		case "args":
-			c.Args = d.strs(o)
-		case "workingDir":
-			c.WorkingDir = str(o)
-		case "env":
-			d.each(o, func(name string, o object) { c.Env = append(c.Env, d.envVar(name, o)) })
-		case "envFrom":
-			d.items(o, func(o object) { c.EnvFrom = append(c.EnvFrom, d.envFrom(o)) })
-		case "ports":
-			d.each(o, func(name string, o object) { c.Ports = append(c.Ports, d.containerPort(name, o)) })
-		case "volumeMounts":
-			d.each(o, func(path string, o object) {
-				c.VolumeMounts = append(c.VolumeMounts, d.volumeMount(path, o))
-			})
-		case "resources":
-			c.Resources = d.resources(o)
-		case "livenessProbe":
-			c.LivenessProbe = d.probe(o)
-		case "readinessProbe":
-			c.ReadinessProbe = d.probe(o)
-		case "startupProbe":
-			c.StartupProbe = d.probe(o)
-		case "securityContext":
-			c.SecurityContext = d.securityContext(o)
-		case "kubernetes":
-			c.Kubernetes = d.hatch(o)
-		case "compose":
-			c.Compose = d.hatch(o)
-		default:
-			unknown("Container", name)
-		}
-	})
-	if c.ImagePullPolicy == "" {
-		c.ImagePullPolicy = defaultPullPolicy(c.Image)
+func (d *decoder) afterVolume(o object, v *app.Volume) { d.beside(o, v.Kubernetes) }
+
+func (d *decoder) afterService(o object, s *app.Service) { d.beside(o, s.Kubernetes) }
+
+func (d *decoder) afterIngress(o object, i *app.Ingress) { d.beside(o, i.Kubernetes) }
+
+func (d *decoder) afterServicePort(_ object, p *app.ServicePort) {
+	if p.TargetPort.IsZero() {
+		p.TargetPort.Number = p.Port
 	}
-	byName(c.Ports, func(p app.ContainerPort) string { return p.Name })
-	byName(c.VolumeMounts, func(m app.VolumeMount) string { return m.MountPath })
+}
+
+func (d *decoder) afterContainer(o object, c *app.Container) {
+	if c.ImagePullPolicy == "" {
+		c.ImagePullPolicy = app.DefaultPullPolicy(c.Image)
+	}
 	d.beside(o, c.Kubernetes)
 	d.beside(o, c.Compose)
-	return c
 }
 
-// defaultPullPolicy is Kubernetes' rule: what can move is pulled every time.
-func defaultPullPolicy(image string) string {
-	if strings.Contains(image, "@") {
-		return "IfNotPresent"
+// afterEnvVar looks for a value beside a source, and for neither: the model
+// cannot tell an empty value from none.
+func (d *decoder) afterEnvVar(o object, e *app.EnvVar) {
+	if e.ValueFrom == nil && e.Value != "" {
+		return
 	}
-	last := image[strings.LastIndexByte(image, '/')+1:]
-	if _, tag, ok := strings.Cut(last, ":"); ok && tag != "latest" {
-		return "IfNotPresent"
+	sources := e.ValueFrom.Sources()
+	if o.v.LookupPath(cue.MakePath(cue.Str("value"))).Exists() {
+		sources++
 	}
-	return "Always"
-}
-
-func (d *decoder) envVar(name string, o object) app.EnvVar {
-	o = d.locate(o)
-	e := app.EnvVar{Name: name, Pos: o.pos}
-	sources := 0
-	d.fields(o, "EnvVar", func(name string, o object) {
-		switch name {
-		case "value":
-			e.Value = str(o)
-			sources++
-		case "valueFrom":
-			sources += d.envSource(&e, o)
-		default:
-			unknown("EnvVar", name)
-		}
-	})
 	if sources != 1 {
 		d.problems = append(d.problems, Diagnostic{
 			Pos:     e.Pos,
 			Message: fmt.Sprintf("%s: %s", strings.Join(d.path, "."), countOf(sources, "source")),
-			Hint:    "give it exactly one of value, valueFrom.configMapKeyRef, valueFrom.secretKeyRef, valueFrom.fieldRef",
+			Hint:    "give it exactly one of value, valueFrom.configMapKeyRef, valueFrom.secretKeyRef, valueFrom.fieldRef, valueFrom.resourceFieldRef, valueFrom.fileKeyRef",
 		})
 	}
-	return e
-}
-
-// envSource reads valueFrom and returns how many sources it has.
-func (d *decoder) envSource(e *app.EnvVar, o object) int {
-	sources := 0
-	d.each(o, func(name string, o object) {
-		sources++
-		switch name {
-		case "configMapKeyRef":
-			e.ConfigMapKeyRef = d.keyRef(o)
-		case "secretKeyRef":
-			e.SecretKeyRef = d.keyRef(o)
-		case "fieldRef":
-			d.each(o, func(_ string, o object) { e.FieldRef = str(o) })
-		default:
-			unknown("valueFrom", name)
-		}
-	})
-	return sources
-}
-
-func (d *decoder) keyRef(o object) *app.KeyRef {
-	ref := &app.KeyRef{}
-	d.fields(o, "KeyRef", func(name string, o object) {
-		switch name {
-		case "name":
-			ref.Name = str(o)
-		case "key":
-			ref.Key = str(o)
-		case "optional":
-			ref.Optional = boolean(o)
-		default:
-			unknown("KeyRef", name)
-		}
-	})
-	return ref
-}
-
-func (d *decoder) envFrom(o object) app.EnvFrom {
-	o = d.locate(o)
-	e := app.EnvFrom{Pos: o.pos}
-	d.fields(o, "EnvFrom", func(name string, o object) {
-		switch name {
-		case "prefix":
-			e.Prefix = str(o)
-		case "configMapRef":
-			e.ConfigMap = d.envFromRef(&e, o)
-		case "secretRef":
-			e.Secret = d.envFromRef(&e, o)
-		default:
-			unknown("EnvFrom", name)
-		}
-	})
-	return e
-}
-
-func (d *decoder) envFromRef(e *app.EnvFrom, o object) (ref string) {
-	d.fields(o, "EnvFromRef", func(name string, o object) {
-		switch name {
-		case "name":
-			ref = str(o)
-		case "optional":
-			e.Optional = boolean(o)
-		default:
-			unknown("EnvFromRef", name)
-		}
-	})
-	return ref
-}
-
-func (d *decoder) containerPort(name string, o object) app.ContainerPort {
-	o = d.locate(o)
-	p := app.ContainerPort{Name: name, Protocol: "TCP", Pos: o.pos}
-	d.fields(o, "ContainerPort", func(name string, o object) {
-		switch name {
-		case "containerPort":
-			p.ContainerPort = integer(o)
-		case "protocol":
-			p.Protocol = str(o)
-		default:
-			unknown("ContainerPort", name)
-		}
-	})
-	return p
-}
-
-func (d *decoder) volumeMount(path string, o object) app.VolumeMount {
-	o = d.locate(o)
-	m := app.VolumeMount{MountPath: path, Pos: o.pos}
-	d.fields(o, "VolumeMount", func(name string, o object) {
-		switch name {
-		case "name":
-			m.Name = str(o)
-		case "subPath":
-			m.SubPath = str(o)
-		case "readOnly":
-			m.ReadOnly = boolean(o)
-		default:
-			unknown("VolumeMount", name)
-		}
-	})
-	return m
-}
-
-func (d *decoder) resources(o object) app.Resources {
-	var r app.Resources
-	d.fields(o, "resources", func(name string, o object) {
-		switch name {
-		case "requests":
-			r.Requests = d.quantities(o)
-		case "limits":
-			r.Limits = d.quantities(o)
-		default:
-			unknown("resources", name)
-		}
-	})
-	return r
-}
-
-func (d *decoder) quantities(o object) map[string]app.Quantity {
-	m := map[string]app.Quantity{}
-	d.each(o, func(name string, o object) { m[name] = app.Quantity(str(o)) })
-	return m
-}
-
-func (d *decoder) probe(o object) *app.Probe {
-	o = d.locate(o)
-	p := &app.Probe{PeriodSeconds: 10, TimeoutSeconds: 1, SuccessThreshold: 1, FailureThreshold: 3, Pos: o.pos}
-	d.fields(o, "Probe", func(name string, o object) {
-		switch name {
-		case "httpGet":
-			p.HTTPGet = d.httpGet(o)
-		case "tcpSocket":
-			p.TCPSocket = &app.TCPSocketAction{}
-			d.each(o, func(_ string, o object) { p.TCPSocket.Port = portRef(o) })
-		case "grpc":
-			p.GRPC = d.grpc(o)
-		case "exec":
-			p.Exec = &app.ExecAction{}
-			d.each(o, func(_ string, o object) { p.Exec.Command = d.strs(o) })
-		case "initialDelaySeconds":
-			p.InitialDelaySeconds = integer(o)
-		case "periodSeconds":
-			p.PeriodSeconds = integer(o)
-		case "timeoutSeconds":
-			p.TimeoutSeconds = integer(o)
-		case "successThreshold":
-			p.SuccessThreshold = integer(o)
-		case "failureThreshold":
-			p.FailureThreshold = integer(o)
-		default:
-			unknown("Probe", name)
-		}
-	})
-	return p
-}
-
-func (d *decoder) httpGet(o object) *app.HTTPGetAction {
-	h := &app.HTTPGetAction{Path: "/", Scheme: "HTTP"}
-	d.fields(o, "httpGet", func(name string, o object) {
-		switch name {
-		case "path":
-			h.Path = str(o)
-		case "port":
-			h.Port = portRef(o)
-		case "scheme":
-			h.Scheme = str(o)
-		case "httpHeaders":
-			d.items(o, func(o object) { h.Headers = append(h.Headers, d.header(o)) })
-		default:
-			unknown("httpGet", name)
-		}
-	})
-	return h
-}
-
-func (d *decoder) header(o object) app.Header {
-	var h app.Header
-	d.fields(o, "Header", func(name string, o object) {
-		switch name {
-		case "name":
-			h.Name = str(o)
-		case "value":
-			h.Value = str(o)
-		default:
-			unknown("Header", name)
-		}
-	})
-	return h
-}
-
-func (d *decoder) grpc(o object) *app.GRPCAction {
-	g := &app.GRPCAction{}
-	d.fields(o, "grpc", func(name string, o object) {
-		switch name {
-		case "port":
-			g.Port = integer(o)
-		case "service":
-			g.Service = str(o)
-		default:
-			unknown("grpc", name)
-		}
-	})
-	return g
-}
-
-func portRef(o object) app.PortRef {
-	if o.v.IncompleteKind() == cue.IntKind {
-		return app.PortRef{Number: integer(o)}
-	}
-	return app.PortRef{Name: str(o)}
-}
-
-func (d *decoder) securityContext(o object) app.SecurityContext {
-	o = d.locate(o)
-	s := app.SecurityContext{Pos: o.pos}
-	d.fields(o, "SecurityContext", func(name string, o object) {
-		switch name {
-		case "runAsUser":
-			s.RunAsUser = pointer(integer64(o))
-		case "runAsGroup":
-			s.RunAsGroup = pointer(integer64(o))
-		case "runAsNonRoot":
-			s.RunAsNonRoot = pointer(boolean(o))
-		case "readOnlyRootFilesystem":
-			s.ReadOnlyRootFilesystem = pointer(boolean(o))
-		case "allowPrivilegeEscalation":
-			s.AllowPrivilegeEscalation = pointer(boolean(o))
-		case "capabilities":
-			d.capabilities(&s, o)
-		default:
-			unknown("SecurityContext", name)
-		}
-	})
-	return s
-}
-
-func (d *decoder) capabilities(s *app.SecurityContext, o object) {
-	d.fields(o, "capabilities", func(name string, o object) {
-		switch name {
-		case "add":
-			s.CapabilitiesAdd = d.strs(o)
-		case "drop":
-			s.CapabilitiesDrop = d.strs(o)
-		default:
-			unknown("capabilities", name)
-		}
-	})
-}
-
-func (d *decoder) volume(name string, o object) app.Volume {
-	o = d.locate(o)
-	vol := app.Volume{Name: name, Pos: o.pos}
-	d.fields(o, "Volume", func(name string, o object) {
-		switch name {
-		case "emptyDir":
-			vol.EmptyDir = d.emptyDir(o)
-		case "configMap":
-			vol.ConfigMap = d.filesSource(o)
-		case "secret":
-			vol.Secret = d.filesSource(o)
-		case "persistentVolumeClaim":
-			vol.Claim = d.claimSource(o)
-		case "kubernetes":
-			vol.Kubernetes = d.hatch(o)
-		default:
-			unknown("Volume", name)
-		}
-	})
-	d.beside(o, vol.Kubernetes)
-	return vol
-}
-
-func (d *decoder) emptyDir(o object) *app.EmptyDir {
-	e := &app.EmptyDir{}
-	d.fields(o, "emptyDir", func(name string, o object) {
-		switch name {
-		case "medium":
-			e.Medium = str(o)
-		case "sizeLimit":
-			e.SizeLimit = app.Quantity(str(o))
-		default:
-			unknown("emptyDir", name)
-		}
-	})
-	return e
-}
-
-func (d *decoder) filesSource(o object) *app.FilesSource {
-	f := &app.FilesSource{DefaultMode: 0o644}
-	d.fields(o, "volume source", func(name string, o object) {
-		switch name {
-		case "name", "secretName":
-			f.Name = str(o)
-		case "items":
-			f.Items = d.strMap(o)
-		case "defaultMode":
-			f.DefaultMode = integer(o)
-		case "optional":
-			f.Optional = boolean(o)
-		default:
-			unknown("volume source", name)
-		}
-	})
-	return f
-}
-
-func (d *decoder) claimSource(o object) *app.ClaimSource {
-	c := &app.ClaimSource{}
-	d.fields(o, "persistentVolumeClaim", func(name string, o object) {
-		switch name {
-		case "claimName":
-			c.ClaimName = str(o)
-		case "readOnly":
-			c.ReadOnly = boolean(o)
-		default:
-			unknown("persistentVolumeClaim", name)
-		}
-	})
-	return c
-}
-
-func (d *decoder) service(name string, o object) app.Service {
-	o = d.locate(o)
-	s := app.Service{Name: name, Type: "ClusterIP", SessionAffinity: "None", Pos: o.pos}
-	d.fields(o, "Service", func(name string, o object) {
-		switch name {
-		case "pod":
-			s.Pod = str(o)
-		case "type":
-			s.Type = str(o)
-		case "headless":
-			s.Headless = boolean(o)
-		case "ports":
-			d.each(o, func(name string, o object) { s.Ports = append(s.Ports, d.servicePort(name, o)) })
-		case "sessionAffinity":
-			s.SessionAffinity = str(o)
-		case "labels":
-			s.Labels = d.strMap(o)
-		case "annotations":
-			s.Annotations = d.strMap(o)
-		case "kubernetes":
-			s.Kubernetes = d.hatch(o)
-		default:
-			unknown("Service", name)
-		}
-	})
-	d.beside(o, s.Kubernetes)
-	byName(s.Ports, func(p app.ServicePort) string { return p.Name })
-	return s
-}
-
-func (d *decoder) servicePort(name string, o object) app.ServicePort {
-	o = d.locate(o)
-	p := app.ServicePort{Name: name, Protocol: "TCP", Pos: o.pos}
-	d.fields(o, "ServicePort", func(name string, o object) {
-		switch name {
-		case "port":
-			p.Port = integer(o)
-		case "targetPort":
-			p.TargetPort = portRef(o)
-		case "nodePort":
-			p.NodePort = integer(o)
-		case "protocol":
-			p.Protocol = str(o)
-		default:
-			unknown("ServicePort", name)
-		}
-	})
-	if p.TargetPort.IsZero() {
-		p.TargetPort.Number = p.Port
-	}
-	return p
-}
-
-func (d *decoder) configMap(name string, o object) app.ConfigMap {
-	o = d.locate(o)
-	c := app.ConfigMap{Name: name, Pos: o.pos}
-	d.fields(o, "ConfigMap", func(name string, o object) {
-		switch name {
-		case "data":
-			c.Data = d.strMap(o)
-		default:
-			unknown("ConfigMap", name)
-		}
-	})
-	return c
-}
-
-func (d *decoder) secret(name string, o object) app.Secret {
-	o = d.locate(o)
-	s := app.Secret{Name: name, Type: "Opaque", Pos: o.pos}
-	d.fields(o, "Secret", func(name string, o object) {
-		switch name {
-		case "type":
-			s.Type = str(o)
-		case "keys":
-			d.each(o, func(name string, o object) { s.Keys = append(s.Keys, d.secretKey(name, o)) })
-		default:
-			unknown("Secret", name)
-		}
-	})
-	byName(s.Keys, func(k app.SecretKey) string { return k.Name })
-	return s
-}
-
-func (d *decoder) secretKey(name string, o object) app.SecretKey {
-	o = d.locate(o)
-	k := app.SecretKey{Name: name, Pos: o.pos}
-	d.fields(o, "SecretSource", func(name string, o object) {
-		switch name {
-		case "external":
-			k.External = boolean(o)
-		case "env":
-			k.Env = str(o)
-		case "file":
-			k.File = str(o)
-		case "generate":
-			k.Generate = &app.GenerateSecret{Length: 32}
-			d.each(o, func(_ string, o object) { k.Generate.Length = integer(o) })
-		default:
-			unknown("SecretSource", name)
-		}
-	})
-	return k
-}
-
-func (d *decoder) claim(name string, o object) app.Claim {
-	o = d.locate(o)
-	c := app.Claim{Name: name, AccessModes: []string{"ReadWriteOnce"}, Pos: o.pos}
-	d.fields(o, "PersistentVolumeClaim", func(name string, o object) {
-		switch name {
-		case "storage":
-			c.Storage = app.Quantity(str(o))
-		case "accessModes":
-			c.AccessModes = d.strs(o)
-		case "storageClassName":
-			c.StorageClassName = str(o)
-		default:
-			unknown("PersistentVolumeClaim", name)
-		}
-	})
-	return c
 }

@@ -33,6 +33,9 @@ type source struct {
 	// the directory.
 	input []byte
 	reg   *registry
+	// outline says that structs of the schema are open: see openSource.
+	outline bool
+	decoded bool // there is a model, so that mistakes are beyond the schema
 	// overlay holds the files that exist only in memory: the one that unifies
 	// `app` with the schema, and the module file when it lacks our dependency.
 	overlay map[string]load.Source
@@ -50,7 +53,10 @@ const unifyFile = "cuepod-unify-app.cue"
 const languageVersion = "v0.17.0"
 
 // openSource finds the directory and the module around it.
-func openSource(dir, cacheDir string) (*source, error) {
+//
+// With outline the definition is evaluated with the schema's outline, and the
+// decoder alone says what fits.
+func openSource(dir, cacheDir string, outline bool) (*source, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, fmt.Errorf("definition: %w", err)
@@ -66,13 +72,14 @@ func openSource(dir, cacheDir string) (*source, error) {
 	if err != nil {
 		cwd = "" // positions are absolute then
 	}
-	reg, err := newRegistry(cacheDir)
+	reg, err := newRegistry(cacheDir, outline)
 	if err != nil {
 		return nil, err
 	}
 	return &source{
 		places:  places{cwd: cwd, dir: dir, root: moduleRoot(dir)},
 		reg:     reg,
+		outline: outline,
 		overlay: map[string]load.Source{},
 		read:    map[string]bool{},
 	}, nil
@@ -206,7 +213,7 @@ func (s *source) moduleFile() ([]byte, error) {
 			return nil, s.checkDep(f.Module, f)
 		}
 	}
-	return append(data, "\ndeps: \""+schema.Module+"\": v: \""+s.reg.embedded.Version()+"\"\n"...), nil
+	return append(data, "\ndeps: \""+schema.Module+"\": v: \""+schema.Version()+"\"\n"...), nil
 }
 
 // checkDep reports a module file that asks for a newer schema than ours. who

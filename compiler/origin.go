@@ -46,7 +46,7 @@ const referenceDepth = 3
 // may be in quotes or in brackets: data["a.b"]. Mistakes in opts and a path that
 // leads nowhere come back as an *Error.
 func Explain(ctx context.Context, opts Options, path string) (*Explanation, error) {
-	s, err := openSource(opts.Dir, opts.CacheDir)
+	s, err := openSource(opts.Dir, opts.CacheDir, false)
 	if err != nil {
 		return nil, err
 	}

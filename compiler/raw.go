@@ -2,7 +2,8 @@ package compiler
 
 import (
 	"encoding/base64"
-	"fmt"
+	"math/big"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,14 +12,32 @@ import (
 	"github.com/cuepod/cuepod/compiler/app"
 )
 
-// object reads a Kubernetes object.
+// object reads a Kubernetes object: anything with apiVersion, kind and
+// metadata.name.
 func (d *decoder) object(name string, o object) app.Object {
 	body := d.raw("", o)
+	for _, path := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}} {
+		if body.String(path...) == "" {
+			d.unfit(o, strings.Join(path, ".")+" is missing")
+		}
+	}
 	return app.Object{Name: name, Body: body, Pos: body.Pos}
 }
 
-// hatch reads an escape hatch.
-func (d *decoder) hatch(o object) *app.Hatch { return &app.Hatch{Raw: d.raw("", o)} }
+// hatch reads an escape hatch, a struct. Where names are given, it has only
+// those fields, each a struct.
+func (d *decoder) hatch(o object, names ...string) *app.Hatch {
+	h := &app.Hatch{Raw: d.raw("", o)}
+	if h.Raw.Kind != app.RawStruct {
+		d.unfit(o, "not a struct")
+	}
+	for _, f := range h.Raw.Items {
+		if names != nil && (!slices.Contains(names, f.Name) || f.Kind != app.RawStruct) {
+			d.unfit(o, "unknown field")
+		}
+	}
+	return h
+}
 
 // beside notes where the fields of o are, which has been located, next to a
 // hatch if there is one. Empty maps that only the schema has are left out.
@@ -39,7 +58,8 @@ func (d *decoder) raw(name string, o object) app.Raw {
 	o = d.locate(o)
 	o.v, _ = o.v.Default()
 	r := app.Raw{Name: name, Pos: o.pos}
-	switch k := o.v.Kind(); k {
+	var err error
+	switch o.v.Kind() {
 	case cue.StructKind:
 		r.Kind = app.RawStruct
 		d.each(o, func(name string, o object) { r.Items = append(r.Items, d.raw(name, o)) })
@@ -47,19 +67,31 @@ func (d *decoder) raw(name string, o object) app.Raw {
 		r.Kind = app.RawList
 		d.items(o, func(o object) { r.Items = append(r.Items, d.raw("", o)) })
 	case cue.StringKind:
-		r.Kind, r.Text = app.RawString, str(o)
+		r.Kind = app.RawString
+		r.Text, err = o.v.String()
 	case cue.BytesKind:
-		r.Kind, r.Text = app.RawString, base64.StdEncoding.EncodeToString(must(o.v.Bytes()))
+		r.Kind, r.Text = app.RawString, base64.StdEncoding.EncodeToString(d.bytes(o))
 	case cue.IntKind:
-		r.Kind, r.Text = app.RawNumber, must(o.v.Int(nil)).String()
+		r.Kind = app.RawNumber
+		var n *big.Int
+		if n, err = o.v.Int(nil); err == nil {
+			r.Text = n.String()
+		}
 	case cue.FloatKind, cue.NumberKind:
-		r.Kind, r.Text = app.RawNumber, float(must(o.v.Float64()))
+		r.Kind = app.RawNumber
+		var f float64
+		if f, err = o.v.Float64(); err == nil {
+			r.Text = float(f)
+		}
 	case cue.BoolKind:
-		r.Kind, r.Text = app.RawBool, strconv.FormatBool(boolean(o))
+		r.Kind, r.Text = app.RawBool, strconv.FormatBool(d.boolean(o))
 	case cue.NullKind:
 		r.Kind = app.RawNull
 	default:
-		panic(fmt.Sprintf("compiler: a validated value is a %v", k))
+		d.unfit(o, "there is no value")
+	}
+	if err != nil {
+		d.unfit(o, err.Error())
 	}
 	return r
 }

@@ -28,6 +28,7 @@ import (
 // lacks the module.
 type registry struct {
 	embedded module.Version
+	files    fs.FS // of the embedded module
 	client   *modregistry.Client // to the in-memory registry
 	cache    *modcache.Cache     // of the embedded module
 	others   modconfig.Registry
@@ -35,7 +36,9 @@ type registry struct {
 
 var _ modconfig.CachedRegistry = (*registry)(nil)
 
-func newRegistry(cacheDir string) (*registry, error) {
+//
+// With outline it serves the schema's outline, under a version of its own.
+func newRegistry(cacheDir string, outline bool) (*registry, error) {
 	if cacheDir == "" {
 		dir, err := cueCacheDir()
 		if err != nil {
@@ -43,7 +46,11 @@ func newRegistry(cacheDir string) (*registry, error) {
 		}
 		cacheDir = dir
 	}
-	mv, err := module.NewVersion(schema.Module, schema.Version())
+	files, version := schema.Files(), schema.Version()
+	if outline {
+		files, version = schema.Outline(), schema.OutlineVersion()
+	}
+	mv, err := module.NewVersion(schema.Module, version)
 	if err != nil {
 		return nil, fmt.Errorf("version of the embedded module: %w", err)
 	}
@@ -55,7 +62,7 @@ func newRegistry(cacheDir string) (*registry, error) {
 	others := &modconfig.LazyRegistry{New: func() (modconfig.CachedRegistry, error) {
 		return modconfig.NewRegistry(nil)
 	}}
-	return &registry{embedded: mv, client: client, cache: cache, others: others}, nil
+	return &registry{embedded: mv, files: files, client: client, cache: cache, others: others}, nil
 }
 
 // cueCacheDir is where the cue command keeps modules.
@@ -78,7 +85,7 @@ func (r *registry) ModFile(ctx context.Context, mv module.Version) (*modfile.Fil
 	if err := r.serves(mv.Version()); err != nil {
 		return nil, err
 	}
-	data, err := fs.ReadFile(schema.Files(), "cue.mod/module.cue")
+	data, err := fs.ReadFile(r.files, "cue.mod/module.cue")
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +124,7 @@ func (r *registry) FetchFromCache(mv module.Version) (module.SourceLoc, error) {
 // ModuleVersions implements [modconfig.Registry].
 func (r *registry) ModuleVersions(ctx context.Context, mpath string) ([]string, error) {
 	if mpath == schema.Module {
-		return []string{r.embedded.Version()}, nil
+		return []string{schema.Version()}, nil
 	}
 	return r.others.ModuleVersions(ctx, mpath)
 }
@@ -126,18 +133,18 @@ func (r *registry) ModuleVersions(ctx context.Context, mpath string) ([]string, 
 // some module asks for: one that is not newer. Development versions of one
 // release have no order, so they all count as equal.
 func (r *registry) serves(version string) error {
-	want, have := schema.Release(version), schema.Release(r.embedded.Version())
+	want, have := schema.Release(version), schema.Release(schema.Version())
 	if want == have || (module.Versions{}).Max(want, have) == have {
 		return nil
 	}
-	return fmt.Errorf("needs %s %s; this cuepod has %s", schema.Module, version, r.embedded.Version())
+	return fmt.Errorf("needs %s %s; this cuepod has %s", schema.Module, version, schema.Version())
 }
 
 // publish puts the embedded module into the in-memory registry and its module
 // file into the cache.
 func (r *registry) publish(ctx context.Context) error {
 	var paths []string
-	err := fs.WalkDir(schema.Files(), ".", func(path string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(r.files, ".", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && !d.IsDir() {
 			paths = append(paths, path)
 		}
@@ -148,7 +155,7 @@ func (r *registry) publish(ctx context.Context) error {
 	}
 	var zip bytes.Buffer
 	//lint:ignore SA1019 the module zip is still what registries and the cache speak; its successor is not out yet
-	if err := modzip.Create(&zip, r.embedded, paths, embeddedFileIO{}); err != nil {
+	if err := modzip.Create(&zip, r.embedded, paths, embeddedFileIO{r.files}); err != nil {
 		return err
 	}
 	if err := r.client.PutModule(ctx, r.embedded, bytes.NewReader(zip.Bytes()), int64(zip.Len())); err != nil {
@@ -159,8 +166,8 @@ func (r *registry) publish(ctx context.Context) error {
 }
 
 // embeddedFileIO lets modzip read the embedded files by path.
-type embeddedFileIO struct{}
+type embeddedFileIO struct{ files fs.FS }
 
-func (embeddedFileIO) Path(path string) string                 { return path }
-func (embeddedFileIO) Lstat(path string) (os.FileInfo, error)  { return fs.Stat(schema.Files(), path) }
-func (embeddedFileIO) Open(path string) (io.ReadCloser, error) { return schema.Files().Open(path) }
+func (embeddedFileIO) Path(path string) string                   { return path }
+func (e embeddedFileIO) Lstat(path string) (os.FileInfo, error)  { return fs.Stat(e.files, path) }
+func (e embeddedFileIO) Open(path string) (io.ReadCloser, error) { return e.files.Open(path) }

@@ -29,8 +29,26 @@ const (
 //go:embed cue.mod/module.cue core/*.cue
 var files embed.FS
 
+//go:embed outline/core/core.cue
+var outline embed.FS
+
 // Files is the module's content: cue.mod/module.cue and the packages.
 func Files() fs.FS { return files }
+
+// Outline is the module with an outline in the place of package core: the same
+// definitions, of which structs are open and hold only the maps that are always
+// there. The compiler evaluates with it where it checks the fields itself.
+func Outline() fs.FS { return outlined{} }
+
+// outlined has core from the outline and all else from the module.
+type outlined struct{}
+
+func (outlined) Open(name string) (fs.File, error) {
+	if name == "core" || strings.HasPrefix(name, "core/") {
+		return outline.Open("outline/" + name)
+	}
+	return files.Open(name)
+}
 
 // Version is the module's version. CUE caches modules by version only, so a
 // development version carries the hash of its content: v0.1.0-dev.1f2e3d4c5b6a.
@@ -38,8 +56,11 @@ func Version() string {
 	if !strings.HasSuffix(release, devSuffix) {
 		return release
 	}
-	return release + ".h" + contentHash()
+	return release + ".h" + contentHash(Files())
 }
+
+// OutlineVersion is the version of the outline, which has no releases.
+func OutlineVersion() string { return release + "-outline.h" + contentHash(Outline()) }
 
 // Release is the release that a version belongs to: the version without the
 // content hash of a development version.
@@ -51,13 +72,13 @@ func Release(version string) string {
 }
 
 // contentHash is a short hash of every file's path and content.
-func contentHash() string {
+func contentHash(files fs.FS) string {
 	h := sha256.New()
 	walk := func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
 		}
-		data, err := files.ReadFile(path)
+		data, err := fs.ReadFile(files, path)
 		h.Write([]byte(path + "\x00" + string(data) + "\x00"))
 		return err
 	}

@@ -132,7 +132,7 @@ func (c *checker) image(ctr *app.Container, at string) {
 // capabilities refuses the kernel's own spelling: a server knows it for some
 // rules only, an engine for others.
 func (c *checker) capabilities(s *app.SecurityContext, at string) {
-	for _, name := range slices.Concat(s.CapabilitiesAdd, s.CapabilitiesDrop) {
+	for _, name := range slices.Concat(s.Capabilities.Add, s.Capabilities.Drop) {
 		if short, ok := strings.CutPrefix(name, "CAP_"); ok {
 			c.report(s.Pos, "%s: %q is not valid; names are without CAP_", at, name)
 			c.hint("write it as %q", short)
@@ -154,23 +154,26 @@ func (c *checker) noNUL(pos app.Pos, at string, values ...string) {
 
 func (c *checker) envVar(e *app.EnvVar, at string) {
 	c.noNUL(e.Pos, at, e.Value)
-	c.keyRef(e, at, e.ConfigMapKeyRef, c.configMapKey)
-	c.keyRef(e, at, e.SecretKeyRef, c.secretKey)
-	if e.FieldRef != "" && !FieldPath(e.FieldRef) {
-		c.report(e.Pos, "%s: there is no field %q", at, e.FieldRef)
+	source := e.Source()
+	if ref := source.ConfigMapKeyRef; ref != nil {
+		c.keyRef(e, at, ref.Name, ref.Key, ref.Optional, c.configMapKey)
+	}
+	if ref := source.SecretKeyRef; ref != nil {
+		c.keyRef(e, at, ref.Name, ref.Key, ref.Optional, c.secretKey)
+	}
+	if ref := source.FieldRef; ref != nil && !FieldPath(ref.FieldPath) {
+		c.report(e.Pos, "%s: there is no field %q", at, ref.FieldPath)
 		c.hint("fields are: %s, metadata.labels['KEY'], metadata.annotations['KEY']", strings.Join(fieldPaths(), ", "))
 	}
 }
 
 // keyRef checks that the key exists, or that it could.
-func (c *checker) keyRef(e *app.EnvVar, at string, ref *app.KeyRef, exists func(pos app.Pos, path, name, key string)) {
-	switch {
-	case ref == nil:
-	case ref.Optional:
-		c.key(e.Pos, at, ref.Key)
-	default:
-		exists(e.Pos, at, ref.Name, ref.Key)
+func (c *checker) keyRef(e *app.EnvVar, at, name, key string, optional bool, exists func(pos app.Pos, path, name, key string)) {
+	if optional {
+		c.key(e.Pos, at, key)
+		return
 	}
+	exists(e.Pos, at, name, key)
 }
 
 // fieldPaths are the plain fields that a fieldRef can name.
@@ -193,17 +196,14 @@ func FieldPath(p string) bool {
 	return false
 }
 
-func (c *checker) envFrom(e app.EnvFrom, at string) {
-	set, all := chosen(choice{"configMapRef", e.ConfigMap != ""}, choice{"secretRef", e.Secret != ""})
+func (c *checker) envFrom(e app.EnvFromSource, at string) {
+	set, all := chosen(choice{"configMapRef", e.ConfigMapRef != nil}, choice{"secretRef", e.SecretRef != nil})
 	c.exactlyOne(e.Pos, at, "source", set, all)
-	if e.Optional {
-		return
+	if e.ConfigMapRef != nil && !e.ConfigMapRef.Optional {
+		c.configMapKey(e.Pos, at, e.ConfigMapRef.Name, "")
 	}
-	if e.ConfigMap != "" {
-		c.configMapKey(e.Pos, at, e.ConfigMap, "")
-	}
-	if e.Secret != "" {
-		c.secretKey(e.Pos, at, e.Secret, "")
+	if e.SecretRef != nil && !e.SecretRef.Optional {
+		c.secretKey(e.Pos, at, e.SecretRef.Name, "")
 	}
 }
 
@@ -296,7 +296,7 @@ func (c *checker) probe(ctr *app.Container, p *app.Probe, at string, readiness b
 	c.exactlyOne(p.Pos, at, "handler", set, all)
 	if p.HTTPGet != nil {
 		c.probePort(ctr, p, at+".httpGet.port", p.HTTPGet.Port)
-		for i, h := range p.HTTPGet.Headers {
+		for i, h := range p.HTTPGet.HTTPHeaders {
 			if strings.Trim(h.Name, headerLetters) != "" {
 				c.report(p.Pos, "%s.httpGet.httpHeaders[%d].name: %q is not valid; a header's name has letters, digits and \"-\"", at, i, h.Name)
 			}
@@ -353,10 +353,10 @@ func (c *checker) volume(v *app.Volume, at string) {
 		c.quantity(v.Pos, at+".emptyDir.sizeLimit", v.EmptyDir.SizeLimit)
 	}
 	if v.ConfigMap != nil {
-		c.files(v, v.ConfigMap, at+".configMap", c.configMapKey)
+		c.files(v, v.ConfigMap.Files(), at+".configMap", c.configMapKey)
 	}
 	if v.Secret != nil {
-		c.files(v, v.Secret, at+".secret", c.secretKey)
+		c.files(v, v.Secret.Files(), at+".secret", c.secretKey)
 	}
 	if v.Claim != nil && c.app.Claim(v.Claim.ClaimName) == nil {
 		c.missing(v.Pos, at, "persistentVolumeClaim", v.Claim.ClaimName, "the app", c.claimNames())
@@ -364,13 +364,13 @@ func (c *checker) volume(v *app.Volume, at string) {
 }
 
 // files checks a volume of files: what it names, and where it puts them.
-func (c *checker) files(v *app.Volume, f *app.FilesSource, at string, exists func(pos app.Pos, path, name, key string)) {
+func (c *checker) files(v *app.Volume, f *app.Files, at string, exists func(pos app.Pos, path, name, key string)) {
 	if !f.Optional {
 		before := len(c.problems)
 		exists(v.Pos, at, f.Name, "")
 		if len(c.problems) == before {
-			for _, key := range sortedKeys(f.Items) {
-				exists(v.Pos, at+".items", f.Name, key)
+			for _, item := range f.Items {
+				exists(v.Pos, at+".items", f.Name, item.Key)
 			}
 		}
 	}
@@ -380,10 +380,10 @@ func (c *checker) files(v *app.Volume, f *app.FilesSource, at string, exists fun
 // filePaths checks where a volume of files puts them: below its directory, and
 // none where another or a directory for another is. What starts with ".." is
 // for the kubelet.
-func (c *checker) filePaths(v *app.Volume, f *app.FilesSource, at string) {
+func (c *checker) filePaths(v *app.Volume, f *app.Files, at string) {
 	keyOf := map[string]string{}
-	for _, key := range sortedKeys(f.Items) {
-		p := f.Items[key]
+	for _, item := range f.Items {
+		key, p := item.Key, item.Path
 		if strings.ContainsRune(p, 0) {
 			c.noNUL(v.Pos, at, p)
 			continue

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"cuelang.org/go/cue/token"
+)
+
+// encoderText writes every type of the API as the API has it.
+func encoderText(m *model) []byte {
+	var b bytes.Buffer
+	b.WriteString(genHead + `package kubernetes
+
+import (
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets/yaml"
+)
+`)
+	for _, t := range m.types {
+		for i, at := range t.apis {
+			name := "encode" + t.name
+			if len(t.apis) > 1 {
+				name = "encode" + at.name
+			}
+			fmt.Fprintf(&b, "\n// %s writes the fields of %s that the definition says.\nfunc (r *renderer) %s(x *app.%s) *yaml.Map {\n\tout := yaml.New()\n", name, at.name, name, t.name)
+			if t.key != "" {
+				fmt.Fprintf(&b, "\tout.Set(%q, x.%s)\n", t.key, t.keyGo)
+			}
+			for _, f := range t.fields {
+				if hasAPI(f, at) && !elsewhere(t, at, f) {
+					encodeField(&b, f)
+				}
+			}
+			b.WriteString("\treturn out\n}\n")
+			_ = i
+		}
+	}
+	return b.Bytes()
+}
+
+// elsewhere are fields that several types of the API have, of which only some
+// mean what the definition says.
+func elsewhere(t *goType, at *apiType, f *goField) bool {
+	return false
+}
+
+func hasAPI(f *goField, at *apiType) bool {
+	for _, t := range f.apiOf {
+		if t == at {
+			return true
+		}
+	}
+	return false
+}
+
+func encodeField(b *bytes.Buffer, f *goField) {
+	x := "x." + f.goName
+	set := func(cond, value string) {
+		fmt.Fprintf(b, "\tif %s {\n\t\tout.Set(%q, %s)\n\t}\n", cond, f.name, value)
+	}
+	switch {
+	case f.isHatch, f.isObject:
+	case f.under != nil && len(f.under.apis) == 0 && f.under.name != "Named" && f.under.name != "TemplateMetadata" && f.under.name != "StorageList":
+		// Our own form of the field: written by hand.
+	case f.under != nil && f.typ.shape == one && f.value:
+		fmt.Fprintf(b, "\tout.Opt(%q, r.encode%s(&%s))\n", f.name, f.under.name, x)
+	case f.under != nil && f.under.name == "TemplateMetadata":
+		set(f.isSet("x"), "templateMetadata("+x+")")
+	case f.under != nil && f.under.name == "StorageList":
+		set(f.isSet("x"), `yaml.New().Set("storage", string(`+x+`.Storage))`)
+	case f.under != nil && f.typ.shape == one:
+		set(f.isSet("x"), fmt.Sprintf("r.encode%s(%s)", f.under.name, x))
+	case f.under != nil && f.under.name == "Named":
+		set(f.isSet("x"), fmt.Sprintf("named(%s)", x))
+	case f.under != nil:
+		set(f.isSet("x"), fmt.Sprintf("each(%s, r.encode%s)", x, f.under.name))
+	case f.typ.shape == list:
+		set(f.isSet("x"), "scalars("+x+")")
+	case f.typ.shape == dict && f.plain.kind == "quantity":
+		set(f.isSet("x"), "quantities("+x+")")
+	case f.typ.shape == dict:
+		set(f.isSet("x"), "sorted("+x+")")
+	case f.configs:
+		fmt.Fprintf(b, "\tout.Set(%q, r.configMapName(%s))\n", f.name, x)
+	case f.plain.kind == "portRef":
+		set(f.isSet("x"), "port("+x+")")
+	case f.plain.kind == "countOrPercent":
+		set(f.isSet("x"), "countOrPercent("+x+")")
+	case f.plain.kind == "quantity":
+		set(f.isSet("x"), "string("+x+")")
+	case f.pointer:
+		set(f.isSet("x"), "*"+x)
+	case f.mark == token.NOT:
+		fmt.Fprintf(b, "\tout.Set(%q, %s)\n", f.name, x)
+	default:
+		set(f.isSet("x"), x)
+	}
+}
+
+var _ = strings.TrimSpace
