@@ -57,6 +57,7 @@ func (s Support) Reachable() []string {
 		seen[definition] = true
 		for _, field := range app.Fields(definition) {
 			name, under, _ := strings.Cut(field, " ")
+			under, _, _ = strings.Cut(under, " ")
 			out = append(out, definition+"."+name)
 			if under != "" && s[definition+"."+name].Says == "" {
 				visit(under)

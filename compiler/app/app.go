@@ -10,6 +10,7 @@ package app
 
 import (
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 )
@@ -168,4 +169,45 @@ func (s *ConfigMapSource) Files() *Files {
 // Files is the source of either kind of volume.
 func (s *SecretSource) Files() *Files {
 	return &Files{s.SecretName, s.Items, s.DefaultMode, s.Optional}
+}
+
+// The labels that Kubernetes recommends and that every object of an app has.
+const (
+	LabelName      = "app.kubernetes.io/name"
+	LabelComponent = "app.kubernetes.io/component"
+	LabelPartOf    = "app.kubernetes.io/part-of"
+	LabelManagedBy = "app.kubernetes.io/managed-by"
+)
+
+// PodLabels are the labels of a pod, by which selectors find it: the app's, the
+// pod's own over them, and over both the two that tell the app's pods apart.
+func (a *App) PodLabels(p *Pod) map[string]string {
+	labels := map[string]string{LabelPartOf: a.Name, LabelManagedBy: "cuepod"}
+	maps.Copy(labels, a.Labels)
+	maps.Copy(labels, p.Labels)
+	labels[LabelName], labels[LabelComponent] = a.Name, p.Name
+	return labels
+}
+
+// Behind lists the pods that answer for a service, in declared order: the one
+// that it names, or all that have its selector's labels. Pods of Jobs and
+// CronJobs are no exception, as in Kubernetes.
+func (a *App) Behind(s *Service) []*Pod {
+	var pods []*Pod
+	for i := range a.Pods {
+		p := &a.Pods[i]
+		if s.Pod == p.Name || s.Pod == "" && len(s.Selector) > 0 && selects(s.Selector, a.PodLabels(p)) {
+			pods = append(pods, p)
+		}
+	}
+	return pods
+}
+
+func selects(selector, labels map[string]string) bool {
+	for k, v := range selector {
+		if labels[k] != v {
+			return false
+		}
+	}
+	return true
 }

@@ -4,7 +4,9 @@ package app
 
 // Fields lists the fields of a definition of the schema, such as "Container",
 // in declared order: each by its name, with the definition of its value, its
-// items or its entries behind a space where that is a struct of the model.
+// items or its entries behind a space where that is a struct of the model, and
+// behind another space the field that is the key of the entries in Kubernetes'
+// API, where they are a list: "volumeMounts VolumeMount mountPath".
 func Fields(definition string) []string {
 	switch definition {
 	case "App":
@@ -68,10 +70,10 @@ func Fields(definition string) []string {
 			"command",
 			"args",
 			"workingDir",
-			"env EnvVar",
+			"env EnvVar name",
 			"envFrom EnvFromSource",
-			"ports ContainerPort",
-			"volumeMounts VolumeMount",
+			"ports ContainerPort name",
+			"volumeMounts VolumeMount mountPath",
 			"resources ResourceRequirements",
 			"livenessProbe Probe",
 			"readinessProbe Probe",
@@ -84,7 +86,7 @@ func Fields(definition string) []string {
 			"resizePolicy ContainerResizePolicy",
 			"restartPolicy",
 			"restartPolicyRules ContainerRestartRule",
-			"volumeDevices VolumeDevice",
+			"volumeDevices VolumeDevice devicePath",
 			"lifecycle Lifecycle",
 			"terminationMessagePath",
 			"terminationMessagePolicy",
@@ -159,7 +161,7 @@ func Fields(definition string) []string {
 		return []string{
 			"requests",
 			"limits",
-			"claims ResourceClaim",
+			"claims ResourceClaim name",
 		}
 	case "Probe":
 		return []string{
@@ -315,9 +317,9 @@ func Fields(definition string) []string {
 			"replicas",
 			"labels",
 			"annotations",
-			"initContainers Container",
-			"containers Container",
-			"volumes Volume",
+			"initContainers Container name",
+			"containers Container name",
+			"volumes Volume name",
 			"dependsOn Dependency",
 			"hostname",
 			"terminationGracePeriodSeconds",
@@ -344,7 +346,7 @@ func Fields(definition string) []string {
 			"affinity Affinity",
 			"schedulerName",
 			"tolerations Toleration",
-			"hostAliases HostAlias",
+			"hostAliases HostAlias ip",
 			"priorityClassName",
 			"priority",
 			"dnsConfig PodDNSConfig",
@@ -357,11 +359,11 @@ func Fields(definition string) []string {
 			"os PodOS",
 			"hostUsers",
 			"schedulingGates Named",
-			"resourceClaims PodResourceClaim",
+			"resourceClaims PodResourceClaim name",
 			"resources ResourceRequirements",
 			"hostnameOverride",
 			"schedulingGroup PodSchedulingGroup",
-			"evictionResponders EvictionResponder",
+			"evictionResponders EvictionResponder name",
 			"minReadySeconds",
 			"revisionHistoryLimit",
 			"paused",
@@ -461,7 +463,7 @@ func Fields(definition string) []string {
 	case "ConfigMapVolumeSource":
 		return []string{
 			"name",
-			"items KeyToPath",
+			"items KeyToPath key",
 			"defaultMode",
 			"optional",
 			"defaultUser",
@@ -469,7 +471,7 @@ func Fields(definition string) []string {
 	case "SecretVolumeSource":
 		return []string{
 			"secretName",
-			"items KeyToPath",
+			"items KeyToPath key",
 			"defaultMode",
 			"optional",
 			"defaultUser",
@@ -491,7 +493,7 @@ func Fields(definition string) []string {
 			"selector",
 			"type",
 			"headless",
-			"ports ServicePort",
+			"ports ServicePort name",
 			"sessionAffinity",
 			"labels",
 			"annotations",
@@ -721,8 +723,8 @@ func Fields(definition string) []string {
 	case "HTTPRouteMatch":
 		return []string{
 			"path HTTPPathMatch",
-			"headers HTTPHeaderMatch",
-			"queryParams HTTPQueryParamMatch",
+			"headers HTTPHeaderMatch name",
+			"queryParams HTTPQueryParamMatch name",
 			"method",
 		}
 	case "HTTPRouteFilter":
@@ -862,7 +864,7 @@ func Fields(definition string) []string {
 		}
 	case "DownwardAPIVolumeSource":
 		return []string{
-			"items DownwardAPIVolumeFile",
+			"items DownwardAPIVolumeFile path",
 			"defaultMode",
 			"defaultUser",
 		}
@@ -1089,8 +1091,8 @@ func Fields(definition string) []string {
 		}
 	case "HTTPHeaderFilter":
 		return []string{
-			"set GatewayHTTPHeader",
-			"add GatewayHTTPHeader",
+			"set GatewayHTTPHeader name",
+			"add GatewayHTTPHeader name",
 			"remove",
 		}
 	case "HTTPRequestMirrorFilter":
@@ -1231,17 +1233,17 @@ func Fields(definition string) []string {
 	case "SecretProjection":
 		return []string{
 			"name",
-			"items KeyToPath",
+			"items KeyToPath key",
 			"optional",
 		}
 	case "DownwardAPIProjection":
 		return []string{
-			"items DownwardAPIVolumeFile",
+			"items DownwardAPIVolumeFile path",
 		}
 	case "ConfigMapProjection":
 		return []string{
 			"name",
-			"items KeyToPath",
+			"items KeyToPath key",
 			"optional",
 		}
 	case "ServiceAccountTokenProjection":

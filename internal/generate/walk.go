@@ -96,7 +96,9 @@ func fieldsText(m *model) []byte {
 
 // Fields lists the fields of a definition of the schema, such as "Container",
 // in declared order: each by its name, with the definition of its value, its
-// items or its entries behind a space where that is a struct of the model.
+// items or its entries behind a space where that is a struct of the model, and
+// behind another space the field that is the key of the entries in Kubernetes'
+// API, where they are a list: "volumeMounts VolumeMount mountPath".
 func Fields(definition string) []string {
 	switch definition {
 `)
@@ -106,6 +108,9 @@ func Fields(definition string) []string {
 			text := f.name
 			if f.under != nil {
 				text += " " + f.under.def.name
+			}
+			if f.under != nil && f.typ.shape == dict && f.under.key != "" {
+				text += " " + f.under.key
 			}
 			fmt.Fprintf(&b, "\t\t\t%q,\n", text)
 		}
