@@ -198,8 +198,8 @@ func (p *replica) addSecurity(service *yaml.Map, s *app.SecurityContext, path st
 		p.find("compose/run-as-non-root", path+".runAsNonRoot", s.Pos, "nothing refuses an image that runs as root", "set runAsUser as well")
 	}
 	service.Opt("read_only", s.ReadOnlyRootFilesystem != nil && *s.ReadOnlyRootFilesystem).
-		Opt("cap_add", yaml.Flow(s.CapabilitiesAdd)).
-		Opt("cap_drop", yaml.Flow(s.CapabilitiesDrop))
+		Opt("cap_add", yaml.Flow(s.Capabilities.Add)).
+		Opt("cap_drop", yaml.Flow(s.Capabilities.Drop))
 	if s.AllowPrivilegeEscalation == nil || !*s.AllowPrivilegeEscalation {
 		service.Set("security_opt", yaml.Flow{noNewPrivileges})
 	}

@@ -58,20 +58,24 @@ func (p *replica) environment(c *app.Container, path string) (*environment, erro
 	return env, nil
 }
 
-func (p *replica) envFrom(env *environment, from app.EnvFrom) error {
-	if from.ConfigMap != "" {
-		c := p.r.app.ConfigMap(from.ConfigMap)
+func (p *replica) envFrom(env *environment, from app.EnvFromSource) error {
+	if ref := from.ConfigMapRef; ref != nil {
+		c := p.r.app.ConfigMap(ref.Name)
 		if c == nil {
-			return missing(from.Optional, "ConfigMap", from.ConfigMap)
+			return missing(ref.Optional, "ConfigMap", ref.Name)
 		}
 		for _, key := range slices.Sorted(maps.Keys(c.Data)) {
 			env.set(from.Prefix+key, literal(c.Data[key]))
 		}
 		return nil
 	}
-	s := p.r.app.Secret(from.Secret)
+	ref := from.SecretRef
+	if ref == nil {
+		return fmt.Errorf("envFrom names neither a ConfigMap nor a Secret")
+	}
+	s := p.r.app.Secret(ref.Name)
 	if s == nil {
-		return missing(from.Optional, "Secret", from.Secret)
+		return missing(ref.Optional, "Secret", ref.Name)
 	}
 	for _, k := range s.Keys {
 		env.set(from.Prefix+k.Name, p.r.secretText(s, k))
@@ -81,16 +85,16 @@ func (p *replica) envFrom(env *environment, from app.EnvFrom) error {
 
 // envValue is the value of one variable; ok is false when it is to be absent.
 func (p *replica) envValue(env *environment, v app.EnvVar, path string) (value text, ok bool, err error) {
-	switch {
-	case v.ConfigMapKeyRef != nil:
-		return p.configMapKey(v.ConfigMapKeyRef)
-	case v.SecretKeyRef != nil:
-		return p.secretKey(v.SecretKeyRef)
-	case v.FieldRef != "":
-		s, ok := p.field(v.FieldRef)
+	switch from := v.Source(); {
+	case from.ConfigMapKeyRef != nil:
+		return p.configMapKey(from.ConfigMapKeyRef)
+	case from.SecretKeyRef != nil:
+		return p.secretKey(from.SecretKeyRef)
+	case from.FieldRef != nil:
+		s, ok := p.field(from.FieldRef.FieldPath)
 		if !ok {
 			p.find("compose/field-ref", path+".env."+v.Name, v.Pos,
-				fmt.Sprintf("variable %s is not set: %s is known only while the pod runs", v.Name, v.FieldRef),
+				fmt.Sprintf("variable %s is not set: %s is known only while the pod runs", v.Name, from.FieldRef.FieldPath),
 				"the pod's name, metadata.name, resolves to its address on the app's network")
 		}
 		return literal(s), ok, nil
@@ -98,7 +102,7 @@ func (p *replica) envValue(env *environment, v app.EnvVar, path string) (value t
 	return expand(v.Value, env.lookup), true, nil
 }
 
-func (p *replica) configMapKey(ref *app.KeyRef) (text, bool, error) {
+func (p *replica) configMapKey(ref *app.ConfigMapKeySelector) (text, bool, error) {
 	c := p.r.app.ConfigMap(ref.Name)
 	if c == nil {
 		return nil, false, missing(ref.Optional, "ConfigMap", ref.Name)
@@ -110,7 +114,7 @@ func (p *replica) configMapKey(ref *app.KeyRef) (text, bool, error) {
 	return literal(value), true, nil
 }
 
-func (p *replica) secretKey(ref *app.KeyRef) (text, bool, error) {
+func (p *replica) secretKey(ref *app.SecretKeySelector) (text, bool, error) {
 	s := p.r.app.Secret(ref.Name)
 	if s == nil {
 		return nil, false, missing(ref.Optional, "Secret", ref.Name)

@@ -107,7 +107,7 @@ func checkArgs(c *app.Container, probe *app.Probe) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		for _, h := range probe.HTTPGet.Headers {
+		for _, h := range probe.HTTPGet.HTTPHeaders {
 			args = append(args, escape("--header="+h.Name+":"+h.Value))
 		}
 		scheme := "http"

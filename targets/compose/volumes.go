@@ -159,17 +159,17 @@ func (p *replica) fillDir(name, at string) {
 func (p *replica) planConfigMap(v *app.Volume, name, at string) error {
 	c := p.r.app.ConfigMap(v.ConfigMap.Name)
 	if c == nil {
-		p.fillFiles(v.Name, name, at, v.ConfigMap)
+		p.fillFiles(v.Name, name, at, v.ConfigMap.Files())
 		return missing(v.ConfigMap.Optional, "ConfigMap", v.ConfigMap.Name)
 	}
-	files, err := selectFiles(v.ConfigMap, slices.Collect(maps.Keys(c.Data)))
+	files, err := selectFiles(v.ConfigMap.Files(), slices.Collect(maps.Keys(c.Data)))
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
 		p.volumes.configs = append(p.volumes.configs, yaml.New().Set("source", p.r.configFile(c, f.key)).Set("target", escape(filesDir+v.Name+"/"+f.path)))
 	}
-	p.fillFiles(v.Name, name, at, v.ConfigMap)
+	p.fillFiles(v.Name, name, at, v.ConfigMap.Files())
 	return nil
 }
 
@@ -181,27 +181,27 @@ func (r *renderer) configFile(c *app.ConfigMap, key string) string {
 }
 
 func (p *replica) planSecret(v *app.Volume, name, at string) error {
-	s := p.r.app.Secret(v.Secret.Name)
+	s := p.r.app.Secret(v.Secret.SecretName)
 	if s == nil {
-		p.fillFiles(v.Name, name, at, v.Secret)
-		return missing(v.Secret.Optional, "Secret", v.Secret.Name)
+		p.fillFiles(v.Name, name, at, v.Secret.Files())
+		return missing(v.Secret.Optional, "Secret", v.Secret.SecretName)
 	}
 	byKey := map[string]app.SecretKey{}
 	for _, k := range s.Keys {
 		byKey[k.Name] = k
 	}
-	files, err := selectFiles(v.Secret, slices.Collect(maps.Keys(byKey)))
+	files, err := selectFiles(v.Secret.Files(), slices.Collect(maps.Keys(byKey)))
 	if err != nil {
 		return err
 	}
 	for _, f := range files {
 		p.volumes.secrets = append(p.volumes.secrets, yaml.New().Set("source", p.r.secretFile(s, byKey[f.key])).Set("target", escape(filesDir+v.Name+"/"+f.path)))
 	}
-	p.fillFiles(v.Name, name, at, v.Secret)
+	p.fillFiles(v.Name, name, at, v.Secret.Files())
 	return nil
 }
 
-func (p *replica) fillFiles(volume, name, at string, f *app.FilesSource) {
+func (p *replica) fillFiles(volume, name, at string, f *app.Files) {
 	mode := f.DefaultMode
 	if mode == 0 {
 		mode = 0o644
@@ -213,18 +213,18 @@ func (p *replica) fillFiles(volume, name, at string, f *app.FilesSource) {
 type file struct{ key, path string }
 
 // selectFiles picks the keys that a volume shows, sorted by path.
-func selectFiles(f *app.FilesSource, keys []string) ([]file, error) {
+func selectFiles(f *app.Files, keys []string) ([]file, error) {
 	var out []file
 	if len(f.Items) == 0 {
 		for _, key := range keys {
 			out = append(out, file{key, key})
 		}
 	}
-	for key, path := range f.Items {
-		if slices.Contains(keys, key) {
-			out = append(out, file{key, path})
+	for _, item := range f.Items {
+		if slices.Contains(keys, item.Key) {
+			out = append(out, file{item.Key, item.Path})
 		} else if !f.Optional {
-			return nil, fmt.Errorf("there is no key %s in %s", key, f.Name)
+			return nil, fmt.Errorf("there is no key %s in %s", item.Key, f.Name)
 		}
 	}
 	slices.SortFunc(out, func(a, b file) int { return strings.Compare(a.path, b.path) })
@@ -297,15 +297,15 @@ func (p *replica) singleFile(v *app.Volume, subPath string) (source string, kind
 	switch {
 	case subPath == "":
 	case v.ConfigMap != nil:
-		key := keyAt(v.ConfigMap, subPath)
+		key := keyAt(v.ConfigMap.Files(), subPath)
 		if c := p.r.app.ConfigMap(v.ConfigMap.Name); c != nil {
 			if _, ok := c.Data[key]; ok {
 				return p.r.configFile(c, key), configFile
 			}
 		}
 	case v.Secret != nil:
-		key := keyAt(v.Secret, subPath)
-		if s := p.r.app.Secret(v.Secret.Name); s != nil {
+		key := keyAt(v.Secret.Files(), subPath)
+		if s := p.r.app.Secret(v.Secret.SecretName); s != nil {
 			if i := slices.IndexFunc(s.Keys, func(k app.SecretKey) bool { return k.Name == key }); i >= 0 {
 				return p.r.secretFile(s, s.Keys[i]), secretFile
 			}
@@ -315,27 +315,30 @@ func (p *replica) singleFile(v *app.Volume, subPath string) (source string, kind
 }
 
 // keyAt is the key that a volume shows at a path, or "".
-func keyAt(f *app.FilesSource, path string) string {
+func keyAt(f *app.Files, path string) string {
 	if len(f.Items) == 0 {
 		return path
 	}
-	for _, key := range slices.Sorted(maps.Keys(f.Items)) {
-		if f.Items[key] == path {
-			return key
+	for _, item := range f.Items {
+		if item.Path == path {
+			return item.Key
 		}
 	}
 	return ""
 }
 
 func fileMode(v *app.Volume) int {
-	source := v.ConfigMap
-	if source == nil {
-		source = v.Secret
+	mode := 0
+	switch {
+	case v.ConfigMap != nil:
+		mode = v.ConfigMap.DefaultMode
+	case v.Secret != nil:
+		mode = v.Secret.DefaultMode
 	}
-	if source.DefaultMode == 0 {
+	if mode == 0 {
 		return 0o644
 	}
-	return source.DefaultMode
+	return mode
 }
 
 // planSubPaths has the directories made that containers mount a part of.
