@@ -23,18 +23,18 @@ func TestRender_Errors(t *testing.T) {
 	for want, change := range map[string]func(*app.App, *app.Pod, *app.Container){
 		`pod web: kind "Job" is not supported`: func(_ *app.App, p *app.Pod, _ *app.Container) { p.Kind = "Job" },
 		`pod web: container c: variable A: there is no ConfigMap m`: func(_ *app.App, _ *app.Pod, c *app.Container) {
-			c.Env = []app.EnvVar{{Name: "A", ConfigMapKeyRef: &app.KeyRef{Name: "m", Key: "k"}}}
+			c.Env = []app.EnvVar{{Name: "A", ValueFrom: &app.EnvVarSource{ConfigMapKeyRef: &app.ConfigMapKeySelector{Name: "m", Key: "k"}}}}
 		},
 		`pod web: container c: variable A: there is no key k of ConfigMap m`: func(a *app.App, _ *app.Pod, c *app.Container) {
 			a.ConfigMaps = []app.ConfigMap{{Name: "m"}}
-			c.Env = []app.EnvVar{{Name: "A", ConfigMapKeyRef: &app.KeyRef{Name: "m", Key: "k"}}}
+			c.Env = []app.EnvVar{{Name: "A", ValueFrom: &app.EnvVarSource{ConfigMapKeyRef: &app.ConfigMapKeySelector{Name: "m", Key: "k"}}}}
 		},
 		`pod web: container c: variable A: there is no key k of Secret s`: func(a *app.App, _ *app.Pod, c *app.Container) {
 			a.Secrets = []app.Secret{{Name: "s"}}
-			c.Env = []app.EnvVar{{Name: "A", SecretKeyRef: &app.KeyRef{Name: "s", Key: "k"}}}
+			c.Env = []app.EnvVar{{Name: "A", ValueFrom: &app.EnvVarSource{SecretKeyRef: &app.SecretKeySelector{Name: "s", Key: "k"}}}}
 		},
 		`pod web: container c: there is no Secret s`: func(_ *app.App, _ *app.Pod, c *app.Container) {
-			c.EnvFrom = []app.EnvFrom{{Secret: "s"}}
+			c.EnvFrom = []app.EnvFromSource{{SecretRef: &app.SecretEnvSource{Name: "s"}}}
 		},
 		`pod web: container c: there is no volume v for /v`: func(_ *app.App, _ *app.Pod, c *app.Container) {
 			c.VolumeMounts = []app.VolumeMount{{Name: "v", MountPath: "/v"}}
@@ -44,11 +44,11 @@ func TestRender_Errors(t *testing.T) {
 			p.Volumes = []app.Volume{{Name: "v", Claim: &app.ClaimSource{ClaimName: "d"}}}
 		},
 		`pod web: volume v: there is no Secret s`: func(_ *app.App, p *app.Pod, _ *app.Container) {
-			p.Volumes = []app.Volume{{Name: "v", Secret: &app.FilesSource{Name: "s"}}}
+			p.Volumes = []app.Volume{{Name: "v", Secret: &app.SecretSource{SecretName: "s"}}}
 		},
 		`pod web: volume v: there is no key k in m`: func(a *app.App, p *app.Pod, _ *app.Container) {
 			a.ConfigMaps = []app.ConfigMap{{Name: "m"}}
-			p.Volumes = []app.Volume{{Name: "v", ConfigMap: &app.FilesSource{Name: "m", Items: map[string]string{"k": "p"}}}}
+			p.Volumes = []app.Volume{{Name: "v", ConfigMap: &app.ConfigMapSource{Name: "m", Items: []app.KeyToPath{{Key: "k", Path: "p"}}}}}
 		},
 		`pod web: container c: memory: "lots" is not a quantity`: func(_ *app.App, _ *app.Pod, c *app.Container) {
 			c.Resources.Limits = map[string]app.Quantity{"memory": "lots"}

@@ -96,11 +96,11 @@ func engineApp(port int, greeting string) *app.App {
 			Containers: []app.Container{{
 				Name: "app", Image: image, Command: []string{"/cuepod-agent"}, Args: []string{"serve", ":8080"},
 				Env: []app.EnvVar{
-					{Name: "TOKEN", SecretKeyRef: &app.KeyRef{Name: "engine", Key: "token"}},
+					{Name: "TOKEN", ValueFrom: &app.EnvVarSource{SecretKeyRef: &app.SecretKeySelector{Name: "engine", Key: "token"}}},
 					{Name: "PRICE", Value: "$5"},
 				},
 				Ports:           []app.ContainerPort{{Name: "http", ContainerPort: 8080}},
-				SecurityContext: app.SecurityContext{RunAsUser: &user, ReadOnlyRootFilesystem: &yes, CapabilitiesDrop: []string{"ALL"}},
+				SecurityContext: app.SecurityContext{RunAsUser: &user, ReadOnlyRootFilesystem: &yes, Capabilities: app.Capabilities{Drop: []string{"ALL"}}},
 				VolumeMounts: []app.VolumeMount{
 					{Name: "disk", MountPath: "/disk"}, {Name: "memory", MountPath: "/memory"},
 					{Name: "config", MountPath: "/etc/app"}, {Name: "secret", MountPath: "/secrets"},
@@ -113,8 +113,8 @@ func engineApp(port int, greeting string) *app.App {
 			Volumes: []app.Volume{
 				{Name: "disk", EmptyDir: &app.EmptyDir{}},
 				{Name: "memory", EmptyDir: &app.EmptyDir{Medium: "Memory", SizeLimit: "1Mi"}},
-				{Name: "config", ConfigMap: &app.FilesSource{Name: "settings"}},
-				{Name: "secret", Secret: &app.FilesSource{Name: "engine", Items: map[string]string{"token": "api/token"}, DefaultMode: 0o444}},
+				{Name: "config", ConfigMap: &app.ConfigMapSource{Name: "settings"}},
+				{Name: "secret", Secret: &app.SecretSource{SecretName: "engine", Items: []app.KeyToPath{{Key: "token", Path: "api/token"}}, DefaultMode: 0o444}},
 			},
 		}, {
 			Name: "client", Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 1,
@@ -127,7 +127,7 @@ func engineApp(port int, greeting string) *app.App {
 				{Name: "first", Image: image, Args: []string{"serve", "127.0.0.1:9191"}},
 				{Name: "second", Image: image, Args: []string{"serve", ":9090"}, VolumeMounts: []app.VolumeMount{{Name: "config", MountPath: "/etc/single", SubPath: "greeting"}}},
 			},
-			Volumes: []app.Volume{{Name: "config", ConfigMap: &app.FilesSource{Name: "settings"}}, {Name: "state", EmptyDir: &app.EmptyDir{}}},
+			Volumes: []app.Volume{{Name: "config", ConfigMap: &app.ConfigMapSource{Name: "settings"}}, {Name: "state", EmptyDir: &app.EmptyDir{}}},
 		}},
 		Services: []app.Service{{
 			Name: "web", Pod: "web", Type: "NodePort",

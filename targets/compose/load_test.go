@@ -266,16 +266,16 @@ services:
 func TestEnvironment_IsKubernetes(t *testing.T) {
 	env := []app.EnvVar{
 		{Name: "A", Value: "one"},
-		{Name: "PASSWORD", SecretKeyRef: &app.KeyRef{Name: "db", Key: "password"}},
-		{Name: "RAW", ConfigMapKeyRef: &app.KeyRef{Name: "settings", Key: "raw"}},
+		{Name: "PASSWORD", ValueFrom: &app.EnvVarSource{SecretKeyRef: &app.SecretKeySelector{Name: "db", Key: "password"}}},
+		{Name: "RAW", ValueFrom: &app.EnvVarSource{ConfigMapKeyRef: &app.ConfigMapKeySelector{Name: "settings", Key: "raw"}}},
 		{Name: "REF", Value: "$(A)-$(RAW)"},
 		{Name: "SECRET", Value: "db://$(PASSWORD)@host"},
 		{Name: "LATER", Value: "$(Z)"},
 		{Name: "ESCAPED", Value: "$$(A)"},
 		{Name: "DOLLARS", Value: "$ $$ $$$ ${A} $A $5 $"},
 		{Name: "OPEN", Value: "$(A"},
-		{Name: "GONE", SecretKeyRef: &app.KeyRef{Name: "absent", Key: "x", Optional: true}},
-		{Name: "IP", FieldRef: "status.podIP"},
+		{Name: "GONE", ValueFrom: &app.EnvVarSource{SecretKeyRef: &app.SecretKeySelector{Name: "absent", Key: "x", Optional: true}}},
+		{Name: "IP", ValueFrom: &app.EnvVarSource{FieldRef: &app.ObjectFieldSelector{FieldPath: "status.podIP"}}},
 		{Name: "A", Value: "two"},
 		{Name: "Z", Value: "last"},
 	}
@@ -286,7 +286,7 @@ func TestEnvironment_IsKubernetes(t *testing.T) {
 	a := &app.App{
 		Name: "x",
 		Pods: []app.Pod{{Name: "web", Kind: "Deployment", Replicas: 1, Containers: []app.Container{{
-			Name: "c", Image: "i", Env: env, EnvFrom: []app.EnvFrom{{ConfigMap: "settings", Prefix: "PRE_"}}, Command: []string{"$(A)", "$(PASSWORD)", "$(IP)"},
+			Name: "c", Image: "i", Env: env, EnvFrom: []app.EnvFromSource{{ConfigMapRef: &app.ConfigMapEnvSource{Name: "settings"}, Prefix: "PRE_"}}, Command: []string{"$(A)", "$(PASSWORD)", "$(IP)"},
 		}}}},
 		ConfigMaps: []app.ConfigMap{{Name: "settings", Data: map[string]string{"raw": "$(A) $${A}"}}},
 		Secrets:    []app.Secret{{Name: "db", Keys: []app.SecretKey{{Name: "password", Env: "DB_PASSWORD"}}}},

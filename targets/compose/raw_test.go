@@ -32,7 +32,7 @@ func hatched(fields ...app.Raw) *app.App {
 		Compose: &app.Hatch{Raw: rawStruct("", rawStruct("services", extra), rawText("x-owner", "blue"))},
 		Pods: []app.Pod{{Name: "web", Kind: "Deployment", Replicas: 2, Containers: []app.Container{{
 			Name: "c", Image: "i", Env: []app.EnvVar{{Name: "A", Value: "$HOME"}}, Compose: hatch,
-			SecurityContext: app.SecurityContext{CapabilitiesAdd: []string{"NET_ADMIN"}},
+			SecurityContext: app.SecurityContext{Capabilities: app.Capabilities{Add: []string{"NET_ADMIN"}}},
 		}}}},
 	}
 }
