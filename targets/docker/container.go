@@ -51,7 +51,7 @@ func (r *renderer) mount(m *app.VolumeMount, v *app.Volume, d *Pod) Mount {
 }
 
 func setSecurity(out *Container, s *app.SecurityContext) {
-	out.CapAdd, out.CapDrop = s.CapabilitiesAdd, s.CapabilitiesDrop
+	out.CapAdd, out.CapDrop = s.Capabilities.Add, s.Capabilities.Drop
 	isTrue := func(b *bool) bool { return b != nil && *b }
 	out.ReadOnlyRoot = isTrue(s.ReadOnlyRootFilesystem)
 	out.NewPrivileges = isTrue(s.AllowPrivilegeEscalation)
@@ -105,7 +105,7 @@ func renderProbe(kind string, p *app.Probe, ports []app.ContainerPort) Probe {
 	switch {
 	case p.HTTPGet != nil:
 		out.HTTP = &HTTPProbe{Port: resolvePort(p.HTTPGet.Port, ports, "TCP"), Path: p.HTTPGet.Path, Scheme: p.HTTPGet.Scheme}
-		for _, h := range p.HTTPGet.Headers {
+		for _, h := range p.HTTPGet.HTTPHeaders {
 			out.HTTP.Headers = append(out.HTTP.Headers, [2]string{h.Name, h.Value})
 		}
 	case p.TCPSocket != nil:
@@ -153,16 +153,20 @@ func (r *renderer) env(c *app.Container, d *Pod) []EnvVar {
 	return vars
 }
 
-func (r *renderer) envFrom(from *app.EnvFrom, set func(EnvVar)) {
-	if cm := r.app.ConfigMap(from.ConfigMap); from.ConfigMap != "" && cm != nil {
-		for _, key := range slices.Sorted(maps.Keys(cm.Data)) {
-			set(EnvVar{Name: from.Prefix + key, Source: Verbatim, Value: cm.Data[key]})
+func (r *renderer) envFrom(from *app.EnvFromSource, set func(EnvVar)) {
+	if from.ConfigMapRef != nil {
+		if cm := r.app.ConfigMap(from.ConfigMapRef.Name); cm != nil {
+			for _, key := range slices.Sorted(maps.Keys(cm.Data)) {
+				set(EnvVar{Name: from.Prefix + key, Source: Verbatim, Value: cm.Data[key]})
+			}
 		}
 	}
-	if s := r.app.Secret(from.Secret); from.Secret != "" && s != nil {
-		for _, key := range s.Keys {
-			ref := &KeyRef{Name: s.Name, Key: key.Name, Optional: from.Optional}
-			set(EnvVar{Name: from.Prefix + key.Name, Source: FromSecret, Secret: ref})
+	if from.SecretRef != nil {
+		if s := r.app.Secret(from.SecretRef.Name); s != nil {
+			for _, key := range s.Keys {
+				ref := &KeyRef{Name: s.Name, Key: key.Name, Optional: from.SecretRef.Optional}
+				set(EnvVar{Name: from.Prefix + key.Name, Source: FromSecret, Secret: ref})
+			}
 		}
 	}
 }
@@ -170,31 +174,31 @@ func (r *renderer) envFrom(from *app.EnvFrom, set func(EnvVar)) {
 // envVar reports false for a variable that is absent: an optional reference to
 // something that does not exist.
 func (r *renderer) envVar(e *app.EnvVar, d *Pod) (EnvVar, bool) {
-	switch {
-	case e.ConfigMapKeyRef != nil:
-		cm := r.app.ConfigMap(e.ConfigMapKeyRef.Name)
+	switch from := e.Source(); {
+	case from.ConfigMapKeyRef != nil:
+		cm := r.app.ConfigMap(from.ConfigMapKeyRef.Name)
 		if cm == nil {
 			return EnvVar{}, false
 		}
-		value, ok := cm.Data[e.ConfigMapKeyRef.Key]
+		value, ok := cm.Data[from.ConfigMapKeyRef.Key]
 		return EnvVar{Name: e.Name, Source: Verbatim, Value: value}, ok
-	case e.SecretKeyRef != nil:
-		ref := KeyRef(*e.SecretKeyRef)
-		return EnvVar{Name: e.Name, Source: FromSecret, Secret: &ref}, r.hasSecretKey(ref)
-	case e.FieldRef != "":
-		return r.fieldVar(e, d), true
+	case from.SecretKeyRef != nil:
+		ref := &KeyRef{from.SecretKeyRef.Name, from.SecretKeyRef.Key, from.SecretKeyRef.Optional}
+		return EnvVar{Name: e.Name, Source: FromSecret, Secret: ref}, r.hasSecretKey(ref)
+	case from.FieldRef != nil:
+		return r.fieldVar(e.Name, from.FieldRef.FieldPath, d), true
 	}
 	return EnvVar{Name: e.Name, Value: e.Value}, true
 }
 
-func (r *renderer) hasSecretKey(ref KeyRef) bool {
+func (r *renderer) hasSecretKey(ref *KeyRef) bool {
 	s := r.app.Secret(ref.Name)
 	return s != nil && slices.ContainsFunc(s.Keys, func(k app.SecretKey) bool { return k.Name == ref.Key })
 }
 
-func (r *renderer) fieldVar(e *app.EnvVar, d *Pod) EnvVar {
-	v := EnvVar{Name: e.Name, Source: Verbatim}
-	switch path := e.FieldRef; path {
+func (r *renderer) fieldVar(name, path string, d *Pod) EnvVar {
+	v := EnvVar{Name: name, Source: Verbatim}
+	switch path {
 	case "metadata.name":
 		v.Value = d.Name
 	case "metadata.namespace":

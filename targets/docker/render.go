@@ -178,10 +178,10 @@ func (r *renderer) volume(v *app.Volume, d *Pod) (Volume, bool) {
 	switch {
 	case v.ConfigMap != nil:
 		vol.Kind = ConfigMap
-		d.Files = append(d.Files, FileVolume{Dir: dir, Files: r.configFiles(v.ConfigMap)})
+		d.Files = append(d.Files, FileVolume{Dir: dir, Files: r.configFiles(v.ConfigMap.Files())})
 	case v.Secret != nil:
 		vol.Kind = SecretVol
-		d.Files = append(d.Files, FileVolume{Dir: dir, Files: r.secretFiles(v.Secret)})
+		d.Files = append(d.Files, FileVolume{Dir: dir, Files: r.secretFiles(v.Secret.Files())})
 	case v.EmptyDir != nil && v.EmptyDir.Medium == "Memory":
 		vol.Kind = Memory
 		vol.Size, _ = v.EmptyDir.SizeLimit.Value() // checked by the compiler; "" gives 0, no limit
@@ -192,39 +192,48 @@ func (r *renderer) volume(v *app.Volume, d *Pod) (Volume, bool) {
 	return vol, true
 }
 
-func (r *renderer) configFiles(src *app.FilesSource) []File {
+func (r *renderer) configFiles(src *app.Files) []File {
 	files := []File{}
 	cm := r.app.ConfigMap(src.Name)
 	if cm == nil {
 		return files // optional: the compiler refused a missing one that is not
 	}
 	for _, key := range slices.Sorted(maps.Keys(cm.Data)) {
-		if path, ok := itemPath(src, key); ok {
-			files = append(files, File{Path: path, Mode: src.DefaultMode, Data: cm.Data[key]})
+		if path, mode, ok := item(src, key); ok {
+			files = append(files, File{Path: path, Mode: mode, Data: cm.Data[key]})
 		}
 	}
 	return files
 }
 
-func (r *renderer) secretFiles(src *app.FilesSource) []File {
+func (r *renderer) secretFiles(src *app.Files) []File {
 	files := []File{}
 	secret := r.app.Secret(src.Name)
 	if secret == nil {
 		return files
 	}
 	for _, key := range secret.Keys {
-		if path, ok := itemPath(src, key.Name); ok {
+		if path, mode, ok := item(src, key.Name); ok {
 			ref := &KeyRef{Name: src.Name, Key: key.Name, Optional: src.Optional}
-			files = append(files, File{Path: path, Mode: src.DefaultMode, Secret: ref})
+			files = append(files, File{Path: path, Mode: mode, Secret: ref})
 		}
 	}
 	return files
 }
 
-func itemPath(src *app.FilesSource, key string) (string, bool) {
+// item gives the file that shows a key; false when the source leaves it out.
+func item(src *app.Files, key string) (path string, mode int, ok bool) {
 	if len(src.Items) == 0 {
-		return key, true
+		return key, src.DefaultMode, true
 	}
-	path, ok := src.Items[key]
-	return path, ok
+	for _, i := range src.Items {
+		if i.Key != key {
+			continue
+		}
+		if i.Mode != nil {
+			return i.Path, *i.Mode, true
+		}
+		return i.Path, src.DefaultMode, true
+	}
+	return "", 0, false
 }

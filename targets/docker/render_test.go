@@ -20,15 +20,17 @@ func sample() *app.App {
 			Annotations: map[string]string{"note": "n"},
 			Containers: []app.Container{{
 				Name: "app", Image: "web:1", ImagePullPolicy: "IfNotPresent", Command: []string{"/app"},
-				EnvFrom: []app.EnvFrom{{Prefix: "P_", ConfigMap: "conf"}, {Secret: "creds"}},
+				EnvFrom: []app.EnvFromSource{
+					{Prefix: "P_", ConfigMapRef: &app.ConfigMapEnvSource{Name: "conf"}}, {SecretRef: &app.SecretEnvSource{Name: "creds"}},
+				},
 				Env: []app.EnvVar{
 					{Name: "P_level", Value: "overridden"},
-					{Name: "LEVEL", ConfigMapKeyRef: &app.KeyRef{Name: "conf", Key: "level"}},
-					{Name: "GONE", ConfigMapKeyRef: &app.KeyRef{Name: "conf", Key: "none", Optional: true}},
-					{Name: "POD", FieldRef: "metadata.name"},
-					{Name: "TEAM", FieldRef: "metadata.labels['team']"},
-					{Name: "NOTE", FieldRef: "metadata.annotations['note']"},
-					{Name: "IP", FieldRef: "status.podIP"},
+					{Name: "LEVEL", ValueFrom: &app.EnvVarSource{ConfigMapKeyRef: &app.ConfigMapKeySelector{Name: "conf", Key: "level"}}},
+					{Name: "GONE", ValueFrom: &app.EnvVarSource{ConfigMapKeyRef: &app.ConfigMapKeySelector{Name: "conf", Key: "none", Optional: true}}},
+					{Name: "POD", ValueFrom: &app.EnvVarSource{FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.name"}}},
+					{Name: "TEAM", ValueFrom: &app.EnvVarSource{FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.labels['team']"}}},
+					{Name: "NOTE", ValueFrom: &app.EnvVarSource{FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.annotations['note']"}}},
+					{Name: "IP", ValueFrom: &app.EnvVarSource{FieldRef: &app.ObjectFieldSelector{FieldPath: "status.podIP"}}},
 				},
 				Ports: []app.ContainerPort{{Name: "http", ContainerPort: 8080, Protocol: "TCP"}},
 				VolumeMounts: []app.VolumeMount{
@@ -39,10 +41,10 @@ func sample() *app.App {
 					Limits:   map[string]app.Quantity{"cpu": "500m", "memory": "64Mi"},
 				},
 				ReadinessProbe:  &app.Probe{HTTPGet: &app.HTTPGetAction{Path: "/", Scheme: "HTTP", Port: app.PortRef{Name: "http"}}, PeriodSeconds: 10, TimeoutSeconds: 1, SuccessThreshold: 1, FailureThreshold: 3},
-				SecurityContext: app.SecurityContext{RunAsUser: &user, ReadOnlyRootFilesystem: &yes, CapabilitiesDrop: []string{"ALL"}},
+				SecurityContext: app.SecurityContext{RunAsUser: &user, ReadOnlyRootFilesystem: &yes, Capabilities: app.Capabilities{Drop: []string{"ALL"}}},
 			}},
 			Volumes: []app.Volume{
-				{Name: "conf", ConfigMap: &app.FilesSource{Name: "conf", DefaultMode: 0o644}},
+				{Name: "conf", ConfigMap: &app.ConfigMapSource{Name: "conf", DefaultMode: 0o644}},
 				{Name: "tmp", EmptyDir: &app.EmptyDir{Medium: "Memory", SizeLimit: "1Mi"}},
 				{Name: "data", Claim: &app.ClaimSource{ClaimName: "data"}},
 			},
