@@ -88,6 +88,9 @@ func (p *Pod) Changes(from *Pod) []string {
 	if !reflect.DeepEqual(from.Mounts, p.Mounts) {
 		out = append(out, "volumes changed")
 	}
+	if from.RestartPolicy != p.RestartPolicy {
+		out = append(out, fmt.Sprintf("restartPolicy %s -> %s", from.RestartPolicy.word(), p.RestartPolicy.word()))
+	}
 	hash := func(list []Container) map[string]string {
 		m := map[string]string{}
 		for i := range list {
@@ -99,6 +102,13 @@ func (p *Pod) Changes(from *Pod) []string {
 		out = append(out, "init containers changed")
 	}
 	return out
+}
+
+func (r RestartPolicy) word() string {
+	if r == "" {
+		return string(RestartAlways)
+	}
+	return string(r)
 }
 
 // Change is a difference that needs no new container: the gateway and the

@@ -28,7 +28,8 @@ func podHash(p *Pod, volumes []Volume) string {
 		Mounts   []Mount
 		Volumes  []Volume
 		Init     []string
-	}{p.Hostname, p.Mounts, volumes, init})
+		Restart  RestartPolicy `json:",omitempty"`
+	}{p.Hostname, p.Mounts, volumes, init, p.RestartPolicy})
 }
 
 // containerHash covers what only a new container can change: everything but
@@ -70,6 +71,16 @@ func (s *State) Pod(name string) *Pod {
 	for i := range s.Pods {
 		if s.Pods[i].Name == name {
 			return &s.Pods[i]
+		}
+	}
+	return nil
+}
+
+// Job returns the job or CronJob of that name, or nil.
+func (s *State) Job(name string) *Job {
+	for i := range s.Jobs {
+		if s.Jobs[i].Name == name {
+			return &s.Jobs[i]
 		}
 	}
 	return nil

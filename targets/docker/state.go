@@ -13,7 +13,8 @@ type State struct {
 	Namespace string    `json:"namespace"` // of the services' DNS names
 	Secrets   []Secret  `json:"secrets,omitempty"`
 	Volumes   []Volume  `json:"volumes,omitempty"`
-	Pods      []Pod     `json:"pods"`     // by workload in declared order, then ordinal
+	Pods      []Pod     `json:"pods"` // by workload in declared order, then ordinal
+	Jobs      []Job     `json:"jobs,omitempty"`
 	Services  []Service `json:"services"` // by name
 	Portals   []Portal  `json:"portals,omitempty"`
 }
@@ -64,11 +65,32 @@ type Pod struct {
 	Containers  []Container       `json:"containers"`
 	DependsOn   []Dependency      `json:"dependsOn,omitempty"`
 	GracePeriod int64             `json:"gracePeriod"` // seconds
+	// RestartPolicy is of the app containers. "" is Always.
+	RestartPolicy RestartPolicy `json:"restartPolicy,omitempty"`
+	// Ordered replicas of a workload start one after the other, each when the
+	// one before is ready, and stop in the reverse order.
+	Ordered bool `json:"ordered,omitempty"`
+	// Job and Run are set by Job.Instance alone: the name of the run that the
+	// pod belongs to, and what tells runs of that name apart.
+	Job string `json:"job,omitempty"`
+	Run string `json:"run,omitempty"`
 	// Hash covers what only a new pod can change: hostname, volumes, init
 	// containers. What changes live (files, probes, labels, services, grace)
 	// is in no hash.
 	Hash string `json:"hash"`
 }
+
+// RestartPolicy says when a container that ended is started again.
+type RestartPolicy string
+
+const (
+	RestartAlways    RestartPolicy = "Always"
+	RestartOnFailure RestartPolicy = "OnFailure"
+	RestartNever     RestartPolicy = "Never"
+)
+
+// Ends reports whether a pod of this policy can be done.
+func (r RestartPolicy) Ends() bool { return r == RestartOnFailure || r == RestartNever }
 
 // Dependency is a service to wait for before the pod's containers start.
 type Dependency struct {
@@ -121,6 +143,9 @@ const (
 	FromSecret Source = "secret" // the value of Secret
 	FromPodIP  Source = "podIP"  // the pod's address
 	FromHostIP Source = "hostIP" // the network's gateway address, which is the host
+	// FromPodName is the pod's name. It is for the template of a job, whose pods
+	// get their names when they are made; other pods have a Verbatim value.
+	FromPodName Source = "podName"
 )
 
 // KeyRef names a key of a secret.
@@ -190,6 +215,7 @@ type Service struct {
 	Ports    []ServicePort `json:"ports,omitempty"`
 	HTTP     bool          `json:"http,omitempty"` // speaks HTTP, as far as one can tell: people are shown its URL
 	Pods     []string      `json:"pods,omitempty"` // replicas that are endpoints when ready
+	Jobs     []string      `json:"jobs,omitempty"` // jobs whose pods are endpoints while they run and are ready
 }
 
 // ServicePort is one port of a service, its target resolved for every pod.
@@ -197,7 +223,7 @@ type ServicePort struct {
 	Name     string         `json:"name"`
 	Port     int            `json:"port"`
 	Protocol string         `json:"protocol"`
-	Targets  map[string]int `json:"targets"` // pod name to port
+	Targets  map[string]int `json:"targets"` // pod name, or name of a job, to port
 }
 
 // Portal is a container that publishes a service's ports on the host, so that
