@@ -123,13 +123,13 @@ func (r *rig) judge(s api.Snapshot) api.Status {
 // each kind and a published service, and db with a claim and a secret.
 func rigApp() *app.App {
 	probe := &app.Probe{TCPSocket: &app.TCPSocketAction{Port: app.PortRef{Number: 80}}, PeriodSeconds: 1, TimeoutSeconds: 1, SuccessThreshold: 1, FailureThreshold: 3}
-	secret := &app.KeyRef{Name: "creds", Key: "password"}
+	secret := &app.EnvVarSource{SecretKeyRef: &app.SecretKeySelector{Name: "creds", Key: "password"}}
 	return &app.App{
 		Name: "shop",
 		Pods: []app.Pod{
 			{Name: "db", Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 30,
 				Containers: []app.Container{{Name: "db", Image: "web:1", ImagePullPolicy: "IfNotPresent",
-					Env:          []app.EnvVar{{Name: "PASSWORD", SecretKeyRef: secret}},
+					Env:          []app.EnvVar{{Name: "PASSWORD", ValueFrom: secret}},
 					VolumeMounts: []app.VolumeMount{{Name: "data", MountPath: "/data"}}}},
 				Volumes: []app.Volume{{Name: "data", Claim: &app.ClaimSource{ClaimName: "data"}}}},
 			{Name: "web", Kind: "Deployment", Replicas: 2, TerminationGracePeriodSeconds: 30,
@@ -137,13 +137,13 @@ func rigApp() *app.App {
 				InitContainers: []app.Container{{Name: "migrate", Image: "init:1", ImagePullPolicy: "IfNotPresent"}},
 				Containers: []app.Container{
 					{Name: "app", Image: "web:1", ImagePullPolicy: "IfNotPresent", ReadinessProbe: probe,
-						Env:          []app.EnvVar{{Name: "LEVEL", Value: "info"}, {Name: "PASSWORD", SecretKeyRef: secret}},
+						Env:          []app.EnvVar{{Name: "LEVEL", Value: "info"}, {Name: "PASSWORD", ValueFrom: secret}},
 						VolumeMounts: []app.VolumeMount{{Name: "conf", MountPath: "/etc/conf"}, {Name: "tmp", MountPath: "/tmp"}},
 						Pos:          app.Pos{File: "app.cue", Line: 7, Column: 3}},
 					{Name: "log", Image: "web:1", ImagePullPolicy: "IfNotPresent"},
 				},
 				Volumes: []app.Volume{
-					{Name: "conf", ConfigMap: &app.FilesSource{Name: "conf", DefaultMode: 0o644}},
+					{Name: "conf", ConfigMap: &app.ConfigMapSource{Name: "conf", DefaultMode: 0o644}},
 					{Name: "tmp", EmptyDir: &app.EmptyDir{}},
 				}},
 		},
