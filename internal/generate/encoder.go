@@ -3,7 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strings"
+	"slices"
 
 	"cuelang.org/go/cue/token"
 )
@@ -19,7 +19,10 @@ import (
 )
 `)
 	for _, t := range m.types {
-		for i, at := range t.apis {
+		for _, at := range t.apis {
+			if slices.Contains(encodedByHand(), at.name) {
+				continue
+			}
 			name := "encode" + t.name
 			if len(t.apis) > 1 {
 				name = "encode" + at.name
@@ -29,38 +32,50 @@ import (
 				fmt.Fprintf(&b, "\tout.Set(%q, x.%s)\n", t.key, t.keyGo)
 			}
 			for _, f := range t.fields {
-				if hasAPI(f, at) && !elsewhere(t, at, f) {
-					encodeField(&b, f)
+				if slices.Contains(f.apiOf, at) && !slices.Contains(encodedByHand(), at.name+"."+f.name) {
+					encodeField(&b, t, f)
 				}
 			}
 			b.WriteString("\treturn out\n}\n")
-			_ = i
 		}
 	}
 	return b.Bytes()
 }
 
-// elsewhere are fields that several types of the API have, of which only some
-// mean what the definition says.
-func elsewhere(t *goType, at *apiType, f *goField) bool {
-	return false
-}
-
-func hasAPI(f *goField, at *apiType) bool {
-	for _, t := range f.apiOf {
-		if t == at {
-			return true
-		}
+// encodedByHand are the types of the API, and fields of them, that need more
+// than what the model's field says: a hatch that is unified with it, another
+// name in another kind, a default that depends on others.
+func encodedByHand() []string {
+	return []string{
+		"PodSpec.initContainers", "PodSpec.containers", "PodSpec.volumes", "PodSpec.restartPolicy", "PodSpec.activeDeadlineSeconds",
+		"DeploymentSpec.replicas", "StatefulSetSpec.replicas",
+		"StatefulSetSpec.updateStrategy", "DaemonSetSpec.updateStrategy", "StatefulSetUpdateStrategy", "RollingUpdateStatefulSetStrategy",
+		"StatefulSetSpec.serviceName", "StatefulSetSpec.volumeClaimTemplates",
+		"JobSpec.suspend",
+		"ServiceSpec.selector", "ServiceSpec.ports",
+		"HorizontalPodAutoscalerSpec.metrics", "HorizontalPodAutoscalerSpec.behavior",
+		"NetworkPolicySpec.podSelector",
 	}
-	return false
 }
 
-func encodeField(b *bytes.Buffer, f *goField) {
+// conditions are when a field is written where that is not simply when it is
+// set.
+func conditions() map[string]string {
+	return map[string]string{
+		"EnvVar.value":              `x.Value != "" || x.ValueFrom == nil`,
+		"Container.imagePullPolicy": `x.ImagePullPolicy != "" && x.ImagePullPolicy != app.DefaultPullPolicy(x.Image)`,
+	}
+}
+
+func encodeField(b *bytes.Buffer, t *goType, f *goField) {
 	x := "x." + f.goName
 	set := func(cond, value string) {
 		fmt.Fprintf(b, "\tif %s {\n\t\tout.Set(%q, %s)\n\t}\n", cond, f.name, value)
 	}
+	cond, special := conditions()[t.def.name+"."+f.name]
 	switch {
+	case special:
+		set(cond, x)
 	case f.isHatch, f.isObject:
 	case f.under != nil && len(f.under.apis) == 0 && f.under.name != "Named" && f.under.name != "TemplateMetadata" && f.under.name != "StorageList":
 		// Our own form of the field: written by hand.
@@ -98,5 +113,3 @@ func encodeField(b *bytes.Buffer, f *goField) {
 		set(f.isSet("x"), x)
 	}
 }
-
-var _ = strings.TrimSpace

@@ -2,9 +2,11 @@ package kubernetes
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash"
 	"maps"
 	"slices"
 	"strings"
@@ -18,24 +20,33 @@ func hashedNames(a *app.App) map[string]string {
 	names := make(map[string]string, len(a.ConfigMaps))
 	for i := range a.ConfigMaps {
 		c := &a.ConfigMaps[i]
-		names[c.Name] = c.Name + "-" + dataHash(c.Data)
+		names[c.Name] = c.Name + "-" + dataHash(c)
 	}
 	return names
 }
 
 // dataHash is eight hexadecimal digits over keys and values, each with its
-// length in front so that no two maps run together into the same bytes.
-func dataHash(data map[string]string) string {
+// length in front so that no two maps run together into the same bytes. What is
+// text and what is bytes are two parts.
+func dataHash(c *app.ConfigMap) string {
 	h := sha256.New()
-	write := func(s string) {
-		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
-		h.Write([]byte(s))
-	}
-	for _, k := range slices.Sorted(maps.Keys(data)) {
-		write(k)
-		write(data[k])
+	writeMap(h, c.Data)
+	if len(c.BinaryData) > 0 {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(c.Data))))
+		writeMap(h, c.BinaryData)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:4])
+}
+
+func writeMap[T string | []byte](h hash.Hash, m map[string]T) {
+	write := func(s []byte) {
+		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(s))))
+		h.Write(s)
+	}
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		write([]byte(k))
+		write([]byte(m[k]))
+	}
 }
 
 // configMapName is the cluster's name of a ConfigMap; one that is not the
@@ -50,22 +61,20 @@ func (r *renderer) configMapName(name string) string {
 // configMap is immutable: its name is its content, and the kubelet need not
 // watch it.
 func (r *renderer) configMap(c *app.ConfigMap) object {
-	body := r.head("v1", "ConfigMap", r.configMaps[c.Name], "", nil, nil).
+	body := r.head("v1", "ConfigMap", meta{name: r.configMaps[c.Name]}).
 		Set("immutable", true).
-		Opt("data", sorted(c.Data))
+		Opt("data", sorted(c.Data)).
+		Opt("binaryData", encoded(c.BinaryData))
 	return object{"ConfigMap", c.Name, body}
 }
 
-func (r *renderer) claim(c *app.Claim) object {
-	modes := c.AccessModes
-	if len(modes) == 0 {
-		modes = []string{"ReadWriteOnce"}
+// encoded is bytes as JSON has them.
+func encoded(m map[string][]byte) *yaml.Map {
+	out := yaml.New()
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out.Set(k, base64.StdEncoding.EncodeToString(m[k]))
 	}
-	spec := yaml.New().
-		Set("accessModes", yaml.Strings(modes)).
-		Opt("storageClassName", c.StorageClassName).
-		Set("resources", yaml.New().Set("requests", yaml.New().Set("storage", string(c.Storage))))
-	return object{"PersistentVolumeClaim", c.Name, r.head("v1", "PersistentVolumeClaim", c.Name, "", nil, nil).Set("spec", spec)}
+	return out
 }
 
 // needSecret says that a secret has to exist, and how to make it.

@@ -42,7 +42,7 @@ func (r *renderer) encodeContainer(x *app.Container) *yaml.Map {
 	out := yaml.New()
 	out.Set("name", x.Name)
 	out.Set("image", x.Image)
-	if x.ImagePullPolicy != "" {
+	if x.ImagePullPolicy != "" && x.ImagePullPolicy != app.DefaultPullPolicy(x.Image) {
 		out.Set("imagePullPolicy", x.ImagePullPolicy)
 	}
 	if len(x.Command) > 0 {
@@ -114,7 +114,7 @@ func (r *renderer) encodeContainer(x *app.Container) *yaml.Map {
 func (r *renderer) encodeEnvVar(x *app.EnvVar) *yaml.Map {
 	out := yaml.New()
 	out.Set("name", x.Name)
-	if x.Value != "" {
+	if x.Value != "" || x.ValueFrom == nil {
 		out.Set("value", x.Value)
 	}
 	if x.ValueFrom != nil {
@@ -453,9 +453,6 @@ func (r *renderer) encodeHTTPRoute(x *app.HTTPRoute) *yaml.Map {
 // encodeNetworkPolicy writes the fields of NetworkPolicySpec that the definition says.
 func (r *renderer) encodeNetworkPolicy(x *app.NetworkPolicy) *yaml.Map {
 	out := yaml.New()
-	if x.PodSelector != nil {
-		out.Set("podSelector", r.encodeLabelSelector(x.PodSelector))
-	}
 	if len(x.Ingress) > 0 {
 		out.Set("ingress", each(x.Ingress, r.encodeNetworkPolicyIngressRule))
 	}
@@ -483,26 +480,11 @@ func (r *renderer) encodeServiceAccount(x *app.ServiceAccount) *yaml.Map {
 // encodePodSpec writes the fields of PodSpec that the definition says.
 func (r *renderer) encodePodSpec(x *app.Pod) *yaml.Map {
 	out := yaml.New()
-	if len(x.InitContainers) > 0 {
-		out.Set("initContainers", each(x.InitContainers, r.encodeContainer))
-	}
-	if len(x.Containers) > 0 {
-		out.Set("containers", each(x.Containers, r.encodeContainer))
-	}
-	if len(x.Volumes) > 0 {
-		out.Set("volumes", each(x.Volumes, r.encodeVolume))
-	}
 	if x.Hostname != "" {
 		out.Set("hostname", x.Hostname)
 	}
 	if x.TerminationGracePeriodSeconds != 30 {
 		out.Set("terminationGracePeriodSeconds", x.TerminationGracePeriodSeconds)
-	}
-	if x.RestartPolicy != "" {
-		out.Set("restartPolicy", x.RestartPolicy)
-	}
-	if x.ActiveDeadlineSeconds != nil {
-		out.Set("activeDeadlineSeconds", *x.ActiveDeadlineSeconds)
 	}
 	if x.DNSPolicy != "" {
 		out.Set("dnsPolicy", x.DNSPolicy)
@@ -605,9 +587,6 @@ func (r *renderer) encodePodSpec(x *app.Pod) *yaml.Map {
 // encodeDeploymentSpec writes the fields of DeploymentSpec that the definition says.
 func (r *renderer) encodeDeploymentSpec(x *app.Pod) *yaml.Map {
 	out := yaml.New()
-	if x.Replicas != 1 {
-		out.Set("replicas", x.Replicas)
-	}
 	if x.MinReadySeconds != 0 {
 		out.Set("minReadySeconds", x.MinReadySeconds)
 	}
@@ -626,23 +605,11 @@ func (r *renderer) encodeDeploymentSpec(x *app.Pod) *yaml.Map {
 // encodeStatefulSetSpec writes the fields of StatefulSetSpec that the definition says.
 func (r *renderer) encodeStatefulSetSpec(x *app.Pod) *yaml.Map {
 	out := yaml.New()
-	if x.Replicas != 1 {
-		out.Set("replicas", x.Replicas)
-	}
-	if x.UpdateStrategy != nil {
-		out.Set("updateStrategy", r.encodeUpdateStrategy(x.UpdateStrategy))
-	}
-	if len(x.VolumeClaimTemplates) > 0 {
-		out.Set("volumeClaimTemplates", each(x.VolumeClaimTemplates, r.encodeClaim))
-	}
 	if x.MinReadySeconds != 0 {
 		out.Set("minReadySeconds", x.MinReadySeconds)
 	}
 	if x.RevisionHistoryLimit != nil {
 		out.Set("revisionHistoryLimit", *x.RevisionHistoryLimit)
-	}
-	if x.ServiceName != "" {
-		out.Set("serviceName", x.ServiceName)
 	}
 	if x.PodManagementPolicy != "" {
 		out.Set("podManagementPolicy", x.PodManagementPolicy)
@@ -659,9 +626,6 @@ func (r *renderer) encodeStatefulSetSpec(x *app.Pod) *yaml.Map {
 // encodeDaemonSetSpec writes the fields of DaemonSetSpec that the definition says.
 func (r *renderer) encodeDaemonSetSpec(x *app.Pod) *yaml.Map {
 	out := yaml.New()
-	if x.UpdateStrategy != nil {
-		out.Set("updateStrategy", r.encodeUpdateStrategy(x.UpdateStrategy))
-	}
 	if x.MinReadySeconds != 0 {
 		out.Set("minReadySeconds", x.MinReadySeconds)
 	}
@@ -704,9 +668,6 @@ func (r *renderer) encodeJobSpec(x *app.Pod) *yaml.Map {
 	if x.ActiveDeadlineSeconds != nil {
 		out.Set("activeDeadlineSeconds", *x.ActiveDeadlineSeconds)
 	}
-	if x.Suspend != nil {
-		out.Set("suspend", *x.Suspend)
-	}
 	if x.Parallelism != nil {
 		out.Set("parallelism", *x.Parallelism)
 	}
@@ -743,30 +704,6 @@ func (r *renderer) encodeJobSpec(x *app.Pod) *yaml.Map {
 	return out
 }
 
-// encodeUpdateStrategy writes the fields of StatefulSetUpdateStrategy that the definition says.
-func (r *renderer) encodeUpdateStrategy(x *app.UpdateStrategy) *yaml.Map {
-	out := yaml.New()
-	if x.Type != "RollingUpdate" {
-		out.Set("type", x.Type)
-	}
-	if x.RollingUpdate != nil {
-		out.Set("rollingUpdate", r.encodeRollingUpdate(x.RollingUpdate))
-	}
-	return out
-}
-
-// encodeRollingUpdate writes the fields of RollingUpdateStatefulSetStrategy that the definition says.
-func (r *renderer) encodeRollingUpdate(x *app.RollingUpdate) *yaml.Map {
-	out := yaml.New()
-	if x.MaxUnavailable != "" {
-		out.Set("maxUnavailable", countOrPercent(x.MaxUnavailable))
-	}
-	if x.Partition != nil {
-		out.Set("partition", *x.Partition)
-	}
-	return out
-}
-
 // encodeAutoscaling writes the fields of HorizontalPodAutoscalerSpec that the definition says.
 func (r *renderer) encodeAutoscaling(x *app.Autoscaling) *yaml.Map {
 	out := yaml.New()
@@ -774,12 +711,6 @@ func (r *renderer) encodeAutoscaling(x *app.Autoscaling) *yaml.Map {
 		out.Set("minReplicas", x.MinReplicas)
 	}
 	out.Set("maxReplicas", x.MaxReplicas)
-	if len(x.Metrics) > 0 {
-		out.Set("metrics", each(x.Metrics, r.encodeMetricSpec))
-	}
-	if x.Behavior != nil {
-		out.Set("behavior", r.encodeHorizontalPodAutoscalerBehavior(x.Behavior))
-	}
 	return out
 }
 
@@ -975,14 +906,8 @@ func (r *renderer) encodeClaimSource(x *app.ClaimSource) *yaml.Map {
 // encodeService writes the fields of ServiceSpec that the definition says.
 func (r *renderer) encodeService(x *app.Service) *yaml.Map {
 	out := yaml.New()
-	if len(x.Selector) > 0 {
-		out.Set("selector", sorted(x.Selector))
-	}
 	if x.Type != "ClusterIP" {
 		out.Set("type", x.Type)
-	}
-	if len(x.Ports) > 0 {
-		out.Set("ports", each(x.Ports, r.encodeServicePort))
 	}
 	if x.SessionAffinity != "None" {
 		out.Set("sessionAffinity", x.SessionAffinity)

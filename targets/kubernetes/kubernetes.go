@@ -12,7 +12,6 @@ package kubernetes
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -34,14 +33,6 @@ const (
 type Options struct {
 	Format Format // default YAML
 }
-
-// Labels that Kubernetes recommends. The first two select a workload's pods.
-const (
-	labelName      = "app.kubernetes.io/name"
-	labelComponent = "app.kubernetes.io/component"
-	labelPartOf    = "app.kubernetes.io/part-of"
-	labelManagedBy = "app.kubernetes.io/managed-by"
-)
 
 // Rules lists the findings that Render makes.
 func Rules() []targets.Rule {
@@ -143,50 +134,4 @@ func write(objects []object, format Format) ([]targets.File, error) {
 		return files, nil
 	}
 	return nil, fmt.Errorf("format %q is not yaml, json or dir", format)
-}
-
-// head starts an object: what every object has before its own fields.
-func (r *renderer) head(apiVersion, kind, name, component string, labels, annotations map[string]string) *yaml.Map {
-	all := recommended(r.app.Name, component)
-	maps.Copy(all, r.app.Labels)
-	maps.Copy(all, labels)
-	notes := maps.Clone(r.app.Annotations)
-	if notes == nil {
-		notes = map[string]string{}
-	}
-	maps.Copy(notes, annotations)
-	meta := yaml.New().Set("name", name).Opt("namespace", r.app.Namespace).Set("labels", sorted(all)).Opt("annotations", sorted(notes))
-	return yaml.New().Set("apiVersion", apiVersion).Set("kind", kind).Set("metadata", meta)
-}
-
-// recommended are the labels of an object; component is "" for what belongs to
-// the app as a whole.
-func recommended(appName, component string) map[string]string {
-	labels := map[string]string{labelName: appName, labelPartOf: appName, labelManagedBy: "cuepod"}
-	if component != "" {
-		labels[labelComponent] = component
-	}
-	return labels
-}
-
-// selector picks a pod's replicas. It never holds more, as a Deployment's
-// selector cannot change once it exists.
-func (r *renderer) selector(pod string) *yaml.Map {
-	return yaml.New().Set(labelComponent, pod).Set(labelName, r.app.Name)
-}
-
-func sorted(m map[string]string) *yaml.Map {
-	out := yaml.New()
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out.Set(k, m[k])
-	}
-	return out
-}
-
-func quantities(m map[string]app.Quantity) *yaml.Map {
-	out := yaml.New()
-	for _, k := range slices.Sorted(maps.Keys(m)) {
-		out.Set(k, string(m[k]))
-	}
-	return out
 }

@@ -17,8 +17,8 @@ func sample() *app.App {
 		Name: "x",
 		Pods: []app.Pod{{
 			Name: "web", Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 30,
-			Containers: []app.Container{{Name: "c", Image: "i:1", EnvFrom: []app.EnvFrom{{ConfigMap: "m"}}}},
-			Volumes:    []app.Volume{{Name: "v", ConfigMap: &app.FilesSource{Name: "m"}}},
+			Containers: []app.Container{{Name: "c", Image: "i:1", EnvFrom: []app.EnvFromSource{{ConfigMapRef: &app.ConfigMapEnvSource{Name: "m"}}}}},
+			Volumes:    []app.Volume{{Name: "v", ConfigMap: &app.ConfigMapSource{Name: "m"}}},
 		}},
 		Services:   []app.Service{{Name: "web", Pod: "web", Ports: []app.ServicePort{{Name: "http", Port: 80}}}},
 		ConfigMaps: []app.ConfigMap{{Name: "m", Data: map[string]string{"a": "1", "b": "2"}}},
@@ -87,7 +87,7 @@ func TestRender_Formats(t *testing.T) {
 
 func TestRender_Errors(t *testing.T) {
 	for want, change := range map[string]func(*app.App){
-		`pod web: kind "Job" is not supported`:  func(a *app.App) { a.Pods[0].Kind = "Job" },
+		`pod web: kind "Jab" is not supported`:  func(a *app.App) { a.Pods[0].Kind = "Jab" },
 		`pod web: volume v: it has no source`:   func(a *app.App) { a.Pods[0].Volumes[0].ConfigMap = nil },
 		`service web: there is no pod "absent"`: func(a *app.App) { a.Services[0].Pod = "absent" },
 	} {

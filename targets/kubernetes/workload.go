@@ -2,20 +2,14 @@ package kubernetes
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets/yaml"
 )
 
-// defaultGrace is what the API fills in for terminationGracePeriodSeconds.
-const defaultGrace = 30
-
+// workload makes what runs a pod: a Deployment or another of the five kinds.
 func (r *renderer) workload(p *app.Pod) (object, error) {
-	if p.Kind != "Deployment" {
-		return object{}, fmt.Errorf("kind %q is not supported", p.Kind)
-	}
 	for _, d := range p.DependsOn {
 		r.findings.Add("kubernetes/depends-on", "pods."+p.Name+".dependsOn."+d.Service, d.Pos,
 			fmt.Sprintf("pod %s does not wait for service %s: Kubernetes starts all pods at once", p.Name, d.Service),
@@ -25,14 +19,109 @@ func (r *renderer) workload(p *app.Pod) (object, error) {
 	if err != nil {
 		return object{}, err
 	}
-	spec := yaml.New().Set("replicas", p.Replicas)
-	if r.holdsExclusively(p) {
-		spec.Set("strategy", yaml.New().Set("type", "Recreate"))
+	apiVersion, spec, err := r.workloadSpec(p, template)
+	if err != nil {
+		return object{}, err
 	}
-	spec.Set("selector", yaml.New().Set("matchLabels", r.selector(p.Name))).Set("template", template)
-	body := r.head("apps/v1", "Deployment", p.Name, p.Name, r.podLabels(p), nil).Set("spec", spec)
+	body := r.head(apiVersion, p.Kind, meta{name: p.Name, component: p.Name, labels: r.app.PodLabels(p)}).Set("spec", spec)
 	r.unify(body, p.Kubernetes, []string{"workload"}, "pods."+p.Name, p.Pos)
-	return object{"Deployment", p.Name, body}, nil
+	return object{p.Kind, p.Name, body}, nil
+}
+
+func (r *renderer) workloadSpec(p *app.Pod, template *yaml.Map) (apiVersion string, spec *yaml.Map, err error) {
+	switch p.Kind {
+	case "Deployment":
+		spec = r.replicas(p).Opt("strategy", r.deploymentStrategy(p))
+		return "apps/v1", r.selecting(p, spec.Join(r.encodeDeploymentSpec(p)), template), nil
+	case "StatefulSet":
+		spec = r.replicas(p).Set("serviceName", r.serviceName(p)).Opt("updateStrategy", updateStrategy(p.UpdateStrategy))
+		spec = r.selecting(p, spec.Join(r.encodeStatefulSetSpec(p)), template)
+		return "apps/v1", spec.Opt("volumeClaimTemplates", each(p.VolumeClaimTemplates, r.claimTemplate)), nil
+	case "DaemonSet":
+		spec = yaml.New().Opt("updateStrategy", updateStrategy(p.UpdateStrategy))
+		return "apps/v1", r.selecting(p, spec.Join(r.encodeDaemonSetSpec(p)), template), nil
+	case "Job":
+		return "batch/v1", r.jobSpec(p, template, p.Suspend), nil
+	case "CronJob":
+		labels := yaml.New().Set("labels", sorted(r.app.PodLabels(p)))
+		job := yaml.New().Set("metadata", labels).Set("spec", r.jobSpec(p, template, nil))
+		return "batch/v1", r.encodeCronJobSpec(p).Set("jobTemplate", job), nil
+	}
+	return "", nil, fmt.Errorf("kind %q is not supported", p.Kind)
+}
+
+// runsToEnd reports whether the pod is a Job's.
+func runsToEnd(p *app.Pod) bool { return p.Kind == "Job" || p.Kind == "CronJob" }
+
+// replicas are said even when they are one, except where an autoscaler counts:
+// a number here would undo its work with every apply.
+func (r *renderer) replicas(p *app.Pod) *yaml.Map {
+	spec := yaml.New()
+	if p.Autoscaling == nil {
+		spec.Set("replicas", p.Replicas)
+	}
+	return spec
+}
+
+func (r *renderer) selecting(p *app.Pod, spec, template *yaml.Map) *yaml.Map {
+	return spec.Set("selector", r.matchLabels(p.Name)).Set("template", template)
+}
+
+// jobSpec has no selector: the cluster makes one that no other Job has. In a
+// CronJob suspend is not the Jobs' but its own.
+func (r *renderer) jobSpec(p *app.Pod, template *yaml.Map, suspend *bool) *yaml.Map {
+	spec := r.encodeJobSpec(p)
+	if suspend != nil {
+		spec.Set("suspend", *suspend)
+	}
+	return spec.Set("template", template)
+}
+
+// serviceName is the service that gives each pod of a StatefulSet its name.
+func (r *renderer) serviceName(p *app.Pod) string {
+	if p.ServiceName != "" {
+		return p.ServiceName
+	}
+	for i := range r.app.Services {
+		s := &r.app.Services[i]
+		if s.Headless && slices.Contains(r.app.Behind(s), p) {
+			return s.Name
+		}
+	}
+	return p.Name
+}
+
+// deploymentStrategy is the written one; without one, a pod that holds storage
+// for itself is stopped before the next one starts.
+func (r *renderer) deploymentStrategy(p *app.Pod) *yaml.Map {
+	if p.UpdateStrategy == nil && r.holdsExclusively(p) {
+		return yaml.New().Set("type", "Recreate")
+	}
+	return updateStrategy(p.UpdateStrategy)
+}
+
+// updateStrategy joins what the three kinds' strategies have; nil for none.
+func updateStrategy(u *app.UpdateStrategy) *yaml.Map {
+	if u == nil {
+		return nil
+	}
+	out := yaml.New().Set("type", u.Type)
+	if u.RollingUpdate != nil {
+		rolling := yaml.New()
+		for _, f := range []struct {
+			name  string
+			value app.CountOrPercent
+		}{{"maxSurge", u.RollingUpdate.MaxSurge}, {"maxUnavailable", u.RollingUpdate.MaxUnavailable}} {
+			if f.value != "" {
+				rolling.Set(f.name, countOrPercent(f.value))
+			}
+		}
+		if u.RollingUpdate.Partition != nil {
+			rolling.Set("partition", *u.RollingUpdate.Partition)
+		}
+		out.Set("rollingUpdate", rolling)
+	}
+	return out
 }
 
 // holdsExclusively reports whether the pod writes to a claim that one node at a
@@ -46,97 +135,4 @@ func (r *renderer) holdsExclusively(p *app.Pod) bool {
 		c := r.app.Claim(v.Claim.ClaimName)
 		return c != nil && !slices.Contains(c.AccessModes, "ReadWriteMany") && !slices.Contains(c.AccessModes, "ReadOnlyMany")
 	})
-}
-
-// podLabels are the user's labels of the pod, without those that select it.
-func (r *renderer) podLabels(p *app.Pod) map[string]string {
-	labels := maps.Clone(r.app.Labels)
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	maps.Copy(labels, p.Labels)
-	labels[labelName] = r.app.Name
-	labels[labelComponent] = p.Name
-	return labels
-}
-
-// reservedLabels reports labels that the selectors need otherwise.
-func (r *renderer) reservedLabels(p *app.Pod) {
-	for _, from := range []struct {
-		path   string
-		pos    app.Pos
-		labels map[string]string
-	}{{"labels", r.app.Pos, r.app.Labels}, {"pods." + p.Name + ".labels", p.Pos, p.Labels}} {
-		for key, want := range map[string]string{labelName: r.app.Name, labelComponent: p.Name} {
-			if got, ok := from.labels[key]; ok && got != want {
-				r.findings.Add("kubernetes/label-reserved", from.path+"."+key, from.pos,
-					fmt.Sprintf("the pods of %s keep the label %s: %s, which their Deployment and Services select by", p.Name, key, want), "use a label of your own")
-			}
-		}
-	}
-}
-
-func (r *renderer) template(p *app.Pod) (*yaml.Map, error) {
-	r.reservedLabels(p)
-	labels := recommended(r.app.Name, p.Name)
-	maps.Copy(labels, r.podLabels(p))
-	notes := maps.Clone(r.app.Annotations)
-	if notes == nil {
-		notes = map[string]string{}
-	}
-	maps.Copy(notes, p.Annotations)
-	meta := yaml.New().Set("labels", sorted(labels)).Opt("annotations", sorted(notes))
-
-	spec := yaml.New()
-	if p.TerminationGracePeriodSeconds != defaultGrace {
-		spec.Set("terminationGracePeriodSeconds", p.TerminationGracePeriodSeconds)
-	}
-	spec.Opt("hostname", p.Hostname)
-	spec.Opt("initContainers", r.containers(p.InitContainers, "pods."+p.Name+".initContainers"))
-	spec.Set("containers", r.containers(p.Containers, "pods."+p.Name+".containers"))
-	volumes := yaml.List{}
-	for i := range p.Volumes {
-		v, err := r.volume(&p.Volumes[i])
-		if err != nil {
-			return nil, fmt.Errorf("volume %s: %w", p.Volumes[i].Name, err)
-		}
-		r.unify(v, p.Volumes[i].Kubernetes, nil, "pods."+p.Name+".volumes."+p.Volumes[i].Name, p.Volumes[i].Pos)
-		volumes = append(volumes, v)
-	}
-	spec.Opt("volumes", volumes)
-	r.unify(spec, p.Kubernetes, []string{"podSpec"}, "pods."+p.Name, p.Pos)
-	return yaml.New().Set("metadata", meta).Set("spec", spec), nil
-}
-
-func (r *renderer) volume(v *app.Volume) (*yaml.Map, error) {
-	out := yaml.New().Set("name", v.Name)
-	switch {
-	case v.EmptyDir != nil:
-		return out.Set("emptyDir", yaml.New().Opt("medium", v.EmptyDir.Medium).Opt("sizeLimit", string(v.EmptyDir.SizeLimit))), nil
-	case v.ConfigMap != nil:
-		return out.Set("configMap", files("name", r.configMapName(v.ConfigMap.Name), v.ConfigMap)), nil
-	case v.Secret != nil:
-		return out.Set("secret", files("secretName", v.Secret.Name, v.Secret)), nil
-	case v.Claim != nil:
-		return out.Set("persistentVolumeClaim", yaml.New().Set("claimName", v.Claim.ClaimName).Opt("readOnly", v.Claim.ReadOnly)), nil
-	case v.Kubernetes != nil:
-		return out, nil // the hatch holds the source
-	}
-	return nil, fmt.Errorf("it has no source")
-}
-
-// defaultMode is what the API fills in for the files of a volume.
-const defaultMode = 0o644
-
-func files(nameKey, name string, f *app.FilesSource) *yaml.Map {
-	out := yaml.New().Set(nameKey, name)
-	items := yaml.List{}
-	for _, key := range slices.Sorted(maps.Keys(f.Items)) {
-		items = append(items, yaml.New().Set("key", key).Set("path", f.Items[key]))
-	}
-	out.Opt("items", items)
-	if f.DefaultMode != defaultMode {
-		out.Opt("defaultMode", f.DefaultMode) // decimal, as JSON has no octal and YAML has two
-	}
-	return out.Opt("optional", f.Optional)
 }

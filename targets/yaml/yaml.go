@@ -52,6 +52,13 @@ func (m *Map) Opt(key string, value any) *Map {
 	return m.Set(key, value)
 }
 
+// Join appends the fields of another map, of which this one has no key, and
+// returns the map.
+func (m *Map) Join(other *Map) *Map {
+	m.fields = append(m.fields, other.fields...)
+	return m
+}
+
 // Get returns the value of a key.
 func (m *Map) Get(key string) (value any, ok bool) {
 	if m == nil {
