@@ -73,97 +73,13 @@ func outcome(ctx context.Context, t *testing.T, opts Options) string {
 	return string(data)
 }
 
-// TestFullCase_HasEveryFieldOfTheSchema keeps the case complete. As TestDecoder
-// looks there for fields that the decoder lacks, and the golden shows what it
-// made of each, this is what says that every accepted field reaches the model.
-func TestFullCase_HasEveryFieldOfTheSchema(t *testing.T) {
-	s, err := openSource(fixture(t, "full"), newCache(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.prepare(); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.load(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	root, err := s.build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	used := map[string]bool{}
-	collect(root.LookupPath(cue.ParsePath("app")), s.core().LookupPath(cue.ParsePath("#App")), "", used)
-	all := map[string]bool{}
-	collectSchema(s.core().LookupPath(cue.ParsePath("#App")), "", all)
-	if len(all) < 80 {
-		t.Fatalf("only %d fields found in the schema", len(all))
-	}
-	for field := range all {
-		if !used[field] {
-			t.Errorf("the case full does not set %s", field)
-		}
-	}
-}
-
-// collectSchema adds the fields of a schema: maps and lists are one level, "*".
-// A container's fields count once, wherever it is.
-func collectSchema(schema cue.Value, path string, all map[string]bool) {
-	switch schema.IncompleteKind() {
-	case cue.ListKind:
-		collectSchema(schema.LookupPath(cue.MakePath(cue.AnyIndex)), path+".*", all)
-	case cue.StructKind:
-		if _, ok := keyPattern(schema); ok {
-			collectSchema(schema.LookupPath(anyKey), path+".*", all)
-			return
-		}
-		for _, name := range fieldNames(schema) {
-			field := canonical(path + "." + name)
-			all[field] = true
-			collectSchema(schema.LookupPath(cue.MakePath(cue.Str(name).Optional())), field, all)
-		}
-	}
-}
-
-func collect(v, schema cue.Value, path string, used map[string]bool) {
-	switch schema.IncompleteKind() {
-	case cue.ListKind:
-		items, err := v.List()
-		for err == nil && items.Next() {
-			collect(items.Value(), schema.LookupPath(cue.MakePath(cue.AnyIndex)), path+".*", used)
-		}
-	case cue.StructKind:
-		_, isMap := keyPattern(schema)
-		fields, err := v.Fields()
-		for err == nil && fields.Next() {
-			name := fields.Selector().Unquoted()
-			sub := schema.LookupPath(cue.MakePath(cue.Str(name).Optional()))
-			if isMap {
-				collect(fields.Value(), sub, path+".*", used)
-				continue
-			}
-			field := canonical(path + "." + name)
-			used[field] = true
-			collect(fields.Value(), sub, field, used)
-		}
-	}
-}
-
 // anyKey finds what the schema wants under a key that every map allows.
 var anyKey = cue.MakePath(cue.Str("a").Optional())
-
-// canonical gives what one part of the decoder reads one name.
-func canonical(path string) string {
-	path = strings.Replace(path, ".initContainers.*.", ".containers.*.", 1)
-	for _, probe := range []string{".livenessProbe.", ".startupProbe."} {
-		path = strings.Replace(path, probe, ".readinessProbe.", 1)
-	}
-	return path
-}
 
 // TestSchema_SaysInWordsWhatEveryScalarAllows guards the messages: a constraint
 // without a comment on a definition would be shown as CUE.
 func TestSchema_SaysInWordsWhatEveryScalarAllows(t *testing.T) {
-	s, err := openSource(fixture(t, "minimal"), newCache(t))
+	s, err := openSource(fixture(t, "minimal"), newCache(t), false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -70,7 +70,7 @@ func (d *decoder) line(lines *map[string]app.Pos, name string, o object) {
 // each calls f for every field of a struct in declared order.
 func (d *decoder) each(o object, f func(name string, o object)) {
 	it, err := o.v.Fields()
-	if err != nil {
+	if err != nil || o.v.IncompleteKind() != cue.StructKind {
 		d.unfit(o, "not a struct")
 		return
 	}
@@ -96,7 +96,7 @@ func (d *decoder) entries(o object, key func(string) bool, f func(key string, o 
 // items calls f for every item of a list.
 func (d *decoder) items(o object, f func(o object)) {
 	it, err := o.v.List()
-	if err != nil {
+	if err != nil || o.v.IncompleteKind() != cue.ListKind {
 		d.unfit(o, "not a list")
 		return
 	}

@@ -808,7 +808,7 @@ func (d *decoder) decodeDev(o object, x *app.Dev) {
 			x.Sync = map[string]string{}
 			d.entries(o, notEmpty, func(key string, o object) { x.Sync[key] = d.text(o, notEmpty) })
 		case "onChange":
-			x.OnChange = d.text(o, oneOf("restart", "rebuild", "none"))
+			x.OnChange = d.text(o, oneOf("none", "restart", "rebuild"))
 		case "command":
 			x.Command = nil
 			d.items(o, func(o object) { x.Command = append(x.Command, d.text(o, anyText)) })
@@ -1462,7 +1462,7 @@ func (d *decoder) decodeDependency(o object, x *app.Dependency) {
 	d.each(o, func(name string, o object) {
 		switch name {
 		case "condition":
-			x.Condition = d.text(o, oneOf("started", "ready"))
+			x.Condition = d.text(o, oneOf("ready", "started"))
 		default:
 			d.unfit(o, "unknown field")
 		}

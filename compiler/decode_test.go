@@ -1,54 +1,69 @@
 package compiler
 
 import (
-	"context"
-	"slices"
+	"errors"
+	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 
-	"cuelang.org/go/cue"
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/cuepod/cuepod/compiler/app"
+	"golang.org/x/tools/txtar"
 )
 
-// TestDecoder_LacksNoField decodes the case with every field of the schema,
-// looking for fields that the decoder does not ask for.
-func TestDecoder_LacksNoField(t *testing.T) {
-	opts := Options{Dir: fixture(t, "full"), CacheDir: newCache(t)}
-	result, err := Compile(t.Context(), opts)
+// TestCompile_OutlineAgreesWithSchema compiles every case twice: as Compile
+// does first, with the outline of the schema and the decoder's own checks, and
+// with the whole schema. The two may never disagree about what is right, nor
+// about what it means.
+func TestCompile_OutlineAgreesWithSchema(t *testing.T) {
+	cases, err := filepath.Glob("testdata/*.txtar")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(result.App, decodeExhaustively(t, opts, fieldsByKind())); diff != "" {
-		t.Errorf("what is there is not what the decoder asks for (-asked +there):\n%s", diff)
+	cache := newCache(t)
+	accepted, refused := 0, 0
+	for _, path := range cases {
+		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
+			archive, err := txtar.ParseFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := t.TempDir()
+			extract(t, dir, archive)
+			t.Chdir(dir)
+			opts := parseOptions(t, archive.Comment)
+			opts.CacheDir = cache
+			switch agree(t, opts) {
+			case true:
+				accepted++
+			default:
+				refused++
+			}
+		})
+	}
+	if accepted < 10 || refused < 100 {
+		t.Errorf("%d accepted and %d refused: too few to prove anything", accepted, refused)
 	}
 }
 
-func TestDecoder_FindsAFieldThatItLacks(t *testing.T) {
-	kinds := fieldsByKind()
-	kinds["Container"] = slices.DeleteFunc(kinds["Container"], func(f field) bool { return f.name == "workingDir" })
-	defer func() {
-		if text, _ := recover().(string); !strings.Contains(text, "workingDir of a Container") {
-			t.Errorf("panic %q", text)
-		}
-	}()
-	decodeExhaustively(t, Options{Dir: fixture(t, "full"), CacheDir: newCache(t)}, kinds)
-}
-
-func decodeExhaustively(t *testing.T, opts Options, kinds map[string][]field) *app.App {
+// agree compiles with the outline and with the schema, and reports whether both
+// accept.
+func agree(t *testing.T, opts Options) bool {
 	t.Helper()
-	s, err := openSource(opts.Dir, opts.CacheDir)
-	if err != nil {
-		t.Fatal(err)
+	fast, fastErr := compileWith(t.Context(), opts, true)
+	slow, slowErr := compileWith(t.Context(), opts, false)
+	var look *unfitError
+	switch {
+	case errors.As(fastErr, &look) && slowErr == nil:
+		t.Errorf("the decoder refuses what the schema takes: %v", fastErr)
+	case errors.As(fastErr, &look):
+	case fmt.Sprint(fastErr) != fmt.Sprint(slowErr):
+		t.Errorf("with the outline: %v\nwith the schema: %v", fastErr, slowErr)
+	case fastErr == nil:
+		if diff := cmp.Diff(slow, fast); diff != "" {
+			t.Errorf("the model differs (-schema +outline):\n%s", diff)
+		}
+		return true
 	}
-	if err := s.prepare(); err != nil {
-		t.Fatal(err)
-	}
-	root, _, err := s.evaluate(context.Background(), opts)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d := &decoder{places: &s.places, kinds: kinds, exhaustive: true}
-	return d.app(object{root.LookupPath(cue.ParsePath("app")), markFiles(s.inst.Files).field("app"), s.packagePos()})
+	return false
 }

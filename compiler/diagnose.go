@@ -144,11 +144,11 @@ func (g *diagnoser) fields(n node, fields *cue.Iterator) {
 // does not allow.
 func (g *diagnoser) notAllowed(parent, child node) {
 	name := child.path[len(child.path)-1].Unquoted()
-	if keys, ok := keyPattern(parent.schema); ok {
+	known := fieldNames(parent.schema)
+	if keys, ok := keyPattern(parent.schema); ok && len(known) == 0 {
 		g.report(child.pos, "", "%s: the key %q is not valid; it must be %s", parent, name, g.wants(keys))
 		return
 	}
-	known := fieldNames(parent.schema)
 	g.report(child.pos, suggest(name, known), "%s: unknown field %q", parent, name)
 }
 

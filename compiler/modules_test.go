@@ -120,7 +120,7 @@ func TestCompile_ModuleFromARegistryThatNeedsANewerSchema(t *testing.T) {
 
 func TestModuleFile_OurDependencyIsAddedBesideOthers(t *testing.T) {
 	dir := shop(t, "")
-	s, err := openSource(dir, newCache(t))
+	s, err := openSource(dir, newCache(t), false)
 	if err != nil {
 		t.Fatal(err)
 	}
