@@ -103,6 +103,9 @@ func (a *App) HatchFields() []HatchField {
 	for _, s := range a.Services {
 		add("kubernetes", "services."+s.Name+".", s.Kubernetes)
 	}
+	for _, i := range a.Ingresses {
+		add("kubernetes", "ingresses."+i.Name+".", i.Kubernetes)
+	}
 	return out
 }
 

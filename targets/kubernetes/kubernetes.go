@@ -1,6 +1,7 @@
-// Package kubernetes renders an app as Kubernetes objects: ConfigMaps, claims,
-// services and workloads, in that order, then the objects that the definition
-// holds as they are; as one YAML stream or a file each.
+// Package kubernetes renders an app as Kubernetes objects: accounts, ConfigMaps,
+// claims, network policies, services, workloads and routes, in that order, then
+// the objects that the definition holds as they are; as one YAML stream or a
+// file each.
 //
 // The text is what a person would want to review: fields in the customary
 // order, the API's defaults left out, no status. A ConfigMap's name ends in the
@@ -34,20 +35,12 @@ type Options struct {
 	Format Format // default YAML
 }
 
-// Rules lists the findings that Render makes.
-func Rules() []targets.Rule {
-	return []targets.Rule{
-		{Code: "kubernetes/secret-needed", Level: targets.Emulated, Summary: "the output holds no secrets: the Secret has to exist in the cluster; the finding's hint is the command that makes it"},
-		{Code: "kubernetes/depends-on", Level: targets.Cannot, Summary: "Kubernetes starts all pods at once"},
-		{Code: "kubernetes/label-reserved", Level: targets.Cannot, Summary: "a pod keeps the labels that its Deployment and Services select by"},
-	}
-}
-
 // Render renders the app. It fails on what the definition should not hold: a
 // kind of pod, a format or a reference that does not exist, and with a
 // *targets.ContradictionError.
 func Render(a *app.App, opts Options) (targets.Output, error) {
 	r := &renderer{app: a, configMaps: hashedNames(a), findings: targets.NewFindings(Rules())}
+	Support().Report(a, r.findings)
 	objects, err := r.objects()
 	if err != nil {
 		return targets.Output{}, err
@@ -78,9 +71,12 @@ type renderer struct {
 }
 
 // objects makes all objects in the order they are applied: what is read before
-// who reads it.
+// who reads it, and what keeps others away before whom it protects.
 func (r *renderer) objects() ([]object, error) {
 	var out []object
+	for i := range r.app.ServiceAccounts {
+		out = append(out, r.account(&r.app.ServiceAccounts[i])...)
+	}
 	for i := range r.app.ConfigMaps {
 		out = append(out, r.configMap(&r.app.ConfigMaps[i]))
 	}
@@ -90,6 +86,13 @@ func (r *renderer) objects() ([]object, error) {
 	for i := range r.app.Secrets {
 		r.needSecret(&r.app.Secrets[i])
 	}
+	for i := range r.app.NetworkPolicies {
+		n, err := r.networkPolicy(&r.app.NetworkPolicies[i])
+		if err != nil {
+			return nil, fmt.Errorf("networkPolicy %s: %w", r.app.NetworkPolicies[i].Name, err)
+		}
+		out = append(out, n)
+	}
 	for i := range r.app.Services {
 		s, err := r.service(&r.app.Services[i])
 		if err != nil {
@@ -98,11 +101,33 @@ func (r *renderer) objects() ([]object, error) {
 		out = append(out, s)
 	}
 	for i := range r.app.Pods {
-		p, err := r.workload(&r.app.Pods[i])
+		p, err := r.pod(&r.app.Pods[i])
 		if err != nil {
 			return nil, fmt.Errorf("pod %s: %w", r.app.Pods[i].Name, err)
 		}
-		out = append(out, p)
+		out = append(out, p...)
+	}
+	for i := range r.app.Ingresses {
+		out = append(out, r.ingress(&r.app.Ingresses[i]))
+	}
+	for i := range r.app.HTTPRoutes {
+		out = append(out, r.httpRoute(&r.app.HTTPRoutes[i]))
+	}
+	return out, nil
+}
+
+// pod makes what runs a pod, and what acts on that.
+func (r *renderer) pod(p *app.Pod) ([]object, error) {
+	w, err := r.workload(p)
+	if err != nil {
+		return nil, err
+	}
+	out := []object{w}
+	if p.Autoscaling != nil {
+		out = append(out, r.autoscaler(p))
+	}
+	if p.DisruptionBudget != nil {
+		out = append(out, r.disruptionBudget(p))
 	}
 	return out, nil
 }

@@ -42,10 +42,23 @@ func mergeKey(list string, item any) string {
 		return ""
 	}
 	switch list {
-	case "containers", "initContainers", "volumes", "env":
+	case "containers", "initContainers", "volumes", "env", "imagePullSecrets", "resourceClaims", "claims", "schedulingGates", "evictionResponders":
 		return field("name")
 	case "volumeMounts":
 		return field("mountPath")
+	case "volumeDevices":
+		return field("devicePath")
+	case "hostAliases":
+		return field("ip")
+	case "topologySpreadConstraints":
+		return joinedKey(field("topologyKey"), field("whenUnsatisfiable"))
+	case "rules": // of an Ingress
+		if host := field("host"); host != "" {
+			return host
+		}
+		return everyHost
+	case "paths":
+		return joinedKey(field("path"), field("pathType"))
 	case "ports":
 		number := field("containerPort")
 		if number == "" {
@@ -57,6 +70,14 @@ func mergeKey(list string, item any) string {
 		return number
 	}
 	return ""
+}
+
+// joinedKey is a key of two fields, none without the first.
+func joinedKey(first, second string) string {
+	if first == "" {
+		return ""
+	}
+	return first + " " + second
 }
 
 // withNames gives the app's ConfigMaps in a hatch the name that they have in

@@ -10,11 +10,6 @@ import (
 
 // workload makes what runs a pod: a Deployment or another of the five kinds.
 func (r *renderer) workload(p *app.Pod) (object, error) {
-	for _, d := range p.DependsOn {
-		r.findings.Add("kubernetes/depends-on", "pods."+p.Name+".dependsOn."+d.Service, d.Pos,
-			fmt.Sprintf("pod %s does not wait for service %s: Kubernetes starts all pods at once", p.Name, d.Service),
-			"let the container retry, or wait in an init container")
-	}
 	template, err := r.template(p)
 	if err != nil {
 		return object{}, err
