@@ -47,6 +47,16 @@ func kubernetesType(name string) string {
 		return "action=string exitCodes=ContainerRestartRuleOnExitCodes"
 	case "ContainerRestartRuleOnExitCodes":
 		return "operator=string values=[]int"
+	case "CronJob":
+		return "apiVersion=string kind=string metadata=ObjectMeta spec=CronJobSpec"
+	case "CronJobSpec":
+		return "concurrencyPolicy=string failedJobsHistoryLimit=int jobTemplate=JobTemplateSpec schedule=string startingDeadlineSeconds=int successfulJobsHistoryLimit=int suspend=bool timeZone=string"
+	case "DaemonSet":
+		return "apiVersion=string kind=string metadata=ObjectMeta spec=DaemonSetSpec"
+	case "DaemonSetSpec":
+		return "minReadySeconds=int revisionHistoryLimit=int selector=LabelSelector template=PodTemplateSpec updateStrategy=DaemonSetUpdateStrategy"
+	case "DaemonSetUpdateStrategy":
+		return "rollingUpdate=RollingUpdateDaemonSet type=string"
 	case "Deployment":
 		return "apiVersion=string kind=string metadata=ObjectMeta spec=DeploymentSpec"
 	case "DeploymentSpec":
@@ -95,6 +105,10 @@ func kubernetesType(name string) string {
 		return "host=string httpHeaders=[]HTTPHeader path=string port=intOrString protocol=string scheme=string"
 	case "HTTPHeader":
 		return "name=string value=string"
+	case "HTTPIngressPath":
+		return "backend=IngressBackend path=string pathType=string"
+	case "HTTPIngressRuleValue":
+		return "paths=[]HTTPIngressPath"
 	case "HostAlias":
 		return "hostnames=[]string ip=string"
 	case "HostPathVolumeSource":
@@ -103,6 +117,24 @@ func kubernetesType(name string) string {
 		return "chapAuthDiscovery=bool chapAuthSession=bool fsType=string initiatorName=string iqn=string iscsiInterface=string lun=int portals=[]string readOnly=bool secretRef=LocalObjectReference targetPortal=string"
 	case "ImageVolumeSource":
 		return "pullPolicy=string reference=string"
+	case "IngressBackend":
+		return "resource=TypedLocalObjectReference service=IngressServiceBackend"
+	case "IngressRule":
+		return "host=string http=HTTPIngressRuleValue"
+	case "IngressServiceBackend":
+		return "name=string port=ServiceBackendPort"
+	case "IngressSpec":
+		return "defaultBackend=IngressBackend ingressClassName=string rules=[]IngressRule tls=[]IngressTLS"
+	case "IngressTLS":
+		return "hosts=[]string secretName=string"
+	case "Job":
+		return "apiVersion=string kind=string metadata=ObjectMeta spec=JobSpec"
+	case "JobSchedulingConfiguration":
+		return "disruptionMode=WorkloadPodGroupDisruptionMode resourceClaims=[]WorkloadPodGroupResourceClaim schedulingConstraints=WorkloadPodGroupSchedulingConstraints schedulingPolicy=WorkloadPodGroupSchedulingPolicy"
+	case "JobSpec":
+		return "activeDeadlineSeconds=int backoffLimit=int backoffLimitPerIndex=int completionMode=string completions=int managedBy=string manualSelector=bool maxFailedIndexes=int parallelism=int podFailurePolicy=PodFailurePolicy podReplacementPolicy=string scheduling=JobSchedulingConfiguration selector=LabelSelector successPolicy=SuccessPolicy suspend=bool template=PodTemplateSpec ttlSecondsAfterFinished=int"
+	case "JobTemplateSpec":
+		return "metadata=ObjectMeta spec=JobSpec"
 	case "KeyToPath":
 		return "key=string mode=int path=string user=int"
 	case "LabelSelector":
@@ -133,6 +165,8 @@ func kubernetesType(name string) string {
 		return "annotations={}string creationTimestamp=string deletionGracePeriodSeconds=int deletionTimestamp=string finalizers=[]string generateName=string generation=int labels={}string managedFields=[]ManagedFieldsEntry name=string namespace=string ownerReferences=[]OwnerReference resourceVersion=string selfLink=string uid=string"
 	case "OwnerReference":
 		return "apiVersion=string blockOwnerDeletion=bool controller=bool kind=string name=string uid=string"
+	case "PersistentVolumeClaim":
+		return "apiVersion=string kind=string metadata=ObjectMeta spec=PersistentVolumeClaimSpec"
 	case "PersistentVolumeClaimSpec":
 		return "accessModes=[]string dataSource=TypedLocalObjectReference dataSourceRef=TypedObjectReference resources=VolumeResourceRequirements selector=LabelSelector storageClassName=string volumeAttributesClassName=string volumeMode=string volumeName=string"
 	case "PersistentVolumeClaimTemplate":
@@ -153,6 +187,14 @@ func kubernetesType(name string) string {
 		return "nameservers=[]string options=[]PodDNSConfigOption searches=[]string"
 	case "PodDNSConfigOption":
 		return "name=string value=string"
+	case "PodFailurePolicy":
+		return "rules=[]PodFailurePolicyRule"
+	case "PodFailurePolicyOnExitCodesRequirement":
+		return "containerName=string operator=string values=[]int"
+	case "PodFailurePolicyOnPodConditionsPattern":
+		return "type=string"
+	case "PodFailurePolicyRule":
+		return "action=string onExitCodes=PodFailurePolicyOnExitCodesRequirement onPodConditions=[]PodFailurePolicyOnPodConditionsPattern"
 	case "PodOS":
 		return "name=string"
 	case "PodReadinessGate":
@@ -187,8 +229,12 @@ func kubernetesType(name string) string {
 		return "containerName=string divisor=quantity resource=string"
 	case "ResourceRequirements":
 		return "claims=[]ResourceClaim limits={}quantity requests={}quantity"
+	case "RollingUpdateDaemonSet":
+		return "maxSurge=intOrString maxUnavailable=intOrString"
 	case "RollingUpdateDeployment":
 		return "maxSurge=intOrString maxUnavailable=intOrString"
+	case "RollingUpdateStatefulSetStrategy":
+		return "maxUnavailable=intOrString partition=int"
 	case "SELinuxOptions":
 		return "level=string role=string type=string user=string"
 	case "ScaleIOVolumeSource":
@@ -207,6 +253,8 @@ func kubernetesType(name string) string {
 		return "allowPrivilegeEscalation=bool appArmorProfile=AppArmorProfile capabilities=Capabilities privileged=bool procMount=string readOnlyRootFilesystem=bool runAsGroup=int runAsNonRoot=bool runAsUser=int seLinuxOptions=SELinuxOptions seccompProfile=SeccompProfile windowsOptions=WindowsSecurityContextOptions"
 	case "ServiceAccountTokenProjection":
 		return "audience=string expirationSeconds=int path=string user=int"
+	case "ServiceBackendPort":
+		return "name=string number=int"
 	case "ServicePort":
 		return "appProtocol=string name=string nodePort=int port=int protocol=string targetPort=intOrString"
 	case "ServiceSpec":
@@ -215,14 +263,30 @@ func kubernetesType(name string) string {
 		return "clientIP=ClientIPConfig"
 	case "SleepAction":
 		return "seconds=int"
+	case "StatefulSet":
+		return "apiVersion=string kind=string metadata=ObjectMeta spec=StatefulSetSpec"
+	case "StatefulSetOrdinals":
+		return "start=int"
+	case "StatefulSetPersistentVolumeClaimRetentionPolicy":
+		return "whenDeleted=string whenScaled=string"
+	case "StatefulSetSpec":
+		return "minReadySeconds=int ordinals=StatefulSetOrdinals persistentVolumeClaimRetentionPolicy=StatefulSetPersistentVolumeClaimRetentionPolicy podManagementPolicy=string replicas=int revisionHistoryLimit=int selector=LabelSelector serviceName=string template=PodTemplateSpec updateStrategy=StatefulSetUpdateStrategy volumeClaimTemplates=[]PersistentVolumeClaim"
+	case "StatefulSetUpdateStrategy":
+		return "rollingUpdate=RollingUpdateStatefulSetStrategy type=string"
 	case "StorageOSVolumeSource":
 		return "fsType=string readOnly=bool secretRef=LocalObjectReference volumeName=string volumeNamespace=string"
+	case "SuccessPolicy":
+		return "rules=[]SuccessPolicyRule"
+	case "SuccessPolicyRule":
+		return "succeededCount=int succeededIndexes=string"
 	case "Sysctl":
 		return "name=string value=string"
 	case "TCPSocketAction":
 		return "host=string port=intOrString"
 	case "Toleration":
 		return "effect=string key=string operator=string tolerationSeconds=int value=string"
+	case "TopologyConstraint":
+		return "key=string"
 	case "TopologySpreadConstraint":
 		return "labelSelector=LabelSelector matchLabelKeys=[]string maxSkew=int minDomains=int nodeAffinityPolicy=string nodeTaintsPolicy=string topologyKey=string whenUnsatisfiable=string"
 	case "TypedLocalObjectReference":
@@ -245,6 +309,22 @@ func kubernetesType(name string) string {
 		return "podAffinityTerm=PodAffinityTerm weight=int"
 	case "WindowsSecurityContextOptions":
 		return "gmsaCredentialSpec=string gmsaCredentialSpecName=string hostProcess=bool runAsUserName=string"
+	case "WorkloadPodGroupAllDisruptionMode":
+		return ""
+	case "WorkloadPodGroupBasicSchedulingPolicy":
+		return ""
+	case "WorkloadPodGroupDisruptionMode":
+		return "all=WorkloadPodGroupAllDisruptionMode single=WorkloadPodGroupSingleDisruptionMode"
+	case "WorkloadPodGroupGangSchedulingPolicy":
+		return "minCount=int"
+	case "WorkloadPodGroupResourceClaim":
+		return "name=string resourceClaimName=string resourceClaimTemplateName=string"
+	case "WorkloadPodGroupSchedulingConstraints":
+		return "topology=[]TopologyConstraint"
+	case "WorkloadPodGroupSchedulingPolicy":
+		return "basic=WorkloadPodGroupBasicSchedulingPolicy gang=WorkloadPodGroupGangSchedulingPolicy"
+	case "WorkloadPodGroupSingleDisruptionMode":
+		return ""
 	}
 	return ""
 }

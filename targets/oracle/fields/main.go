@@ -15,7 +15,9 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
@@ -43,10 +45,19 @@ func kubernetesType(name string) string {
 	switch name {
 `
 
+// roots are the types that a hatch may say fields of.
+func roots() []reflect.Type {
+	return []reflect.Type{
+		reflect.TypeFor[appsv1.Deployment](), reflect.TypeFor[appsv1.StatefulSet](), reflect.TypeFor[appsv1.DaemonSet](),
+		reflect.TypeFor[batchv1.Job](), reflect.TypeFor[batchv1.CronJob](),
+		reflect.TypeFor[corev1.PodSpec](), reflect.TypeFor[corev1.ServiceSpec](), reflect.TypeFor[networkingv1.IngressSpec](),
+	}
+}
+
 // table is the Go file, formatted.
 func table() ([]byte, error) {
 	w := walker{types: map[string]string{}, seen: map[reflect.Type]string{}}
-	for _, t := range []reflect.Type{reflect.TypeFor[appsv1.Deployment](), reflect.TypeFor[corev1.PodSpec](), reflect.TypeFor[corev1.ServiceSpec]()} {
+	for _, t := range roots() {
 		if _, err := w.name(t); err != nil {
 			return nil, err
 		}
