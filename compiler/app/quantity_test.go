@@ -2,6 +2,7 @@ package app
 
 import (
 	"math"
+	"math/big"
 	"strings"
 	"testing"
 )
@@ -105,4 +106,29 @@ func FuzzQuantity(f *testing.F) {
 			t.Fatalf("%q does not equal itself", s)
 		}
 	})
+}
+
+// The short way for common quantities says what the long way says.
+func TestQuantity_SmallIsExact(t *testing.T) {
+	for _, number := range []string{"0", "1", "7", "999", "1000", "1001", "1024", "123456", "000001"} {
+		for _, suffix := range []string{"", "m", "k", "M", "G", "Ki", "Mi", "Gi"} {
+			q := Quantity(number + suffix)
+			milli, ok := q.small()
+			if !ok {
+				t.Errorf("%s: not taken for a common quantity", q)
+			}
+			r, err := q.rat()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Mul(r, big.NewRat(1000, 1)).Cmp(new(big.Rat).SetInt64(milli)) != 0 {
+				t.Errorf("%s: %d thousandths, want %s", q, milli, r)
+			}
+		}
+	}
+	for _, q := range []Quantity{"", "m", "1234567", "1.5", "1T", "1e3", "-1", "1mi", "1n"} {
+		if _, ok := q.small(); ok {
+			t.Errorf("%s: taken for a common quantity", q)
+		}
+	}
 }
