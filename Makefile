@@ -21,7 +21,7 @@ USE_ENGINE := scripts/engine.sh start >/dev/null; eval "$$(scripts/engine.sh env
 ENGINE_TESTS := CUEPOD_REQUIRE_ENGINE
 
 # Modules of their own, for tools and tests that the main module does without.
-NESTED := $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.cache/*'))
+NESTED := internal/generate $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.cache/*'))
 
 .PHONY: help
 help: ## list the targets
@@ -88,6 +88,10 @@ lint: ## gofmt, tidy, vet, staticcheck, shellcheck
 	@if command -v shellcheck >/dev/null; then \
 		git ls-files '*.sh' .ci/run | xargs shellcheck; \
 	else echo 'shellcheck is not here: shell scripts are not checked'; fi
+
+.PHONY: generate
+generate: ## write what follows from Kubernetes' API and from the schema
+	cd internal/generate && go run .
 
 # The tests of goldens rewrite them when CUEPOD_UPDATE is set.
 .PHONY: golden

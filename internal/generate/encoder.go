@@ -28,18 +28,38 @@ import (
 				name = "encode" + at.name
 			}
 			fmt.Fprintf(&b, "\n// %s writes the fields of %s that the definition says.\nfunc (r *renderer) %s(x *app.%s) *yaml.Map {\n\tout := yaml.New()\n", name, at.name, name, t.name)
-			if t.key != "" {
-				fmt.Fprintf(&b, "\tout.Set(%q, x.%s)\n", t.key, t.keyGo)
-			}
-			for _, f := range t.fields {
-				if slices.Contains(f.apiOf, at) && !slices.Contains(encodedByHand(), at.name+"."+f.name) {
-					encodeField(&b, t, f)
-				}
-			}
+			encodeFields(&b, t, at)
 			b.WriteString("\treturn out\n}\n")
 		}
 	}
 	return b.Bytes()
+}
+
+// encodeFields writes the fields in the order in which the API has them, which
+// is that of most manifests.
+func encodeFields(b *bytes.Buffer, t *goType, at *apiType) {
+	var fields []*goField
+	for _, f := range t.fields {
+		if _, ok := f.apiOf[at]; ok && !slices.Contains(encodedByHand(), at.name+"."+f.name) {
+			fields = append(fields, f)
+		}
+	}
+	slices.SortFunc(fields, func(f, g *goField) int { return f.apiOf[at] - g.apiOf[at] })
+	keyed := t.key == ""
+	for _, f := range fields {
+		if !keyed && f.apiOf[at] > t.keyAt {
+			encodeKey(b, t)
+			keyed = true
+		}
+		encodeField(b, t, f)
+	}
+	if !keyed {
+		encodeKey(b, t)
+	}
+}
+
+func encodeKey(b *bytes.Buffer, t *goType) {
+	fmt.Fprintf(b, "\tout.Set(%q, x.%s)\n", t.key, t.keyGo)
 }
 
 // encodedByHand are the types of the API, and fields of them, that need more

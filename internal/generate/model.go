@@ -23,6 +23,7 @@ type goType struct {
 	name   string // in Go
 	key    string // the API's name of the field that is the key of the map that holds it; "" for none
 	keyGo  string
+	keyAt  int // its place among the API's fields
 	fields []*goField
 	apis   []*apiType
 	lines  bool // keeps where fields are written
@@ -45,8 +46,8 @@ type goField struct {
 	isHatch  bool
 	isObject bool
 	inAPI    bool
-	apiOf    []*apiType // the types of the API that have it
-	configs  bool       // the name of a ConfigMap
+	apiOf    map[*apiType]int // the types of the API that have it, with its place there
+	configs  bool             // the name of a ConfigMap
 }
 
 // names are Go names that are not the API's.
@@ -107,6 +108,7 @@ func newModel(s *schema, a *api) (*model, error) {
 		t := &goType{def: d, name: rename(d.name, d.name), lines: slices.Contains(withLines(), d.name), after: slices.Contains(withAfter(), d.name)}
 		if b := s.apis[d.name]; b != nil {
 			t.apis, t.key = b.types, b.key
+			t.keyAt = slices.IndexFunc(a.fields(b.types[0]), func(f apiField) bool { return f.name == b.key })
 		}
 		byDef[d] = t
 		m.types = append(m.types, t)
@@ -132,13 +134,13 @@ func rename(path, otherwise string) string {
 
 func (m *model) field(t *goType, f *field, a *api, byDef map[*definition]*goType) (*goField, error) {
 	path := t.def.name + "." + f.name
-	g := &goField{field: f, sorted: f.typ.shape == dict && !slices.Contains(declared(), path), configs: slices.Contains(configMapNames(), path)}
+	g := &goField{apiOf: map[*apiType]int{}, field: f, sorted: f.typ.shape == dict && !slices.Contains(declared(), path), configs: slices.Contains(configMapNames(), path)}
 	pointer, name := false, title(f.name)
 	for _, at := range t.apis {
-		for _, af := range a.fields(at) {
+		for i, af := range a.fields(at) {
 			if af.name == f.name {
 				g.inAPI, name = true, af.goName
-				g.apiOf = append(g.apiOf, at)
+				g.apiOf[at] = i
 				pointer = pointer || af.pointer
 				if id, ok := under(a, af.typ); ok && id == "int64" {
 					g.wide = true

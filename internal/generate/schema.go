@@ -47,15 +47,15 @@ type field struct {
 
 // kind is the type of a field.
 type kind struct {
-	shape shape2
+	shape form
 	key   ast.Expr // of a map
 	expr  ast.Expr // of the value, of the items or of the values
 }
 
-type shape2 int
+type form int
 
 const (
-	one shape2 = iota
+	one form = iota
 	list
 	dict
 )
