@@ -13,14 +13,14 @@ func (r *renderer) encodeClaim(x *app.Claim) *yaml.Map {
 	if len(x.AccessModes) > 0 {
 		out.Set("accessModes", scalars(x.AccessModes))
 	}
-	if x.StorageClassName != "" {
-		out.Set("storageClassName", x.StorageClassName)
-	}
 	if x.Selector != nil {
 		out.Set("selector", r.encodeLabelSelector(x.Selector))
 	}
 	if x.VolumeName != "" {
 		out.Set("volumeName", x.VolumeName)
+	}
+	if x.StorageClassName != "" {
+		out.Set("storageClassName", x.StorageClassName)
 	}
 	if x.VolumeMode != "" {
 		out.Set("volumeMode", x.VolumeMode)
@@ -42,9 +42,6 @@ func (r *renderer) encodeContainer(x *app.Container) *yaml.Map {
 	out := yaml.New()
 	out.Set("name", x.Name)
 	out.Set("image", x.Image)
-	if x.ImagePullPolicy != "" && x.ImagePullPolicy != app.DefaultPullPolicy(x.Image) {
-		out.Set("imagePullPolicy", x.ImagePullPolicy)
-	}
 	if len(x.Command) > 0 {
 		out.Set("command", scalars(x.Command))
 	}
@@ -54,29 +51,16 @@ func (r *renderer) encodeContainer(x *app.Container) *yaml.Map {
 	if x.WorkingDir != "" {
 		out.Set("workingDir", x.WorkingDir)
 	}
-	if len(x.Env) > 0 {
-		out.Set("env", each(x.Env, r.encodeEnvVar))
+	if len(x.Ports) > 0 {
+		out.Set("ports", each(x.Ports, r.encodeContainerPort))
 	}
 	if len(x.EnvFrom) > 0 {
 		out.Set("envFrom", each(x.EnvFrom, r.encodeEnvFromSource))
 	}
-	if len(x.Ports) > 0 {
-		out.Set("ports", each(x.Ports, r.encodeContainerPort))
-	}
-	if len(x.VolumeMounts) > 0 {
-		out.Set("volumeMounts", each(x.VolumeMounts, r.encodeVolumeMount))
+	if len(x.Env) > 0 {
+		out.Set("env", each(x.Env, r.encodeEnvVar))
 	}
 	out.Opt("resources", r.encodeResources(&x.Resources))
-	if x.LivenessProbe != nil {
-		out.Set("livenessProbe", r.encodeProbe(x.LivenessProbe))
-	}
-	if x.ReadinessProbe != nil {
-		out.Set("readinessProbe", r.encodeProbe(x.ReadinessProbe))
-	}
-	if x.StartupProbe != nil {
-		out.Set("startupProbe", r.encodeProbe(x.StartupProbe))
-	}
-	out.Opt("securityContext", r.encodeSecurityContext(&x.SecurityContext))
 	if len(x.ResizePolicy) > 0 {
 		out.Set("resizePolicy", each(x.ResizePolicy, r.encodeContainerResizePolicy))
 	}
@@ -86,8 +70,20 @@ func (r *renderer) encodeContainer(x *app.Container) *yaml.Map {
 	if len(x.RestartPolicyRules) > 0 {
 		out.Set("restartPolicyRules", each(x.RestartPolicyRules, r.encodeContainerRestartRule))
 	}
+	if len(x.VolumeMounts) > 0 {
+		out.Set("volumeMounts", each(x.VolumeMounts, r.encodeVolumeMount))
+	}
 	if len(x.VolumeDevices) > 0 {
 		out.Set("volumeDevices", each(x.VolumeDevices, r.encodeVolumeDevice))
+	}
+	if x.LivenessProbe != nil {
+		out.Set("livenessProbe", r.encodeProbe(x.LivenessProbe))
+	}
+	if x.ReadinessProbe != nil {
+		out.Set("readinessProbe", r.encodeProbe(x.ReadinessProbe))
+	}
+	if x.StartupProbe != nil {
+		out.Set("startupProbe", r.encodeProbe(x.StartupProbe))
 	}
 	if x.Lifecycle != nil {
 		out.Set("lifecycle", r.encodeLifecycle(x.Lifecycle))
@@ -98,6 +94,10 @@ func (r *renderer) encodeContainer(x *app.Container) *yaml.Map {
 	if x.TerminationMessagePolicy != "" {
 		out.Set("terminationMessagePolicy", x.TerminationMessagePolicy)
 	}
+	if x.ImagePullPolicy != "" && x.ImagePullPolicy != app.DefaultPullPolicy(x.Image) {
+		out.Set("imagePullPolicy", x.ImagePullPolicy)
+	}
+	out.Opt("securityContext", r.encodeSecurityContext(&x.SecurityContext))
 	if x.Stdin {
 		out.Set("stdin", x.Stdin)
 	}
@@ -126,17 +126,17 @@ func (r *renderer) encodeEnvVar(x *app.EnvVar) *yaml.Map {
 // encodeEnvVarSource writes the fields of EnvVarSource that the definition says.
 func (r *renderer) encodeEnvVarSource(x *app.EnvVarSource) *yaml.Map {
 	out := yaml.New()
-	if x.ConfigMapKeyRef != nil {
-		out.Set("configMapKeyRef", r.encodeConfigMapKeySelector(x.ConfigMapKeyRef))
-	}
-	if x.SecretKeyRef != nil {
-		out.Set("secretKeyRef", r.encodeSecretKeySelector(x.SecretKeyRef))
-	}
 	if x.FieldRef != nil {
 		out.Set("fieldRef", r.encodeObjectFieldSelector(x.FieldRef))
 	}
 	if x.ResourceFieldRef != nil {
 		out.Set("resourceFieldRef", r.encodeResourceFieldSelector(x.ResourceFieldRef))
+	}
+	if x.ConfigMapKeyRef != nil {
+		out.Set("configMapKeyRef", r.encodeConfigMapKeySelector(x.ConfigMapKeyRef))
+	}
+	if x.SecretKeyRef != nil {
+		out.Set("secretKeyRef", r.encodeSecretKeySelector(x.SecretKeyRef))
 	}
 	if x.FileKeyRef != nil {
 		out.Set("fileKeyRef", r.encodeFileKeySelector(x.FileKeyRef))
@@ -147,10 +147,10 @@ func (r *renderer) encodeEnvVarSource(x *app.EnvVarSource) *yaml.Map {
 // encodeObjectFieldSelector writes the fields of ObjectFieldSelector that the definition says.
 func (r *renderer) encodeObjectFieldSelector(x *app.ObjectFieldSelector) *yaml.Map {
 	out := yaml.New()
-	out.Set("fieldPath", x.FieldPath)
 	if x.APIVersion != "" {
 		out.Set("apiVersion", x.APIVersion)
 	}
+	out.Set("fieldPath", x.FieldPath)
 	return out
 }
 
@@ -215,12 +215,12 @@ func (r *renderer) encodeSecretEnvSource(x *app.SecretEnvSource) *yaml.Map {
 func (r *renderer) encodeContainerPort(x *app.ContainerPort) *yaml.Map {
 	out := yaml.New()
 	out.Set("name", x.Name)
+	if x.HostPort != 0 {
+		out.Set("hostPort", x.HostPort)
+	}
 	out.Set("containerPort", x.ContainerPort)
 	if x.Protocol != "TCP" {
 		out.Set("protocol", x.Protocol)
-	}
-	if x.HostPort != 0 {
-		out.Set("hostPort", x.HostPort)
 	}
 	if x.HostIP != "" {
 		out.Set("hostIP", x.HostIP)
@@ -231,16 +231,16 @@ func (r *renderer) encodeContainerPort(x *app.ContainerPort) *yaml.Map {
 // encodeVolumeMount writes the fields of VolumeMount that the definition says.
 func (r *renderer) encodeVolumeMount(x *app.VolumeMount) *yaml.Map {
 	out := yaml.New()
-	out.Set("mountPath", x.MountPath)
 	out.Set("name", x.Name)
-	if x.SubPath != "" {
-		out.Set("subPath", x.SubPath)
-	}
 	if x.ReadOnly {
 		out.Set("readOnly", x.ReadOnly)
 	}
 	if x.RecursiveReadOnly != "" {
 		out.Set("recursiveReadOnly", x.RecursiveReadOnly)
+	}
+	out.Set("mountPath", x.MountPath)
+	if x.SubPath != "" {
+		out.Set("subPath", x.SubPath)
 	}
 	if x.MountPropagation != "" {
 		out.Set("mountPropagation", x.MountPropagation)
@@ -257,11 +257,11 @@ func (r *renderer) encodeVolumeMount(x *app.VolumeMount) *yaml.Map {
 // encodeResources writes the fields of ResourceRequirements that the definition says.
 func (r *renderer) encodeResources(x *app.Resources) *yaml.Map {
 	out := yaml.New()
-	if len(x.Requests) > 0 {
-		out.Set("requests", quantities(x.Requests))
-	}
 	if len(x.Limits) > 0 {
 		out.Set("limits", quantities(x.Limits))
+	}
+	if len(x.Requests) > 0 {
+		out.Set("requests", quantities(x.Requests))
 	}
 	if len(x.Claims) > 0 {
 		out.Set("claims", each(x.Claims, r.encodeResourceClaim))
@@ -272,6 +272,9 @@ func (r *renderer) encodeResources(x *app.Resources) *yaml.Map {
 // encodeProbe writes the fields of Probe that the definition says.
 func (r *renderer) encodeProbe(x *app.Probe) *yaml.Map {
 	out := yaml.New()
+	if x.Exec != nil {
+		out.Set("exec", r.encodeExecAction(x.Exec))
+	}
 	if x.HTTPGet != nil {
 		out.Set("httpGet", r.encodeHTTPGetAction(x.HTTPGet))
 	}
@@ -281,17 +284,14 @@ func (r *renderer) encodeProbe(x *app.Probe) *yaml.Map {
 	if x.GRPC != nil {
 		out.Set("grpc", r.encodeGRPCAction(x.GRPC))
 	}
-	if x.Exec != nil {
-		out.Set("exec", r.encodeExecAction(x.Exec))
-	}
 	if x.InitialDelaySeconds != 0 {
 		out.Set("initialDelaySeconds", x.InitialDelaySeconds)
 	}
-	if x.PeriodSeconds != 10 {
-		out.Set("periodSeconds", x.PeriodSeconds)
-	}
 	if x.TimeoutSeconds != 1 {
 		out.Set("timeoutSeconds", x.TimeoutSeconds)
+	}
+	if x.PeriodSeconds != 10 {
+		out.Set("periodSeconds", x.PeriodSeconds)
 	}
 	if x.SuccessThreshold != 1 {
 		out.Set("successThreshold", x.SuccessThreshold)
@@ -314,14 +314,14 @@ func (r *renderer) encodeHTTPGetAction(x *app.HTTPGetAction) *yaml.Map {
 	if !x.Port.IsZero() {
 		out.Set("port", port(x.Port))
 	}
+	if x.Host != "" {
+		out.Set("host", x.Host)
+	}
 	if x.Scheme != "HTTP" {
 		out.Set("scheme", x.Scheme)
 	}
 	if len(x.HTTPHeaders) > 0 {
 		out.Set("httpHeaders", each(x.HTTPHeaders, r.encodeHTTPHeader))
-	}
-	if x.Host != "" {
-		out.Set("host", x.Host)
 	}
 	if x.Protocol != "" {
 		out.Set("protocol", x.Protocol)
@@ -374,6 +374,16 @@ func (r *renderer) encodeHTTPHeader(x *app.HTTPHeader) *yaml.Map {
 // encodeSecurityContext writes the fields of SecurityContext that the definition says.
 func (r *renderer) encodeSecurityContext(x *app.SecurityContext) *yaml.Map {
 	out := yaml.New()
+	out.Opt("capabilities", r.encodeCapabilities(&x.Capabilities))
+	if x.Privileged != nil {
+		out.Set("privileged", *x.Privileged)
+	}
+	if x.SELinuxOptions != nil {
+		out.Set("seLinuxOptions", r.encodeSELinuxOptions(x.SELinuxOptions))
+	}
+	if x.WindowsOptions != nil {
+		out.Set("windowsOptions", r.encodeWindowsSecurityContextOptions(x.WindowsOptions))
+	}
 	if x.RunAsUser != nil {
 		out.Set("runAsUser", *x.RunAsUser)
 	}
@@ -388,16 +398,6 @@ func (r *renderer) encodeSecurityContext(x *app.SecurityContext) *yaml.Map {
 	}
 	if x.AllowPrivilegeEscalation != nil {
 		out.Set("allowPrivilegeEscalation", *x.AllowPrivilegeEscalation)
-	}
-	out.Opt("capabilities", r.encodeCapabilities(&x.Capabilities))
-	if x.Privileged != nil {
-		out.Set("privileged", *x.Privileged)
-	}
-	if x.SELinuxOptions != nil {
-		out.Set("seLinuxOptions", r.encodeSELinuxOptions(x.SELinuxOptions))
-	}
-	if x.WindowsOptions != nil {
-		out.Set("windowsOptions", r.encodeWindowsSecurityContextOptions(x.WindowsOptions))
 	}
 	if x.ProcMount != "" {
 		out.Set("procMount", x.ProcMount)
@@ -426,11 +426,11 @@ func (r *renderer) encodeCapabilities(x *app.Capabilities) *yaml.Map {
 // encodeVolumeResourceRequirements writes the fields of VolumeResourceRequirements that the definition says.
 func (r *renderer) encodeVolumeResourceRequirements(x *app.VolumeResourceRequirements) *yaml.Map {
 	out := yaml.New()
-	if x.Requests != nil {
-		out.Set("requests", yaml.New().Set("storage", string(x.Requests.Storage)))
-	}
 	if x.Limits != nil {
 		out.Set("limits", yaml.New().Set("storage", string(x.Limits.Storage)))
+	}
+	if x.Requests != nil {
+		out.Set("requests", yaml.New().Set("storage", string(x.Requests.Storage)))
 	}
 	return out
 }
@@ -480,9 +480,6 @@ func (r *renderer) encodeServiceAccount(x *app.ServiceAccount) *yaml.Map {
 // encodePodSpec writes the fields of PodSpec that the definition says.
 func (r *renderer) encodePodSpec(x *app.Pod) *yaml.Map {
 	out := yaml.New()
-	if x.Hostname != "" {
-		out.Set("hostname", x.Hostname)
-	}
 	if x.TerminationGracePeriodSeconds != 30 {
 		out.Set("terminationGracePeriodSeconds", x.TerminationGracePeriodSeconds)
 	}
@@ -516,6 +513,9 @@ func (r *renderer) encodePodSpec(x *app.Pod) *yaml.Map {
 	out.Opt("securityContext", r.encodePodSecurityContext(&x.SecurityContext))
 	if len(x.ImagePullSecrets) > 0 {
 		out.Set("imagePullSecrets", named(x.ImagePullSecrets))
+	}
+	if x.Hostname != "" {
+		out.Set("hostname", x.Hostname)
 	}
 	if x.Subdomain != "" {
 		out.Set("subdomain", x.Subdomain)
@@ -605,14 +605,14 @@ func (r *renderer) encodeDeploymentSpec(x *app.Pod) *yaml.Map {
 // encodeStatefulSetSpec writes the fields of StatefulSetSpec that the definition says.
 func (r *renderer) encodeStatefulSetSpec(x *app.Pod) *yaml.Map {
 	out := yaml.New()
-	if x.MinReadySeconds != 0 {
-		out.Set("minReadySeconds", x.MinReadySeconds)
+	if x.PodManagementPolicy != "" {
+		out.Set("podManagementPolicy", x.PodManagementPolicy)
 	}
 	if x.RevisionHistoryLimit != nil {
 		out.Set("revisionHistoryLimit", *x.RevisionHistoryLimit)
 	}
-	if x.PodManagementPolicy != "" {
-		out.Set("podManagementPolicy", x.PodManagementPolicy)
+	if x.MinReadySeconds != 0 {
+		out.Set("minReadySeconds", x.MinReadySeconds)
 	}
 	if x.PersistentVolumeClaimRetentionPolicy != nil {
 		out.Set("persistentVolumeClaimRetentionPolicy", r.encodeStatefulSetPersistentVolumeClaimRetentionPolicy(x.PersistentVolumeClaimRetentionPolicy))
@@ -665,14 +665,14 @@ func (r *renderer) encodeCronJobSpec(x *app.Pod) *yaml.Map {
 // encodeJobSpec writes the fields of JobSpec that the definition says.
 func (r *renderer) encodeJobSpec(x *app.Pod) *yaml.Map {
 	out := yaml.New()
-	if x.ActiveDeadlineSeconds != nil {
-		out.Set("activeDeadlineSeconds", *x.ActiveDeadlineSeconds)
-	}
 	if x.Parallelism != nil {
 		out.Set("parallelism", *x.Parallelism)
 	}
 	if x.Completions != nil {
 		out.Set("completions", *x.Completions)
+	}
+	if x.ActiveDeadlineSeconds != nil {
+		out.Set("activeDeadlineSeconds", *x.ActiveDeadlineSeconds)
 	}
 	if x.PodFailurePolicy != nil {
 		out.Set("podFailurePolicy", r.encodePodFailurePolicy(x.PodFailurePolicy))
@@ -733,20 +733,11 @@ func (r *renderer) encodeDisruptionBudget(x *app.DisruptionBudget) *yaml.Map {
 func (r *renderer) encodeVolume(x *app.Volume) *yaml.Map {
 	out := yaml.New()
 	out.Set("name", x.Name)
-	if x.EmptyDir != nil {
-		out.Set("emptyDir", r.encodeEmptyDir(x.EmptyDir))
-	}
-	if x.ConfigMap != nil {
-		out.Set("configMap", r.encodeConfigMapSource(x.ConfigMap))
-	}
-	if x.Secret != nil {
-		out.Set("secret", r.encodeSecretSource(x.Secret))
-	}
-	if x.Claim != nil {
-		out.Set("persistentVolumeClaim", r.encodeClaimSource(x.Claim))
-	}
 	if x.HostPath != nil {
 		out.Set("hostPath", r.encodeHostPathVolumeSource(x.HostPath))
+	}
+	if x.EmptyDir != nil {
+		out.Set("emptyDir", r.encodeEmptyDir(x.EmptyDir))
 	}
 	if x.GCEPersistentDisk != nil {
 		out.Set("gcePersistentDisk", r.encodeGCEPersistentDiskVolumeSource(x.GCEPersistentDisk))
@@ -757,6 +748,9 @@ func (r *renderer) encodeVolume(x *app.Volume) *yaml.Map {
 	if x.GitRepo != nil {
 		out.Set("gitRepo", r.encodeGitRepoVolumeSource(x.GitRepo))
 	}
+	if x.Secret != nil {
+		out.Set("secret", r.encodeSecretSource(x.Secret))
+	}
 	if x.NFS != nil {
 		out.Set("nfs", r.encodeNFSVolumeSource(x.NFS))
 	}
@@ -765,6 +759,9 @@ func (r *renderer) encodeVolume(x *app.Volume) *yaml.Map {
 	}
 	if x.Glusterfs != nil {
 		out.Set("glusterfs", r.encodeGlusterfsVolumeSource(x.Glusterfs))
+	}
+	if x.Claim != nil {
+		out.Set("persistentVolumeClaim", r.encodeClaimSource(x.Claim))
 	}
 	if x.RBD != nil {
 		out.Set("rbd", r.encodeRBDVolumeSource(x.RBD))
@@ -789,6 +786,9 @@ func (r *renderer) encodeVolume(x *app.Volume) *yaml.Map {
 	}
 	if x.AzureFile != nil {
 		out.Set("azureFile", r.encodeAzureFileVolumeSource(x.AzureFile))
+	}
+	if x.ConfigMap != nil {
+		out.Set("configMap", r.encodeConfigMapSource(x.ConfigMap))
 	}
 	if x.VsphereVolume != nil {
 		out.Set("vsphereVolume", r.encodeVsphereVirtualDiskVolumeSource(x.VsphereVolume))
@@ -906,17 +906,17 @@ func (r *renderer) encodeClaimSource(x *app.ClaimSource) *yaml.Map {
 // encodeService writes the fields of ServiceSpec that the definition says.
 func (r *renderer) encodeService(x *app.Service) *yaml.Map {
 	out := yaml.New()
-	if x.Type != "ClusterIP" {
-		out.Set("type", x.Type)
-	}
-	if x.SessionAffinity != "None" {
-		out.Set("sessionAffinity", x.SessionAffinity)
-	}
 	if x.ClusterIP != "" {
 		out.Set("clusterIP", x.ClusterIP)
 	}
+	if x.Type != "ClusterIP" {
+		out.Set("type", x.Type)
+	}
 	if len(x.ExternalIPs) > 0 {
 		out.Set("externalIPs", scalars(x.ExternalIPs))
+	}
+	if x.SessionAffinity != "None" {
+		out.Set("sessionAffinity", x.SessionAffinity)
 	}
 	if x.LoadBalancerIP != "" {
 		out.Set("loadBalancerIP", x.LoadBalancerIP)
@@ -964,18 +964,18 @@ func (r *renderer) encodeService(x *app.Service) *yaml.Map {
 func (r *renderer) encodeServicePort(x *app.ServicePort) *yaml.Map {
 	out := yaml.New()
 	out.Set("name", x.Name)
+	if x.Protocol != "TCP" {
+		out.Set("protocol", x.Protocol)
+	}
+	if x.AppProtocol != "" {
+		out.Set("appProtocol", x.AppProtocol)
+	}
 	out.Set("port", x.Port)
 	if !x.TargetPort.IsZero() {
 		out.Set("targetPort", port(x.TargetPort))
 	}
 	if x.NodePort != 0 {
 		out.Set("nodePort", x.NodePort)
-	}
-	if x.Protocol != "TCP" {
-		out.Set("protocol", x.Protocol)
-	}
-	if x.AppProtocol != "" {
-		out.Set("appProtocol", x.AppProtocol)
 	}
 	return out
 }
@@ -2040,8 +2040,8 @@ func (r *renderer) encodeContainerRestartRule(x *app.ContainerRestartRule) *yaml
 // encodeVolumeDevice writes the fields of VolumeDevice that the definition says.
 func (r *renderer) encodeVolumeDevice(x *app.VolumeDevice) *yaml.Map {
 	out := yaml.New()
-	out.Set("devicePath", x.DevicePath)
 	out.Set("name", x.Name)
+	out.Set("devicePath", x.DevicePath)
 	return out
 }
 
@@ -2277,10 +2277,10 @@ func (r *renderer) encodeHTTPPathMatch(x *app.HTTPPathMatch) *yaml.Map {
 // encodeHTTPHeaderMatch writes the fields of HTTPHeaderMatch that the definition says.
 func (r *renderer) encodeHTTPHeaderMatch(x *app.HTTPHeaderMatch) *yaml.Map {
 	out := yaml.New()
-	out.Set("name", x.Name)
 	if x.Type != "" {
 		out.Set("type", x.Type)
 	}
+	out.Set("name", x.Name)
 	out.Set("value", x.Value)
 	return out
 }
@@ -2288,10 +2288,10 @@ func (r *renderer) encodeHTTPHeaderMatch(x *app.HTTPHeaderMatch) *yaml.Map {
 // encodeHTTPQueryParamMatch writes the fields of HTTPQueryParamMatch that the definition says.
 func (r *renderer) encodeHTTPQueryParamMatch(x *app.HTTPQueryParamMatch) *yaml.Map {
 	out := yaml.New()
-	out.Set("name", x.Name)
 	if x.Type != "" {
 		out.Set("type", x.Type)
 	}
+	out.Set("name", x.Name)
 	out.Set("value", x.Value)
 	return out
 }
