@@ -29,6 +29,9 @@ import (
 type registry struct {
 	embedded module.Version
 	files    fs.FS // of the embedded module
+	// beside is what else is put into the cache: the schema, when the outline is
+	// served, so that the cue command finds it there.
+	beside *registry
 	client   *modregistry.Client // to the in-memory registry
 	cache    *modcache.Cache     // of the embedded module
 	others   modconfig.Registry
@@ -47,7 +50,12 @@ func newRegistry(cacheDir string, outline bool) (*registry, error) {
 		cacheDir = dir
 	}
 	files, version := schema.Files(), schema.Version()
+	var beside *registry
 	if outline {
+		var err error
+		if beside, err = newRegistry(cacheDir, false); err != nil {
+			return nil, err
+		}
 		files, version = schema.Outline(), schema.OutlineVersion()
 	}
 	mv, err := module.NewVersion(schema.Module, version)
@@ -62,7 +70,7 @@ func newRegistry(cacheDir string, outline bool) (*registry, error) {
 	others := &modconfig.LazyRegistry{New: func() (modconfig.CachedRegistry, error) {
 		return modconfig.NewRegistry(nil)
 	}}
-	return &registry{embedded: mv, files: files, client: client, cache: cache, others: others}, nil
+	return &registry{embedded: mv, files: files, beside: beside, client: client, cache: cache, others: others}, nil
 }
 
 // cueCacheDir is where the cue command keeps modules.
@@ -99,6 +107,11 @@ func (r *registry) Fetch(ctx context.Context, mv module.Version) (module.SourceL
 	}
 	if err := r.serves(mv.Version()); err != nil {
 		return module.SourceLoc{}, err
+	}
+	if r.beside != nil {
+		if _, err := r.beside.Fetch(ctx, mv); err != nil {
+			return module.SourceLoc{}, err
+		}
 	}
 	if loc, err := r.cache.FetchFromCache(r.embedded); err == nil {
 		return loc, nil

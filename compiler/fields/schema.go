@@ -1,6 +1,7 @@
 package fields
 
 import (
+	"cmp"
 	"fmt"
 	"io/fs"
 	"path"
@@ -33,6 +34,10 @@ func parseSchema() *schema {
 	if err != nil || len(names) == 0 {
 		panic(fmt.Sprintf("fields: the embedded schema has no files: %v", err))
 	}
+	// What is generated comes behind what it adds to.
+	slices.SortStableFunc(names, func(a, b string) int {
+		return cmp.Compare(strings.Count(a, "_gen."), strings.Count(b, "_gen."))
+	})
 	for _, name := range names {
 		data, err := fs.ReadFile(core.Files(), name)
 		if err != nil {
@@ -44,11 +49,20 @@ func parseSchema() *schema {
 		}
 		for _, decl := range file.Decls {
 			if f, ok := decl.(*ast.Field); ok {
-				s.definitions[labelName(f.Label)] = &definition{comment(f), f.Value}
+				s.define(labelName(f.Label), comment(f), f.Value)
 			}
 		}
 	}
 	return s
+}
+
+// define adds a definition, or what another file has of it.
+func (s *schema) define(name, doc string, value ast.Expr) {
+	if first := s.definitions[name]; first != nil {
+		first.expr = &ast.BinaryExpr{X: first.expr, Op: token.AND, Y: value}
+		return
+	}
+	s.definitions[name] = &definition{doc, value}
 }
 
 // labelName is the name of a field, or "" for a pattern.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"go/format"
 	"strings"
@@ -74,15 +75,17 @@ func schemaText(s *schema) []byte {
 			continue
 		}
 		b.WriteString("\n")
+		doc := "What Kubernetes' API has besides."
 		if d.made {
-			wrapped(&b, "// ", d.doc)
+			doc = cmp.Or(d.doc, "A "+d.name+" of Kubernetes' API.")
 		}
+		wrapped(&b, "// ", doc)
 		fmt.Fprintf(&b, "#%s: {\n", d.name)
 		for i, f := range made {
 			if i > 0 {
 				b.WriteString("\n")
 			}
-			wrapped(&b, "\t// ", f.doc)
+			wrapped(&b, "\t// ", cmp.Or(f.doc, "The "+f.name+", of which Kubernetes' API says no more."))
 			fmt.Fprintf(&b, "\t%s%s: %s\n", f.name, constraint(f.mark), kindText(f.typ))
 		}
 		b.WriteString("}\n")

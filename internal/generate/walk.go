@@ -30,7 +30,7 @@ func (f *goField) isSet(x string) string {
 		return "!" + v + ".IsZero()"
 	}
 	if f.preset != "" {
-		return v + " != " + f.preset
+		return v + ` != "" && ` + v + " != " + f.preset
 	}
 	return v + ` != ""`
 }
