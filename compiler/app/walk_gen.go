@@ -117,7 +117,7 @@ func (x *ConfigMap) walk(w *walker) {
 }
 
 func (x *Secret) walk(w *walker) {
-	if x.Type != "Opaque" {
+	if x.Type != "" && x.Type != "Opaque" {
 		w.field("Secret", "type", x.Pos)
 	}
 	if len(x.Keys) > 0 {
@@ -491,7 +491,7 @@ func (x *ContainerPort) walk(w *walker) {
 	if x.ContainerPort != 0 {
 		w.field("ContainerPort", "containerPort", x.Pos)
 	}
-	if x.Protocol != "TCP" {
+	if x.Protocol != "" && x.Protocol != "TCP" {
 		w.field("ContainerPort", "protocol", x.Pos)
 	}
 	if x.HostPort != 0 {
@@ -600,13 +600,13 @@ func (x *Probe) walk(w *walker) {
 }
 
 func (x *HTTPGetAction) walk(w *walker) {
-	if x.Path != "/" {
+	if x.Path != "" && x.Path != "/" {
 		w.field("HTTPGetAction", "path", x.Pos)
 	}
 	if !x.Port.IsZero() {
 		w.field("HTTPGetAction", "port", x.Pos)
 	}
-	if x.Scheme != "HTTP" {
+	if x.Scheme != "" && x.Scheme != "HTTP" {
 		w.field("HTTPGetAction", "scheme", x.Pos)
 	}
 	if len(x.HTTPHeaders) > 0 {
@@ -754,7 +754,7 @@ func (x *Build) walk(w *walker) {
 	if x.Context != "" {
 		w.field("Build", "context", x.Pos)
 	}
-	if x.Dockerfile != "Dockerfile" {
+	if x.Dockerfile != "" && x.Dockerfile != "Dockerfile" {
 		w.field("Build", "dockerfile", x.Pos)
 	}
 	if x.Target != "" {
@@ -769,7 +769,7 @@ func (x *Dev) walk(w *walker) {
 	if len(x.Sync) > 0 {
 		w.field("Dev", "sync", x.Pos)
 	}
-	if x.OnChange != "none" {
+	if x.OnChange != "" && x.OnChange != "none" {
 		w.field("Dev", "onChange", x.Pos)
 	}
 	if len(x.Command) > 0 {
@@ -865,7 +865,7 @@ func (x *IngressRule) walk(w *walker) {
 }
 
 func (x *IngressPath) walk(w *walker) {
-	if x.PathType != "Prefix" {
+	if x.PathType != "" && x.PathType != "Prefix" {
 		w.field("IngressPath", "pathType", x.Pos)
 	}
 	if x.Service != "" {
@@ -1004,7 +1004,7 @@ func (x *ServiceAccount) walk(w *walker) {
 }
 
 func (x *Pod) walk(w *walker) {
-	if x.Kind != "Deployment" {
+	if x.Kind != "" && x.Kind != "Deployment" {
 		w.field("Pod", "kind", x.Pos)
 	}
 	if x.Replicas != 1 {
@@ -1365,7 +1365,7 @@ func (x *Pod) walk(w *walker) {
 }
 
 func (x *UpdateStrategy) walk(w *walker) {
-	if x.Type != "RollingUpdate" {
+	if x.Type != "" && x.Type != "RollingUpdate" {
 		w.field("UpdateStrategy", "type", x.Pos)
 	}
 	if x.RollingUpdate != nil {
@@ -1433,7 +1433,7 @@ func (x *DisruptionBudget) walk(w *walker) {
 }
 
 func (x *Dependency) walk(w *walker) {
-	if x.Condition != "ready" {
+	if x.Condition != "" && x.Condition != "ready" {
 		w.field("Dependency", "condition", x.Pos)
 	}
 }
@@ -1742,7 +1742,7 @@ func (x *Service) walk(w *walker) {
 	if len(x.Selector) > 0 {
 		w.field("Service", "selector", x.Pos)
 	}
-	if x.Type != "ClusterIP" {
+	if x.Type != "" && x.Type != "ClusterIP" {
 		w.field("Service", "type", x.Pos)
 	}
 	if x.Headless {
@@ -1757,7 +1757,7 @@ func (x *Service) walk(w *walker) {
 			}
 		}
 	}
-	if x.SessionAffinity != "None" {
+	if x.SessionAffinity != "" && x.SessionAffinity != "None" {
 		w.field("Service", "sessionAffinity", x.Pos)
 	}
 	if len(x.Labels) > 0 {
@@ -1830,7 +1830,7 @@ func (x *ServicePort) walk(w *walker) {
 	if x.NodePort != 0 {
 		w.field("ServicePort", "nodePort", x.Pos)
 	}
-	if x.Protocol != "TCP" {
+	if x.Protocol != "" && x.Protocol != "TCP" {
 		w.field("ServicePort", "protocol", x.Pos)
 	}
 	if x.AppProtocol != "" {

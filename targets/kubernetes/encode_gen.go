@@ -219,7 +219,7 @@ func (r *renderer) encodeContainerPort(x *app.ContainerPort) *yaml.Map {
 		out.Set("hostPort", x.HostPort)
 	}
 	out.Set("containerPort", x.ContainerPort)
-	if x.Protocol != "TCP" {
+	if x.Protocol != "" && x.Protocol != "TCP" {
 		out.Set("protocol", x.Protocol)
 	}
 	if x.HostIP != "" {
@@ -308,7 +308,7 @@ func (r *renderer) encodeProbe(x *app.Probe) *yaml.Map {
 // encodeHTTPGetAction writes the fields of HTTPGetAction that the definition says.
 func (r *renderer) encodeHTTPGetAction(x *app.HTTPGetAction) *yaml.Map {
 	out := yaml.New()
-	if x.Path != "/" {
+	if x.Path != "" && x.Path != "/" {
 		out.Set("path", x.Path)
 	}
 	if !x.Port.IsZero() {
@@ -317,7 +317,7 @@ func (r *renderer) encodeHTTPGetAction(x *app.HTTPGetAction) *yaml.Map {
 	if x.Host != "" {
 		out.Set("host", x.Host)
 	}
-	if x.Scheme != "HTTP" {
+	if x.Scheme != "" && x.Scheme != "HTTP" {
 		out.Set("scheme", x.Scheme)
 	}
 	if len(x.HTTPHeaders) > 0 {
@@ -909,13 +909,13 @@ func (r *renderer) encodeService(x *app.Service) *yaml.Map {
 	if x.ClusterIP != "" {
 		out.Set("clusterIP", x.ClusterIP)
 	}
-	if x.Type != "ClusterIP" {
+	if x.Type != "" && x.Type != "ClusterIP" {
 		out.Set("type", x.Type)
 	}
 	if len(x.ExternalIPs) > 0 {
 		out.Set("externalIPs", scalars(x.ExternalIPs))
 	}
-	if x.SessionAffinity != "None" {
+	if x.SessionAffinity != "" && x.SessionAffinity != "None" {
 		out.Set("sessionAffinity", x.SessionAffinity)
 	}
 	if x.LoadBalancerIP != "" {
@@ -964,7 +964,7 @@ func (r *renderer) encodeService(x *app.Service) *yaml.Map {
 func (r *renderer) encodeServicePort(x *app.ServicePort) *yaml.Map {
 	out := yaml.New()
 	out.Set("name", x.Name)
-	if x.Protocol != "TCP" {
+	if x.Protocol != "" && x.Protocol != "TCP" {
 		out.Set("protocol", x.Protocol)
 	}
 	if x.AppProtocol != "" {
