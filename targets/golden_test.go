@@ -10,9 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"cuelang.org/go/mod/modcache"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/tools/txtar"
 
+	"github.com/cuepod/cuepod/compiler"
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets"
 	"github.com/cuepod/cuepod/targets/compose"
@@ -36,9 +38,9 @@ func renderDocker(a *app.App) (targets.Output, error) {
 	return targets.Output{Files: []targets.File{{Name: "docker.json", Data: append(data, '\n')}}, Findings: findings}, err
 }
 
-// Each txtar file of testdata is one behaviour: app.json is the app (defaults
-// may be left out), the rest is what each target makes of it. With
-// CUEPOD_UPDATE=1 the test writes the rest.
+// Each txtar file of testdata is one behaviour: app.cue is the definition, the
+// rest is what each target makes of it. With CUEPOD_UPDATE=1 the test writes the
+// rest.
 func TestGolden(t *testing.T) {
 	for _, path := range goldens(t) {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txtar"), func(t *testing.T) {
@@ -97,92 +99,50 @@ func readGolden(tb testing.TB, path string) (*txtar.Archive, *app.App) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if len(archive.Files) == 0 || archive.Files[0].Name != "app.json" {
-		tb.Fatalf("%s: the first file is not app.json", path)
+	if len(archive.Files) == 0 || archive.Files[0].Name != "app.cue" {
+		tb.Fatalf("%s: the first file is not app.cue", path)
 	}
-	decoder := json.NewDecoder(bytes.NewReader(archive.Files[0].Data))
-	decoder.DisallowUnknownFields()
-	a := new(app.App)
-	if err := decoder.Decode(a); err != nil {
-		tb.Fatalf("%s: %v", path, err)
-	}
-	fill(a)
-	return archive, a
+	return archive, compile(tb, archive.Files[0].Data)
 }
 
-// fill applies the defaults that the model documents, as the compiler does.
-func fill(a *app.App) {
-	for i := range a.Pods {
-		p := &a.Pods[i]
-		setDefault(&p.Kind, "Deployment")
-		setDefault(&p.Replicas, 1)
-		setDefault(&p.TerminationGracePeriodSeconds, 30)
-		for j := range p.DependsOn {
-			setDefault(&p.DependsOn[j].Condition, "ready")
-		}
-		for j := range p.Volumes {
-			for _, f := range []*app.FilesSource{p.Volumes[j].ConfigMap, p.Volumes[j].Secret} {
-				if f != nil {
-					setDefault(&f.DefaultMode, 0o644)
-				}
-			}
-		}
-		for _, list := range [][]app.Container{p.InitContainers, p.Containers} {
-			for j := range list {
-				fillContainer(&list[j])
-			}
-		}
+// compile gives the model of a definition. A definition that breaks a rule
+// beyond the schema will do: what a target makes of it is its own matter.
+func compile(tb testing.TB, text []byte) *app.App {
+	tb.Helper()
+	dir := tb.TempDir()
+	tb.Chdir(dir)
+	var a *app.App
+	_, err := compiler.Compile(tb.Context(), compiler.Options{
+		Dir: dir, Input: text, CacheDir: moduleCache(tb),
+		Decoded: func(model *app.App) { a = model },
+	})
+	if a == nil {
+		tb.Fatalf("the definition does not fit the schema: %v", err)
 	}
-	for i := range a.Services {
-		s := &a.Services[i]
-		setDefault(&s.Type, "ClusterIP")
-		setDefault(&s.SessionAffinity, "None")
-		for j := range s.Ports {
-			setDefault(&s.Ports[j].Protocol, "TCP")
-			setDefault(&s.Ports[j].TargetPort, app.PortRef{Number: s.Ports[j].Port})
-		}
-	}
-	for i := range a.Secrets {
-		setDefault(&a.Secrets[i].Type, "Opaque")
-	}
+	return a
 }
 
-func fillContainer(c *app.Container) {
-	setDefault(&c.ImagePullPolicy, "IfNotPresent")
-	for i := range c.Ports {
-		setDefault(&c.Ports[i].Protocol, "TCP")
-	}
-	for _, p := range []*app.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
-		if p == nil {
-			continue
+// moduleCache is a module cache. Its directories are read-only, which TempDir's
+// own clean-up cannot remove.
+func moduleCache(tb testing.TB) string {
+	tb.Helper()
+	dir := tb.TempDir()
+	tb.Cleanup(func() {
+		if err := modcache.RemoveAll(dir); err != nil {
+			tb.Error(err)
 		}
-		setDefault(&p.PeriodSeconds, 10)
-		setDefault(&p.TimeoutSeconds, 1)
-		setDefault(&p.SuccessThreshold, 1)
-		setDefault(&p.FailureThreshold, 3)
-		if p.HTTPGet != nil {
-			setDefault(&p.HTTPGet.Path, "/")
-			setDefault(&p.HTTPGet.Scheme, "HTTP")
-		}
-	}
-}
-
-func setDefault[T comparable](field *T, value T) {
-	var zero T
-	if *field == zero {
-		*field = value
-	}
+	})
+	return dir
 }
 
 // Equal apps give equal bytes, whatever the order of Go's maps.
 func TestRender_IsDeterministic(t *testing.T) {
 	for _, path := range goldens(t) {
+		_, a := readGolden(t, path)
 		for _, r := range renderers {
-			_, a := readGolden(t, path)
 			want := sections(r.name, a, r.render)
 			for range 20 {
-				_, again := readGolden(t, path)
-				if got := sections(r.name, again, r.render); !reflect.DeepEqual(got, want) {
+				if got := sections(r.name, a, r.render); !reflect.DeepEqual(got, want) {
 					t.Fatalf("%s %s: %s", path, r.name, cmp.Diff(want, got))
 				}
 			}
