@@ -90,6 +90,11 @@ func goldens(tb testing.TB) []string {
 	if err != nil || len(paths) == 0 {
 		tb.Fatalf("no goldens: %v", err)
 	}
+	for i, path := range paths {
+		if paths[i], err = filepath.Abs(path); err != nil {
+			tb.Fatal(err)
+		}
+	}
 	return paths
 }
 
