@@ -490,3 +490,31 @@ func TestLock_IsForgottenWithTheApp(t *testing.T) {
 	}
 	second.release()
 }
+
+func TestBrief(t *testing.T) {
+	long := strings.Repeat("word ", 40)
+	for text, want := range map[string]string{
+		"":                             "",
+		"One. Two. Three.":             "One. Two. Three.",
+		"First. Second. " + long + ".": "First. Second.",
+		long + "end. Second sentence.": long + "end.",
+		long:                           long,
+	} {
+		if got := brief(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestWrap(t *testing.T) {
+	for text, want := range map[string][]string{
+		"":            {},
+		"a b c":       {"a b", "c"},
+		"abcdefgh ij": {"abcdefgh", "ij"},
+		"  a   b ":    {"a b"},
+	} {
+		if got := wrap(text, 4); strings.Join(got, "|") != strings.Join(want, "|") {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}

@@ -42,9 +42,51 @@ func writeField(w io.Writer, f *fields.Field, s style) {
 	for _, m := range f.Fields {
 		t.add(m.Name, fieldType(&m))
 		first, _, _ := strings.Cut(m.Doc, "\n\n") // the second is its type's own
-		t.add("  " + oneLine(first))
+		for _, line := range wrap(brief(oneLine(first)), 72) {
+			t.add("  " + line)
+		}
 	}
 	t.write(w, "  ")
+}
+
+// brief is the beginning of a text: as many sentences as are worth a glance in
+// a list, the first at least. The field itself shows all of it.
+func brief(text string) string {
+	const glance = 150
+	end := len(text)
+	for i := 0; i < len(text); i++ {
+		next := strings.Index(text[i:], ". ")
+		if next < 0 || end < len(text) && i+next > glance {
+			break
+		}
+		i += next
+		end = i + 1
+	}
+	if len(text) <= glance {
+		return text
+	}
+	return text[:end]
+}
+
+// wrap breaks a text into lines of at most width bytes, between words.
+func wrap(text string, width int) []string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case len(line)+1+len(word) > width:
+			lines = append(lines, line)
+			line = word
+		default:
+			line += " " + word
+		}
+	}
+	if line != "" {
+		lines = append(lines, line)
+	}
+	return lines
 }
 
 func fieldPath(path string) string {
