@@ -2,6 +2,7 @@ package compiler
 
 import (
 	"cmp"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"cuelang.org/go/cue/token"
 
 	"github.com/cuepod/cuepod/compiler/app"
+	schema "github.com/cuepod/cuepod/cue"
 )
 
 // places turns CUE's positions into ours, and knows which files are the
@@ -48,10 +50,13 @@ func (p *places) rank(pos token.Pos) rank {
 	return rankOther
 }
 
-// isSchemaFile reports whether a file belongs to the embedded module, as
-// extracted to the module cache.
+// isSchemaFile reports whether a file belongs to package core of the embedded
+// module, as extracted to the module cache. The module's components are what an
+// app is made of, like those of any other module.
 func isSchemaFile(file string) bool {
-	return strings.Contains(filepath.ToSlash(file), "/mod/extract/cuepod.dev@")
+	_, rest, ok := strings.Cut(filepath.ToSlash(file), "/mod/extract/cuepod.dev@")
+	_, rest, _ = strings.Cut(rest, "/")
+	return ok && strings.HasPrefix(rest, path.Base(schema.Core)+"/")
 }
 
 // within reports whether file lies in dir.

@@ -26,7 +26,7 @@ const (
 	devSuffix = "-dev"
 )
 
-//go:embed cue.mod/module.cue core/*.cue
+//go:embed cue.mod/module.cue core/*.cue components/*.cue
 var files embed.FS
 
 //go:embed outline/core/core.cue

@@ -67,26 +67,88 @@ func TestFiles_AreFormatted(t *testing.T) {
 func TestFiles_EveryFieldHasAComment(t *testing.T) {
 	fields := 0
 	forEachFile(t, func(path string, _ []byte, file *ast.File) {
-		if !strings.HasPrefix(path, "core/") {
-			return
+		if strings.HasPrefix(path, "core/") {
+			fields += wantComments(t, file)
 		}
-		ast.Walk(file, func(n ast.Node) bool {
-			field, ok := n.(*ast.Field)
-			if !ok {
-				return true
-			}
-			name, _, err := ast.LabelName(field.Label)
-			if err != nil {
-				return true // the pattern of a map
-			}
-			fields++
-			if len(ast.Comments(field)) == 0 {
-				t.Errorf("%s: %s has no comment", field.Pos(), name)
-			}
-			return true
-		}, nil)
 	})
 	if fields < 100 {
 		t.Fatalf("only %d fields found", fields)
+	}
+}
+
+// TestFiles_EveryParameterHasAComment: of components, people read the params and
+// the outputs, which are definitions of their own.
+func TestFiles_EveryParameterHasAComment(t *testing.T) {
+	fields := 0
+	forEachFile(t, func(path string, _ []byte, file *ast.File) {
+		if !strings.HasPrefix(path, "components/") {
+			return
+		}
+		for _, decl := range file.Decls {
+			field, ok := decl.(*ast.Field)
+			if !ok {
+				continue
+			}
+			name, _, _ := ast.LabelName(field.Label)
+			if strings.HasPrefix(name, "#") && len(ast.Comments(field)) == 0 {
+				t.Errorf("%s: %s has no comment", field.Pos(), name)
+			}
+			if body, ok := field.Value.(*ast.StructLit); ok && (strings.HasSuffix(name, "Params") || strings.HasSuffix(name, "Outputs")) {
+				for _, part := range body.Elts {
+					fields += wantComment(t, part)
+				}
+			}
+		}
+	})
+	if fields < 50 {
+		t.Fatalf("only %d parameters and outputs found", fields)
+	}
+}
+
+// wantComments counts the fields of a file, each of which has to have a comment.
+func wantComments(t *testing.T, file *ast.File) int {
+	t.Helper()
+	fields := 0
+	ast.Walk(file, func(n ast.Node) bool {
+		fields += wantComment(t, n)
+		return true
+	}, nil)
+	return fields
+}
+
+// wantComment is 1 for a field, which has to have a comment, else 0.
+func wantComment(t *testing.T, n ast.Node) int {
+	t.Helper()
+	field, ok := n.(*ast.Field)
+	if !ok {
+		return 0
+	}
+	name, _, err := ast.LabelName(field.Label)
+	if err != nil {
+		return 0 // the pattern of a map
+	}
+	if len(ast.Comments(field)) == 0 {
+		t.Errorf("%s: %s has no comment", field.Pos(), name)
+	}
+	return 1
+}
+
+// TestOutline_HasTheComponents: the compiler evaluates with either module.
+func TestOutline_HasTheComponents(t *testing.T) {
+	want, err := fs.Glob(Files(), "components/*.cue")
+	if err != nil || len(want) < 5 {
+		t.Fatalf("the module has components %q, %v", want, err)
+	}
+	for _, path := range want {
+		whole, err := fs.ReadFile(Files(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := fs.ReadFile(Outline(), path); err != nil || string(got) != string(whole) {
+			t.Errorf("%s differs in the outline: %v", path, err)
+		}
+	}
+	if contentHash(Files()) == contentHash(Outline()) {
+		t.Error("the outline is the schema")
 	}
 }
