@@ -96,7 +96,10 @@ func render(t *testing.T, cache string) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	state, findings := docker.Render(result.App)
+	state, findings, err := docker.Render(result.App, docker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	return map[string][]byte{
 		"kubernetes": asJSON(t, cluster),
 		"compose":    asJSON(t, file),

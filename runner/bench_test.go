@@ -37,11 +37,11 @@ func BenchmarkPodStart(b *testing.B) {
 		Engine: eng, Once: true, Timeout: 5 * time.Minute,
 		Agent: func(string) (string, []byte, error) { return ref, archive, nil },
 		Compile: func(context.Context) (Compiled, error) {
-			state, _ := docker.Render(&app.App{Name: "bench-pod-start", Pods: []app.Pod{{
+			state, _, err := docker.Render(&app.App{Name: "bench-pod-start", Pods: []app.Pod{{
 				Name: "web", Kind: "Deployment", Replicas: replicas,
 				Containers: []app.Container{{Name: "app", Image: ref, ImagePullPolicy: "IfNotPresent", Args: []string{"pod"}}},
-			}}})
-			return Compiled{State: state, Root: "/bench"}, nil
+			}}}, docker.Options{})
+			return Compiled{State: state, Root: "/bench"}, err
 		},
 	}
 	id := Identity{App: "bench-pod-start", Root: "/bench"}

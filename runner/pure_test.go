@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
@@ -74,8 +75,18 @@ func TestAssignSlots_StayWhenServicesComeAndGo(t *testing.T) {
 	}
 }
 
+// rendered is the state of an app that is not refused.
+func rendered(t *testing.T, a *app.App) *docker.State {
+	t.Helper()
+	state, _, err := docker.Render(a, docker.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return state
+}
+
 func TestManifest_RoundTripAndDamage(t *testing.T) {
-	state, _ := docker.Render(rigApp())
+	state := rendered(t, rigApp())
 	m := manifest{State: state, AgentImage: "agent:1", Slots: map[string]int{"web": 7}}
 	packed, err := encodeManifest(m)
 	if err != nil {
@@ -162,7 +173,7 @@ func TestRunPlan_BoundsConcurrencyAndStopsWhenCancelled(t *testing.T) {
 
 // What app containers may do, and where ports are bound.
 func TestSpecs_AreSafe(t *testing.T) {
-	state, _ := docker.Render(rigApp())
+	state := rendered(t, rigApp())
 	id := Identity{App: "shop", Root: "/src"}
 	a := candidate("x", 0)
 	pod := state.Pod("web-0")
@@ -202,7 +213,7 @@ func TestSpecs_AreSafe(t *testing.T) {
 }
 
 func TestSnapshot(t *testing.T) {
-	state, _ := docker.Render(rigApp())
+	state := rendered(t, rigApp())
 	labels := func(role reconcile.Role, pod, container string) map[string]string {
 		return map[string]string{labelRole: string(role), labelPod: pod, labelWorkload: "web", labelContainer: container, labelInfra: "infra-" + pod}
 	}

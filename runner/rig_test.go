@@ -169,7 +169,10 @@ func (r *rig) config() Config {
 			if r.broken != nil {
 				return Compiled{}, r.broken
 			}
-			state, _ := docker.Render(r.app)
+			state, _, err := docker.Render(r.app, docker.Options{})
+			if err != nil {
+				return Compiled{}, err
+			}
 			return Compiled{State: state, Root: "/src/shop"}, nil
 		},
 		Agent: func(string) (string, []byte, error) { return rigAgent, nil, nil },

@@ -33,7 +33,10 @@ var renderers = []struct {
 }
 
 func renderDocker(a *app.App) (targets.Output, error) {
-	state, findings := docker.Render(a)
+	state, findings, err := docker.Render(a, docker.Options{})
+	if err != nil {
+		return targets.Output{}, err
+	}
 	data, err := json.MarshalIndent(state, "", "  ")
 	return targets.Output{Files: []targets.File{{Name: "docker.json", Data: append(data, '\n')}}, Findings: findings}, err
 }

@@ -70,6 +70,7 @@ func (c *cli) compileTo(ctx context.Context, d definition, t target, opts render
 	if err != nil {
 		return err
 	}
+	opts.docker = d.docker(result.Root)
 	out, err := t.render(result.App, opts)
 	if err != nil {
 		return fmt.Errorf("target %s: %w", t.name, err)

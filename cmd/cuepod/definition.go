@@ -25,6 +25,7 @@ type definition struct {
 	env   string
 	set   []string
 	files []string
+	host  []string // directories of the host that pods may mount
 	evaluation
 }
 
@@ -33,6 +34,7 @@ func (d *definition) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&d.env, "env", "", "the environment, such as dev or prod")
 	cmd.Flags().StringArrayVar(&d.set, "set", nil, "set a parameter: `name=value` (repeatable)")
 	cmd.Flags().StringArrayVarP(&d.files, "file", "f", nil, "read parameters from a YAML, JSON or CUE `file` (repeatable)")
+	cmd.Flags().StringArrayVar(&d.host, "allow-host-path", nil, "let pods of a local run mount this `directory` of the host (repeatable)")
 	complete(cmd, "env", "dev", "staging", "prod")
 	d.evaluation.flags(cmd)
 }
@@ -43,6 +45,11 @@ func (d *definition) exprFlag(cmd *cobra.Command) {
 
 func (d *definition) options() compiler.Options {
 	return compiler.Options{Dir: d.dir, Input: d.input, Expr: d.expr, Env: d.env, Set: d.set, ValueFiles: d.files}
+}
+
+// docker is what a local run takes from outside the definition.
+func (d *definition) docker(root string) docker.Options {
+	return docker.Options{Root: root, HostPaths: d.host}
 }
 
 // compiled compiles the definition for a command that needs it once.
@@ -96,7 +103,10 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 					return runner.Compiled{}, err
 				}
 			}
-			st, findings := docker.Render(result.App)
+			st, findings, err := docker.Render(result.App, d.docker(result.Root))
+			if err != nil {
+				return runner.Compiled{Inputs: result.Inputs}, &exitError{exitInvalid, err.Error()}
+			}
 			return runner.Compiled{State: st, Root: result.Root, Inputs: result.Inputs, Losses: losses(findings)}, nil
 		},
 	}, nil

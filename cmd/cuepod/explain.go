@@ -55,7 +55,7 @@ With --field it documents a field of the schema.`,
 			e.configuration(result.App)
 			e.hatches(result.App)
 			for _, t := range allTargets() {
-				out, err := t.render(result.App, renderOptions{})
+				out, err := t.render(result.App, renderOptions{docker: d.docker(result.Root)})
 				if err != nil {
 					return fmt.Errorf("target %s: %w", t.name, err)
 				}

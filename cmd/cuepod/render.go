@@ -19,6 +19,7 @@ type renderOptions struct {
 	format      string // of kubernetes: yaml or json
 	separate    bool   // one file per object, where the target can
 	holderImage string // of compose
+	docker      docker.Options
 }
 
 // target is one thing that compile can make.
@@ -70,8 +71,11 @@ func renderCompose(a *app.App, opts renderOptions) (targets.Output, error) {
 
 // renderDocker prints the desired state of a local engine: for reading and
 // comparing, as nothing but the runner can use it.
-func renderDocker(a *app.App, _ renderOptions) (targets.Output, error) {
-	st, findings := docker.Render(a)
+func renderDocker(a *app.App, opts renderOptions) (targets.Output, error) {
+	st, findings, err := docker.Render(a, opts.docker)
+	if err != nil {
+		return targets.Output{}, err
+	}
 	data, err := json.MarshalIndent(st, "", "  ")
 	if err != nil {
 		return targets.Output{}, fmt.Errorf("state: %w", err)

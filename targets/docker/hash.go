@@ -17,6 +17,22 @@ func hashOf(v any) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// infra is what only another infra container can give.
+type infra struct {
+	Domain     string            `json:",omitempty"`
+	Hosts      []string          `json:",omitempty"`
+	DNSServers []string          `json:",omitempty"`
+	DNSSearch  []string          `json:",omitempty"`
+	Sysctls    map[string]string `json:",omitempty"`
+	HostPorts  []HostPort        `json:",omitempty"`
+	HostIPC    bool              `json:",omitempty"`
+	PID        PIDNamespace      `json:",omitempty"`
+}
+
+func infraOf(p *Pod) *infra {
+	return &infra{p.Domain, p.Hosts, p.DNSServers, p.DNSSearch, p.Sysctls, p.HostPorts, p.HostIPC, p.PID}
+}
+
 // podHash covers what only a new pod can change.
 func podHash(p *Pod, volumes []Volume) string {
 	var init []string
@@ -29,7 +45,8 @@ func podHash(p *Pod, volumes []Volume) string {
 		Volumes  []Volume
 		Init     []string
 		Restart  RestartPolicy `json:",omitempty"`
-	}{p.Hostname, p.Mounts, volumes, init, p.RestartPolicy})
+		Infra    infra         `json:",omitzero"`
+	}{p.Hostname, p.Mounts, volumes, init, p.RestartPolicy, *infraOf(p)})
 }
 
 // containerHash covers what only a new container can change: everything but

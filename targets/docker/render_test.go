@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -60,8 +61,18 @@ func sample() *app.App {
 	}
 }
 
+// render makes the state of an app that is not refused.
+func render(t *testing.T, a *app.App) (*State, []targets.Finding) {
+	t.Helper()
+	s, findings, err := Render(a, Options{Root: "/home/me/shop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, findings
+}
+
 func TestRender_Environment(t *testing.T) {
-	s, _ := Render(sample())
+	s, _ := render(t, sample())
 	var got []string
 	for _, e := range s.Pods[1].Containers[0].Env {
 		line := e.Name + " " + string(e.Source) + " " + e.Value
@@ -82,7 +93,7 @@ func TestRender_Environment(t *testing.T) {
 }
 
 func TestRender_VolumesLiveWithTheirPodOrWithTheApp(t *testing.T) {
-	s, _ := Render(sample())
+	s, _ := render(t, sample())
 	want := []Volume{
 		{Name: "shop_data", Kind: Claim, Claim: "data"},
 		{Name: "shop_web-0_conf", Kind: ConfigMap, Pod: "web-0"},
@@ -132,7 +143,7 @@ func TestRender_ResourcesInTheEnginesTerms(t *testing.T) {
 }
 
 func TestRender_ServicesAndPortals(t *testing.T) {
-	s, _ := Render(sample())
+	s, _ := render(t, sample())
 	want := []Service{
 		{Name: "internal", HTTP: true, Pods: []string{"web-0", "web-1"}, Ports: []ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Targets: map[string]int{"web-0": 8080, "web-1": 8080}}}},
 		{Name: "public", Affinity: true, HTTP: true, Pods: []string{"web-0", "web-1"}, Ports: []ServicePort{
@@ -157,7 +168,7 @@ func TestRender_ServicesAndPortals(t *testing.T) {
 
 // What decides between a new container, a new pod and a live change.
 func TestRender_Hashes(t *testing.T) {
-	base, _ := Render(sample())
+	base, _ := render(t, sample())
 	tests := []struct {
 		name           string
 		change         func(*app.App)
@@ -181,7 +192,7 @@ func TestRender_Hashes(t *testing.T) {
 	for _, tt := range tests {
 		a := sample()
 		tt.change(a)
-		s, _ := Render(a)
+		s, _ := render(t, a)
 		if got := s.Pods[0].Containers[0].Hash != base.Pods[0].Containers[0].Hash; got != tt.container {
 			t.Errorf("%s: container hash changes %t, want %t", tt.name, got, tt.container)
 		}
@@ -193,7 +204,7 @@ func TestRender_Hashes(t *testing.T) {
 
 func TestRender_EqualBytesEveryTime(t *testing.T) {
 	encode := func() string {
-		s, findings := Render(sample())
+		s, findings := render(t, sample())
 		data, err := json.Marshal(map[string]any{"state": s, "findings": findings})
 		if err != nil {
 			t.Fatal(err)
@@ -209,7 +220,7 @@ func TestRender_EqualBytesEveryTime(t *testing.T) {
 }
 
 func TestChanges_SayWhatIsDifferent(t *testing.T) {
-	base, _ := Render(sample())
+	base, _ := render(t, sample())
 	tests := []struct {
 		change func(*app.App)
 		want   string
@@ -223,7 +234,7 @@ func TestChanges_SayWhatIsDifferent(t *testing.T) {
 	for _, tt := range tests {
 		a := sample()
 		tt.change(a)
-		s, _ := Render(a)
+		s, _ := render(t, a)
 		got := strings.Join(s.Pods[0].Containers[0].Changes(&base.Pods[0].Containers[0]), "; ")
 		if !strings.Contains(got, tt.want) {
 			t.Errorf("got %q, want %q", got, tt.want)
@@ -235,7 +246,7 @@ func TestChanges_SayWhatIsDifferent(t *testing.T) {
 }
 
 func TestLiveChanges(t *testing.T) {
-	base, _ := Render(sample())
+	base, _ := render(t, sample())
 	tests := []struct {
 		change func(*app.App)
 		want   string
@@ -251,7 +262,7 @@ func TestLiveChanges(t *testing.T) {
 	for _, tt := range tests {
 		a := sample()
 		tt.change(a)
-		s, _ := Render(a)
+		s, _ := render(t, a)
 		var got []string
 		for _, c := range LiveChanges(base, s) {
 			got = append(got, c.Object+": "+c.What)

@@ -2,6 +2,8 @@ package docker
 
 import (
 	"fmt"
+	"path"
+	"slices"
 	"strings"
 )
 
@@ -42,6 +44,32 @@ func (c *Container) Resolve(v Values) (entrypoint, cmd, env []string, err error)
 		env = append(env, e.Name+"="+value)
 	}
 	return expandAll(c.Entrypoint, lookup), expandAll(c.Cmd, lookup), env, nil
+}
+
+// Expand gives the sub-path that a mount asks for, with $(VAR) replaced by the
+// container's environment, as Resolve gives it. As in Kubernetes, an unknown
+// variable is an error, and so is a path that leads out of the volume.
+func (m *Mount) Expand(env []string) (string, error) {
+	if m.SubPathExpr == "" {
+		return m.SubPath, nil
+	}
+	unknown := ""
+	expanded := Expand(m.SubPathExpr, func(name string) (string, bool) {
+		for _, kv := range env {
+			if value, ok := strings.CutPrefix(kv, name+"="); ok {
+				return value, true
+			}
+		}
+		unknown = name
+		return "", false
+	})
+	switch {
+	case unknown != "":
+		return "", fmt.Errorf("mount %s: subPathExpr %q: there is no variable %s", m.Path, m.SubPathExpr, unknown)
+	case path.IsAbs(expanded) || slices.Contains(strings.Split(expanded, "/"), ".."):
+		return "", fmt.Errorf("mount %s: subPathExpr %q leads out of the volume", m.Path, m.SubPathExpr)
+	}
+	return expanded, nil
 }
 
 func expandAll(list []string, lookup func(string) (string, bool)) []string {

@@ -8,20 +8,31 @@ import (
 	"github.com/cuepod/cuepod/compiler/app"
 )
 
-func (r *renderer) service(s *app.Service, pods []Pod) Service {
+// service resolves the ports for every replica of the pods behind it, each by
+// its own container ports.
+func (r *renderer) service(s *app.Service, state *State) Service {
 	out := Service{Name: s.Name, Headless: s.Headless, Affinity: s.SessionAffinity == "ClientIP", Pods: []string{}}
-	workload := r.app.Pod(s.Pod)
-	for _, p := range pods {
-		if p.Workload == s.Pod {
-			out.Pods = append(out.Pods, p.Name)
+	workloads := map[string]*app.Pod{} // of what answers: replicas and jobs
+	for _, behind := range r.app.Behind(s) {
+		for i := range state.Pods {
+			if p := &state.Pods[i]; p.Workload == behind.Name {
+				out.Pods = append(out.Pods, p.Name)
+				workloads[p.Name] = behind
+			}
+		}
+		if state.Job(behind.Name) != nil {
+			out.Jobs = append(out.Jobs, behind.Name)
+			workloads[behind.Name] = behind
 		}
 	}
 	for _, port := range s.Ports {
-		target := targetNumber(&port, workload)
+		if port.Protocol == "SCTP" {
+			continue // checkService tells
+		}
 		d := ServicePort{Name: port.Name, Port: port.Port, Protocol: port.Protocol, Targets: map[string]int{}}
-		for _, pod := range out.Pods {
-			if target != 0 { // as in Kubernetes, a pod without the named port is left out
-				d.Targets[pod] = target
+		for name, workload := range workloads {
+			if target := targetNumber(&port, workload); target != 0 { // as in Kubernetes, a pod without the named port is left out
+				d.Targets[name] = target
 			}
 		}
 		out.Ports = append(out.Ports, d)
@@ -30,10 +41,13 @@ func (r *renderer) service(s *app.Service, pods []Pod) Service {
 	return out
 }
 
-// speaksHTTP guesses from a port's name, as meshes do, or from the number that
+// speaksHTTP guesses from a port's protocol or name, as meshes do, or from the number that
 // the web is known by. It only decides whether people are shown a URL: the HTTP
 // router takes any service.
 func speaksHTTP(p *app.ServicePort) bool {
+	if p.AppProtocol != "" {
+		return p.AppProtocol == "http" || p.AppProtocol == "kubernetes.io/ws"
+	}
 	return p.Protocol == "TCP" && (strings.HasPrefix(p.Name, "http") || strings.HasPrefix(p.Name, "web") || p.Port == 80)
 }
 
@@ -42,12 +56,14 @@ func targetNumber(port *app.ServicePort, pod *app.Pod) int {
 	if port.TargetPort.IsZero() {
 		return port.Port
 	}
-	if pod == nil || port.TargetPort.Name == "" {
+	if port.TargetPort.Name == "" {
 		return port.TargetPort.Number
 	}
-	for _, c := range pod.Containers {
-		if n := resolvePort(port.TargetPort, c.Ports, port.Protocol); n != 0 {
-			return n
+	for _, list := range [][]app.Container{pod.Containers, pod.InitContainers} {
+		for _, c := range list {
+			if n := resolvePort(port.TargetPort, c.Ports, port.Protocol); n != 0 {
+				return n
+			}
 		}
 	}
 	return 0
@@ -90,6 +106,9 @@ func (r *renderer) portal(s *app.Service, taken map[hostPort]bool) (Portal, bool
 	}
 	p := Portal{Service: s.Name, EngineName: PortalName(r.app.Name, s.Name), Line: s.Pos.String()}
 	for _, port := range s.Ports {
+		if port.Protocol == "SCTP" {
+			continue
+		}
 		d := PortalPort{Name: port.Name, Port: port.Port, Protocol: port.Protocol, Pinned: true}
 		switch {
 		case s.Type == "LoadBalancer":

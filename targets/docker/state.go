@@ -37,8 +37,8 @@ type VolumeKind string
 const (
 	EmptyDir  VolumeKind = "emptyDir"  // as long as its pod
 	Memory    VolumeKind = "memory"    // the same, in memory
-	ConfigMap VolumeKind = "configMap" // written by the agent
-	SecretVol VolumeKind = "secret"    // written by the agent, in memory
+	ConfigMap VolumeKind = "configMap" // files that the agent writes
+	SecretVol VolumeKind = "secret"    // files that the agent writes, in memory
 	Claim     VolumeKind = "claim"     // until asked to remove it
 )
 
@@ -58,6 +58,7 @@ type Pod struct {
 	Ordinal     int               `json:"ordinal"`
 	EngineName  string            `json:"container"` // of the infra container
 	Hostname    string            `json:"hostname"`
+	Domain      string            `json:"domain,omitempty"` // behind the hostname in the full name
 	Labels      map[string]string `json:"labels,omitempty"`
 	Mounts      []Mount           `json:"mounts,omitempty"` // of the infra container: what the agent has to fill or prepare
 	Files       []FileVolume      `json:"files,omitempty"`
@@ -65,6 +66,17 @@ type Pod struct {
 	Containers  []Container       `json:"containers"`
 	DependsOn   []Dependency      `json:"dependsOn,omitempty"`
 	GracePeriod int64             `json:"gracePeriod"` // seconds
+	// What the infra container is given for all: more lines of the hosts file
+	// as host:ip, the name servers and search domains that the agent asks for
+	// names that are not its own, kernel parameters, ports on the host.
+	Hosts      []string          `json:"hosts,omitempty"`
+	DNSServers []string          `json:"dnsServers,omitempty"`
+	DNSSearch  []string          `json:"dnsSearch,omitempty"`
+	Sysctls    map[string]string `json:"sysctls,omitempty"`
+	HostPorts  []HostPort        `json:"hostPorts,omitempty"`
+	HostIPC    bool              `json:"hostIPC,omitempty"`
+	// PID is whose processes the containers see: their own when "".
+	PID PIDNamespace `json:"pid,omitempty"`
 	// RestartPolicy is of the app containers. "" is Always.
 	RestartPolicy RestartPolicy `json:"restartPolicy,omitempty"`
 	// Ordered replicas of a workload start one after the other, each when the
@@ -74,10 +86,26 @@ type Pod struct {
 	// pod belongs to, and what tells runs of that name apart.
 	Job string `json:"job,omitempty"`
 	Run string `json:"run,omitempty"`
-	// Hash covers what only a new pod can change: hostname, volumes, init
-	// containers. What changes live (files, probes, labels, services, grace)
+	// Hash covers what only a new pod can change: what the infra container is
+	// made of, volumes, init containers. What changes live (files, probes, labels, services, grace)
 	// is in no hash.
 	Hash string `json:"hash"`
+}
+
+// PIDNamespace says whose processes a container sees.
+type PIDNamespace string
+
+const (
+	PodPID  PIDNamespace = "pod"  // those of all containers of the pod
+	HostPID PIDNamespace = "host" // those of the engine's machine
+)
+
+// HostPort publishes a port of the pod on the host.
+type HostPort struct {
+	HostIP   string `json:"hostIP"`
+	HostPort int    `json:"hostPort"`
+	Port     int    `json:"port"`
+	Protocol string `json:"protocol"`
 }
 
 // RestartPolicy says when a container that ended is started again.
@@ -109,18 +137,30 @@ type Container struct {
 	WorkingDir string   `json:"workingDir,omitempty"`
 	Env        []EnvVar `json:"env,omitempty"`
 	User       string   `json:"user,omitempty"`
-	NonRoot    bool     `json:"nonRoot,omitempty"` // refuse to start as uid 0
+	GroupAdd   []string `json:"groupAdd,omitempty"` // further groups, by number
+	NonRoot    bool     `json:"nonRoot,omitempty"`  // refuse to start as uid 0
 	Mounts     []Mount  `json:"mounts,omitempty"`
 	CapAdd     []string `json:"capAdd,omitempty"`
 	CapDrop    []string `json:"capDrop,omitempty"`
 	// NewPrivileges is true only when the definition allows escalation.
 	NewPrivileges bool    `json:"newPrivileges,omitempty"`
 	ReadOnlyRoot  bool    `json:"readOnlyRoot,omitempty"`
+	Privileged    bool    `json:"privileged,omitempty"`
+	Unconfined    bool    `json:"unconfined,omitempty"`   // without the engine's seccomp profile
+	AppArmor      string  `json:"appArmor,omitempty"`     // profile; "" is the engine's own
+	UnmaskedProc  bool    `json:"unmaskedProc,omitempty"` // all of /proc and /sys
+	Stdin         bool    `json:"stdin,omitempty"`
+	StdinOnce     bool    `json:"stdinOnce,omitempty"`
+	TTY           bool    `json:"tty,omitempty"`
+	StopSignal    string  `json:"stopSignal,omitempty"` // "" is the image's
 	CPUShares     int64   `json:"cpuShares,omitempty"`
 	CPUQuota      int64   `json:"cpuQuota,omitempty"` // microseconds per 100 ms
 	Memory        int64   `json:"memory,omitempty"`   // bytes
 	Probes        []Probe `json:"probes,omitempty"`   // live: not in Hash
-	Line          string  `json:"-"`                  // file:line:col of the definition
+	// Sidecar marks a container that serves the others: a pod that ends does not
+	// wait for it.
+	Sidecar bool   `json:"sidecar,omitempty"`
+	Line    string `json:"-"` // file:line:col of the definition
 	// Hash covers everything that only a new container can change. Values of
 	// secrets and addresses are not in it; their references are.
 	Hash string `json:"hash"`
@@ -155,16 +195,23 @@ type KeyRef struct {
 	Optional bool   `json:"optional,omitempty"`
 }
 
-// Mount puts an engine volume into a container.
+// Mount puts an engine volume, or a path of the host, into a container.
 type Mount struct {
-	Volume   string `json:"volume"`
+	Volume   string `json:"volume,omitempty"`
+	HostPath string `json:"hostPath,omitempty"` // absolute and clean, in place of Volume
+	Create   bool   `json:"create,omitempty"`   // a HostPath that is missing becomes a directory
 	Path     string `json:"path"`
 	SubPath  string `json:"subPath,omitempty"`
-	ReadOnly bool   `json:"readOnly,omitempty"`
+	// SubPathExpr is a sub-path with $(VAR) in it, see Mount.Expand.
+	SubPathExpr string `json:"subPathExpr,omitempty"`
+	ReadOnly    bool   `json:"readOnly,omitempty"`
+	// Propagation of a HostPath's mounts in the engine's words: "rslave" or
+	// "rshared"; "" is none.
+	Propagation string `json:"propagation,omitempty"`
 }
 
-// FileVolume is the content of a ConfigMap or Secret volume. Dir is where the
-// infra container mounts it.
+// FileVolume is the content of a volume of files. Dir is where the infra
+// container mounts it.
 type FileVolume struct {
 	Dir   string `json:"dir"`
 	Files []File `json:"files"`
@@ -174,8 +221,10 @@ type FileVolume struct {
 type File struct {
 	Path   string  `json:"path"`
 	Mode   int     `json:"mode"`
-	Data   string  `json:"data,omitempty"`
+	Data   Bytes   `json:"data,omitempty"`
 	Secret *KeyRef `json:"secret,omitempty"`
+	// Source is FromPodName for the pod's name in the template of a job, else "".
+	Source Source `json:"source,omitempty"`
 }
 
 // Probe is one probe with defaults applied and ports resolved. Exactly one of

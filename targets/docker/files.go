@@ -1,0 +1,140 @@
+package docker
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/cuepod/cuepod/compiler/app"
+)
+
+// Defaults of Kubernetes for files of volumes.
+const defaultFileMode = 0o644
+
+// configFiles shows a ConfigMap as files.
+func (r *renderer) configFiles(src *app.Files) []File {
+	files := []File{}
+	cm := r.app.ConfigMap(src.Name)
+	if cm == nil {
+		return files // optional: the compiler refused a missing one that is not
+	}
+	data := contents(cm)
+	for _, key := range slices.Sorted(maps.Keys(data)) {
+		if path, mode, ok := item(src, key); ok {
+			files = append(files, File{Path: path, Mode: mode, Data: data[key]})
+		}
+	}
+	return files
+}
+
+// contents are all keys of a ConfigMap, text or not.
+func contents(cm *app.ConfigMap) map[string]Bytes {
+	data := map[string]Bytes{}
+	for key, value := range cm.Data {
+		data[key] = Bytes(value)
+	}
+	for key, value := range cm.BinaryData {
+		data[key] = Bytes(value)
+	}
+	return data
+}
+
+func (r *renderer) secretFiles(src *app.Files) []File {
+	files := []File{}
+	secret := r.app.Secret(src.Name)
+	if secret == nil {
+		return files
+	}
+	for _, key := range secret.Keys {
+		if path, mode, ok := item(src, key.Name); ok {
+			ref := &KeyRef{Name: src.Name, Key: key.Name, Optional: src.Optional}
+			files = append(files, File{Path: path, Mode: mode, Secret: ref})
+		}
+	}
+	return files
+}
+
+// item gives the file that shows a key; false when the source leaves it out.
+func item(src *app.Files, key string) (path string, mode int, ok bool) {
+	if len(src.Items) == 0 {
+		return key, src.DefaultMode, true
+	}
+	for _, i := range src.Items {
+		if i.Key == key {
+			return i.Path, modeOr(i.Mode, src.DefaultMode), true
+		}
+	}
+	return "", 0, false
+}
+
+func modeOr(mode *int, otherwise int) int {
+	if mode != nil {
+		return *mode
+	}
+	return otherwise
+}
+
+// downwardFiles shows fields of the pod as files.
+func (r *renderer) downwardFiles(items []app.DownwardAPIVolumeFile, defaultMode int, p *app.Pod, d *Pod) []File {
+	files := []File{}
+	for _, i := range items {
+		f := File{Path: i.Path, Mode: modeOr(i.Mode, defaultMode)}
+		switch {
+		case i.FieldRef != nil:
+			value, _ := r.field(i.FieldRef.FieldPath, p, d)
+			f.Data = Bytes(value)
+			f.Source = r.nameSource(i.FieldRef.FieldPath, p)
+		case i.ResourceFieldRef != nil:
+			value, ok := resourceOf(i.ResourceFieldRef, p)
+			if !ok {
+				continue // checkResourceRef tells
+			}
+			f.Data = Bytes(value)
+		}
+		files = append(files, f)
+	}
+	return files
+}
+
+// nameSource marks what is the name of a job's pod, which is not known yet.
+func (r *renderer) nameSource(path string, p *app.Pod) Source {
+	if path == "metadata.name" && (p.Kind == "Job" || p.Kind == "CronJob") {
+		return FromPodName
+	}
+	return ""
+}
+
+func resourceOf(ref *app.ResourceFieldSelector, p *app.Pod) (string, bool) {
+	for _, list := range [][]app.Container{p.Containers, p.InitContainers} {
+		for i := range list {
+			if list[i].Name == ref.ContainerName {
+				return resource(ref, &list[i])
+			}
+		}
+	}
+	return "", false
+}
+
+// projectedFiles puts the files of several sources into one volume. Of two at
+// one path the later one counts, as in Kubernetes.
+func (r *renderer) projectedFiles(v *app.ProjectedVolumeSource, p *app.Pod, d *Pod) (files []File, secret bool) {
+	mode := modeOr(v.DefaultMode, defaultFileMode)
+	var all []File
+	for _, s := range v.Sources {
+		switch {
+		case s.ConfigMap != nil:
+			all = append(all, r.configFiles(&app.Files{Name: s.ConfigMap.Name, Items: s.ConfigMap.Items, DefaultMode: mode, Optional: s.ConfigMap.Optional})...)
+		case s.Secret != nil:
+			secret = true
+			all = append(all, r.secretFiles(&app.Files{Name: s.Secret.Name, Items: s.Secret.Items, DefaultMode: mode, Optional: s.Secret.Optional})...)
+		case s.DownwardAPI != nil:
+			all = append(all, r.downwardFiles(s.DownwardAPI.Items, mode, p, d)...)
+		}
+	}
+	files = []File{}
+	for i, f := range all {
+		if !slices.ContainsFunc(all[i+1:], func(o File) bool { return o.Path == f.Path }) {
+			files = append(files, f)
+		}
+	}
+	return files, secret
+}

@@ -1,0 +1,131 @@
+package docker
+
+import "github.com/cuepod/cuepod/targets"
+
+// fields gives several fields one meaning here.
+func fields(level targets.Level, code, says, hint string, names ...string) targets.Support {
+	s := targets.Support{}
+	for _, name := range names {
+		s[name] = targets.Field{Level: level, Codes: []string{code}, Says: says, Hint: hint}
+	}
+	return s
+}
+
+func merge(all ...targets.Support) targets.Support {
+	out := targets.Support{}
+	for _, s := range all {
+		for name, f := range s {
+			out[name] = f
+		}
+	}
+	return out
+}
+
+// emulated keep what they are for by other means, whatever their value.
+func emulated() targets.Support {
+	say := func(code, says string, names ...string) targets.Support {
+		return fields(targets.Emulated, code, says, "", names...)
+	}
+	return merge(
+		say("docker/scheduling", "one machine has nothing to choose between",
+			"Pod.nodeSelector", "Pod.nodeName", "Pod.affinity", "Pod.schedulerName", "Pod.tolerations",
+			"Pod.priorityClassName", "Pod.priority", "Pod.preemptionPolicy", "Pod.topologySpreadConstraints", "Pod.schedulingGroup"),
+		say("docker/scheduling", "nobody empties this machine", "Pod.disruptionBudget", "Pod.evictionResponders"),
+		say(codeRollout, "a change replaces one replica after the other, each when the one before is ready",
+			"Pod.minReadySeconds", "Pod.progressDeadlineSeconds"),
+		say(codeRollout, "earlier revisions are not kept: the definition's history is", "Pod.revisionHistoryLimit"),
+		say("docker/pull-secret", "images are pulled with your own credentials", "Pod.imagePullSecrets"),
+		say("docker/resize", "a change of resources makes a new container", "Container.resizePolicy"),
+		say("docker/ephemeral", "it is an empty directory without a size", "Volume.ephemeral"),
+		say(codeClaimSize, "a volume of the engine has no size", "PersistentVolumeClaim.storage"),
+		say("docker/affinity-timeout", "a client keeps its pod for three hours after its last connection", "Service.sessionAffinityConfig"),
+	)
+}
+
+// lost have no effect here, whatever their value.
+func lost() targets.Support {
+	say := func(code, says string, names ...string) targets.Support {
+		return fields(targets.Cannot, code, says, "", names...)
+	}
+	return merge(
+		lostOfPods(), lostOfContainers(), lostOfVolumes(),
+		say("docker/network-policy", "every pod may talk to every pod", "App.networkPolicies"),
+		fields(targets.Cannot, "docker/ingress", "hosts and paths are not routed", "http://SERVICE.APP.localhost leads to a service",
+			"App.ingresses", "App.httpRoutes"),
+		say(codeAccount, "there is no Kubernetes API here that an account could use", "App.serviceAccounts"),
+		say("docker/not-ready", "only ready pods answer", "Service.publishNotReadyAddresses"),
+		say("docker/external-name", "the service's name is not known here", "Service.externalName"),
+		say(codeAddress, "the service is published on 127.0.0.1 alone",
+			"Service.externalIPs", "Service.loadBalancerIP", "Service.loadBalancerSourceRanges", "Service.loadBalancerClass", "Service.healthCheckNodePort"),
+	)
+}
+
+func lostOfPods() targets.Support {
+	say := func(code, says string, names ...string) targets.Support {
+		return fields(targets.Cannot, code, says, "", names...)
+	}
+	return merge(
+		say("docker/autoscaling", "replicas do not follow the load: the least number runs", "Pod.autoscaling"),
+		say("docker/host-network", "the pod has a network of its own", "Pod.hostNetwork"),
+		say(codeAccount, "there is no Kubernetes API here that the pod could be known to", "Pod.serviceAccountName"),
+		say("docker/gate", "nobody waits for the gate", "Pod.readinessGates", "Pod.schedulingGates"),
+		say("docker/device", "no devices are allotted", "Pod.resourceClaims", "ResourceRequirements.claims"),
+		say(codeResource, "the pod as a whole has no limits", "Pod.resources"),
+		say(codeIsolation, "the engine's own runtime runs the containers", "Pod.runtimeClassName"),
+		say(codeIsolation, "the engine labels processes in its own way",
+			"SecurityContext.seLinuxOptions", "PodSecurityContext.seLinuxOptions", "PodSecurityContext.seLinuxChangePolicy"),
+		say(codeIsolation, "containers are Linux's",
+			"SecurityContext.windowsOptions", "PodSecurityContext.windowsOptions"),
+		say(codeIsolation, "groups of the image are added as well", "PodSecurityContext.supplementalGroupsPolicy"),
+		say(codeFileOwner, "processes are in the group, but files of volumes keep theirs",
+			"PodSecurityContext.fsGroup", "PodSecurityContext.fsGroupChangePolicy"),
+		say(codeDNS, "the resolver's options are ndots:5 alone", "PodDNSConfig.options"),
+		say(codeRolloutOrder, "a change is followed at once", "Pod.paused"),
+		say(codeJob, "the job ends by its completions, back-off limit and deadline alone",
+			"Pod.podFailurePolicy", "Pod.successPolicy", "Pod.backoffLimitPerIndex", "Pod.maxFailedIndexes"),
+		say(codeJob, "a pod that has failed is replaced when it has ended", "Pod.podReplacementPolicy"),
+		say(codeJob, "the job is run here, by nobody else", "Pod.managedBy"),
+	)
+}
+
+func lostOfContainers() targets.Support {
+	say := func(code, says string, names ...string) targets.Support {
+		return fields(targets.Cannot, code, says, "", names...)
+	}
+	return merge(
+		fields(targets.Cannot, "docker/build", "the image is not built", "build it yourself under its name, or put it into a registry", "Container.build"),
+		say("docker/dev", "files are not copied into the running container, and its command stays", "Container.dev"),
+		say("docker/restart-policy", "the container is restarted as its pod says", "Container.restartPolicyRules"),
+		say(codeBlockDevice, "there are no raw block devices", "Container.volumeDevices"),
+		say("docker/lifecycle", "the hook is not run", "Lifecycle.postStart", "Lifecycle.preStop"),
+		say("docker/termination-message", "nobody reads the termination message: see the logs",
+			"Container.terminationMessagePath", "Container.terminationMessagePolicy"),
+		say("docker/file-key", "the variable is not set", "EnvVarSource.fileKeyRef"),
+		say(codeMountOption, "the volume is mounted without the option", "VolumeMount.bindMountOptions"),
+		say(codeProbe, "the pod's own address is probed", "HTTPGetAction.host", "TCPSocketAction.host"),
+		say(codeProbe, "the probe speaks the plain protocol", "HTTPGetAction.protocol", "GRPCAction.mode"),
+		say(codeProbe, "the pod's own grace period counts", "Probe.terminationGracePeriodSeconds"),
+	)
+}
+
+func lostOfVolumes() targets.Support {
+	say := func(code, says string, names ...string) targets.Support {
+		return fields(targets.Cannot, code, says, "", names...)
+	}
+	return merge(
+		say("docker/volume", "an empty directory is in its place",
+			"Volume.gcePersistentDisk", "Volume.awsElasticBlockStore", "Volume.gitRepo", "Volume.nfs", "Volume.iscsi",
+			"Volume.glusterfs", "Volume.rbd", "Volume.flexVolume", "Volume.cinder", "Volume.cephfs", "Volume.flocker",
+			"Volume.fc", "Volume.azureFile", "Volume.vsphereVolume", "Volume.quobyte", "Volume.azureDisk",
+			"Volume.photonPersistentDisk", "Volume.portworxVolume", "Volume.scaleIO", "Volume.storageos", "Volume.csi", "Volume.image"),
+		say("docker/projection", "the file is not there: only a cluster gives it out",
+			"VolumeProjection.serviceAccountToken", "VolumeProjection.clusterTrustBundle", "VolumeProjection.podCertificate"),
+		say(codeFileOwner, "the file belongs to root",
+			"KeyToPath.user", "DownwardAPIVolumeFile.user", "ConfigMapVolumeSource.defaultUser", "SecretVolumeSource.defaultUser",
+			"DownwardAPIVolumeSource.defaultUser", "ProjectedVolumeSource.defaultUser"),
+		say("docker/emptydir-mode", "everybody may write to it", "EmptyDirVolumeSource.mode"),
+		say(codeClaimClass, "a local engine has no storage classes", "PersistentVolumeClaim.storageClassName", "PersistentVolumeClaim.volumeAttributesClassName"),
+		say(codeClaimClass, "the claim has a new volume of the engine", "PersistentVolumeClaim.selector", "PersistentVolumeClaim.volumeName"),
+		say(codeClaimSource, "the claim begins empty", "PersistentVolumeClaim.dataSource", "PersistentVolumeClaim.dataSourceRef"),
+	)
+}

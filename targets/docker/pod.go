@@ -1,0 +1,190 @@
+package docker
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/cuepod/cuepod/compiler/app"
+)
+
+// Labels of a StatefulSet's pods, which programs read to know which replica
+// they are.
+const (
+	labelPodName  = "statefulset.kubernetes.io/pod-name"
+	labelPodIndex = "apps.kubernetes.io/pod-index"
+)
+
+// workload adds the replicas of a pod, or the job.
+func (r *renderer) workload(p *app.Pod, s *State) {
+	if p.Kind == "Job" || p.Kind == "CronJob" {
+		r.refuse(p.Pos, "pods.%s: a %s is not run locally yet", p.Name, p.Kind)
+		return
+	}
+	first := 0
+	if p.Kind == "StatefulSet" && p.Ordinals != nil {
+		first = p.Ordinals.Start
+	}
+	for n := range replicas(p) {
+		pod, volumes := r.pod(p, fmt.Sprintf("%s-%d", p.Name, first+n), first+n)
+		if n > 0 {
+			pod.HostPorts = nil // checkHostPorts tells: one machine has one such port
+			pod.Hash = podHash(&pod, volumes)
+		}
+		s.Pods = append(s.Pods, pod)
+		s.Volumes = append(s.Volumes, volumes...)
+	}
+}
+
+// replicas is how many copies run: a DaemonSet has one on each machine, and
+// there is one.
+func replicas(p *app.Pod) int {
+	switch {
+	case p.Kind == "DaemonSet":
+		return 1
+	case p.Autoscaling != nil:
+		return min(max(p.Replicas, p.Autoscaling.MinReplicas), p.Autoscaling.MaxReplicas)
+	}
+	return p.Replicas
+}
+
+func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
+	d := Pod{
+		Name:        name,
+		Workload:    p.Name,
+		Ordinal:     ordinal,
+		EngineName:  InfraName(r.app.Name, name),
+		Labels:      r.podLabels(p, name, ordinal),
+		GracePeriod: p.TerminationGracePeriodSeconds,
+		Ordered:     p.Kind == "StatefulSet" && p.PodManagementPolicy != "Parallel",
+		HostIPC:     p.HostIPC,
+		PID:         pidNamespace(p),
+	}
+	d.Hostname, d.Domain = r.hostname(p, name)
+	for _, dep := range p.DependsOn {
+		if r.answers(dep.Service) {
+			d.DependsOn = append(d.DependsOn, Dependency{Service: dep.Service, Condition: dep.Condition})
+		}
+	}
+	setNetwork(&d, p)
+	var volumes []Volume
+	for i := range p.Volumes {
+		if v, ok := r.volume(&p.Volumes[i], p, &d); ok {
+			volumes = append(volumes, v)
+		}
+	}
+	for i := range p.VolumeClaimTemplates {
+		claim := p.VolumeClaimTemplates[i].Name + "-" + name // Kubernetes' name of the claim
+		volumes = append(volumes, Volume{Name: ClaimName(r.app.Name, claim), Kind: Claim, Claim: claim})
+	}
+	for i := range p.InitContainers {
+		c := r.container(&p.InitContainers[i], p, &d)
+		if p.InitContainers[i].RestartPolicy == "Always" {
+			c.Sidecar = true
+			c.Hash = containerHash(&c)
+			d.Containers = append(d.Containers, c)
+			continue
+		}
+		d.Init = append(d.Init, c)
+	}
+	for i := range p.Containers {
+		d.Containers = append(d.Containers, r.container(&p.Containers[i], p, &d))
+	}
+	d.Hash = podHash(&d, volumes)
+	return d, volumes
+}
+
+// podLabels are the pod's labels that its definition says, and those by which a
+// StatefulSet tells its pods who they are.
+func (r *renderer) podLabels(p *app.Pod, name string, ordinal int) map[string]string {
+	labels := map[string]string{}
+	maps.Copy(labels, r.app.Labels)
+	maps.Copy(labels, p.Labels)
+	if p.Kind == "StatefulSet" {
+		labels[labelPodName], labels[labelPodIndex] = name, strconv.Itoa(ordinal)
+	}
+	return labels
+}
+
+// maxFQDN is the longest name that the kernel takes as a host name.
+const maxFQDN = 64
+
+// hostname gives the host name, and the domain behind it of a pod with a
+// subdomain: its StatefulSet's service is one.
+func (r *renderer) hostname(p *app.Pod, name string) (host, domain string) {
+	if p.HostnameOverride != "" {
+		return p.HostnameOverride, ""
+	}
+	host = strings.TrimRight(name[:min(len(name), maxHostname)], "-.")
+	if p.Hostname != "" {
+		host = p.Hostname
+	}
+	subdomain := p.Subdomain
+	if p.Kind == "StatefulSet" {
+		subdomain = p.ServiceName
+	}
+	if subdomain != "" {
+		domain = subdomain + "." + r.app.DNSNamespace() + ".svc.cluster.local"
+	}
+	if full := host + "." + domain; isTrue(p.SetHostnameAsFQDN) && domain != "" && len(full) <= maxFQDN {
+		host = full
+	}
+	return host, domain
+}
+
+func pidNamespace(p *app.Pod) PIDNamespace {
+	switch {
+	case p.HostPID:
+		return HostPID
+	case isTrue(p.ShareProcessNamespace):
+		return PodPID
+	}
+	return ""
+}
+
+func isTrue(b *bool) bool { return b != nil && *b }
+
+// setNetwork sets what the infra container holds of the network for all.
+func setNetwork(d *Pod, p *app.Pod) {
+	for _, alias := range p.HostAliases {
+		for _, name := range alias.Hostnames {
+			d.Hosts = append(d.Hosts, name+":"+alias.IP)
+		}
+	}
+	if p.DNSConfig != nil {
+		d.DNSServers, d.DNSSearch = p.DNSConfig.Nameservers, p.DNSConfig.Searches
+	}
+	for _, s := range p.SecurityContext.Sysctls {
+		if d.Sysctls == nil {
+			d.Sysctls = map[string]string{}
+		}
+		d.Sysctls[s.Name] = s.Value
+	}
+	for _, list := range [][]app.Container{p.InitContainers, p.Containers} {
+		for _, c := range list {
+			for _, port := range c.Ports {
+				if port.HostPort != 0 && port.Protocol != "SCTP" {
+					d.HostPorts = append(d.HostPorts, HostPort{hostIP(port.HostIP), port.HostPort, port.ContainerPort, port.Protocol})
+				}
+			}
+		}
+	}
+}
+
+// loopback is where a host port is bound that names no address. Nothing
+// listens beyond the machine unless somebody asks for it.
+const loopback = "127.0.0.1"
+
+func hostIP(ip string) string {
+	if ip == "" {
+		return loopback
+	}
+	return ip
+}
+
+// answers reports whether there is anybody to wait for behind a service.
+func (r *renderer) answers(service string) bool {
+	s := r.app.Service(service)
+	return s != nil && s.Type != "ExternalName" && len(r.app.Behind(s)) > 0
+}

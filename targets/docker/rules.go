@@ -1,0 +1,82 @@
+package docker
+
+import "github.com/cuepod/cuepod/targets"
+
+// Codes of findings that both the table and the checks make.
+const (
+	codeBlockDevice  = "docker/block-device"
+	codeClaimSource  = "docker/claim-source"
+	codeClaimSize    = "docker/claim-size"
+	codeClaimClass   = "docker/claim-class"
+	codeDNS          = "docker/dns"
+	codeFileOwner    = "docker/file-owner"
+	codeIsolation    = "docker/isolation"
+	codeJob          = "docker/job"
+	codeMountOption  = "docker/mount-option"
+	codeProbe        = "docker/probe"
+	codeResource     = "docker/resource"
+	codeRollout      = "docker/rollout"
+	codeRolloutOrder = "docker/rollout-order"
+	codeAddress      = "docker/service-address"
+	codeAccount      = "docker/service-account"
+)
+
+// Rules lists the findings that Render makes.
+func Rules() []targets.Rule {
+	const emulated, cannot = targets.Emulated, targets.Cannot
+	return []targets.Rule{
+		{Code: "docker/affinity-timeout", Level: emulated, Summary: "a client keeps its pod for three hours after its last connection"},
+		{Code: "docker/allocatable", Level: cannot, Summary: "a limit that is not set has no value, and what asks for it is left out"},
+		{Code: "docker/autoscaling", Level: cannot, Summary: "replicas do not follow the load"},
+		{Code: codeBlockDevice, Level: cannot, Summary: "there are no raw block devices"},
+		{Code: "docker/build", Level: cannot, Summary: "the image is not built; it has to be on the engine or in a registry"},
+		{Code: codeClaimClass, Level: cannot, Summary: "a local engine has no storage classes, and makes every claim a volume of its own"},
+		{Code: "docker/claim-retention", Level: cannot, Summary: "claims are kept until somebody asks to remove them"},
+		{Code: codeClaimSize, Level: emulated, Summary: "a volume of the engine has no size"},
+		{Code: codeClaimSource, Level: cannot, Summary: "a claim begins empty"},
+		{Code: "docker/depends-on", Level: cannot, Summary: "nobody waits for a service that has no pods"},
+		{Code: "docker/dev", Level: cannot, Summary: "files are not copied into running containers"},
+		{Code: "docker/device", Level: cannot, Summary: "no devices are allotted"},
+		{Code: codeDNS, Level: cannot, Summary: "services' names are always looked up first, without further options"},
+		{Code: "docker/emptydir-medium", Level: cannot, Summary: "huge pages are not used: the volume is on disk"},
+		{Code: "docker/emptydir-mode", Level: cannot, Summary: "everybody may write to an empty directory"},
+		{Code: "docker/emptydir-size", Level: cannot, Summary: "the size of a volume on disk is not limited"},
+		{Code: "docker/ephemeral", Level: emulated, Summary: "an empty directory without a size, that lives as long as the pod"},
+		{Code: "docker/external-name", Level: cannot, Summary: "the service's name is not known"},
+		{Code: "docker/file-key", Level: cannot, Summary: "a variable from a file of a volume is not set"},
+		{Code: codeFileOwner, Level: cannot, Summary: "files of volumes keep their owner"},
+		{Code: "docker/gate", Level: cannot, Summary: "nobody waits for a gate"},
+		{Code: "docker/host-network", Level: cannot, Summary: "the pod has a network of its own"},
+		{Code: "docker/host-port", Level: cannot, Summary: "only the first replica has the host port"},
+		{Code: "docker/ingress", Level: cannot, Summary: "hosts and paths are not routed: http://SERVICE.APP.localhost leads to a service"},
+		{Code: codeIsolation, Level: cannot, Summary: "the engine isolates containers in its own way"},
+		{Code: codeJob, Level: cannot, Summary: "a job ends by its completions, back-off limit and deadline alone"},
+		{Code: "docker/kubernetes", Level: cannot, Summary: "a field for Kubernetes has no effect"},
+		{Code: "docker/kubernetes-volume", Level: cannot, Summary: "an empty directory is in the place of a volume that only Kubernetes has"},
+		{Code: "docker/lifecycle", Level: cannot, Summary: "hooks are not run"},
+		{Code: "docker/loopback", Level: emulated, Summary: "host ports are bound to 127.0.0.1"},
+		{Code: "docker/memory-request", Level: emulated, Summary: "a memory request is for choosing a node, and there is one"},
+		{Code: codeMountOption, Level: cannot, Summary: "the engine mounts in its own way"},
+		{Code: "docker/network-policy", Level: cannot, Summary: "every pod may talk to every pod"},
+		{Code: "docker/not-ready", Level: cannot, Summary: "only ready pods answer for a service"},
+		{Code: "docker/object", Level: cannot, Summary: "an object of Kubernetes has no effect"},
+		{Code: codeProbe, Level: cannot, Summary: "probes go to the pod's own address in the plain protocol, and stop it with its own grace"},
+		{Code: "docker/projection", Level: cannot, Summary: "what a cluster gives out is not among the files"},
+		{Code: "docker/pull-always", Level: emulated, Summary: "an image that is on the engine is used as it is, a missing one is pulled"},
+		{Code: "docker/pull-secret", Level: emulated, Summary: "images are pulled with your own credentials"},
+		{Code: "docker/resize", Level: emulated, Summary: "a change of resources makes a new container"},
+		{Code: codeResource, Level: cannot, Summary: "the engine limits the CPU and the memory of containers, and nothing else"},
+		{Code: "docker/restart-policy", Level: cannot, Summary: "a container is restarted as its pod says"},
+		{Code: codeRollout, Level: emulated, Summary: "a change replaces one replica after the other, each when the one before is ready"},
+		{Code: codeRolloutOrder, Level: cannot, Summary: "a change replaces one replica after the other, at once"},
+		{Code: "docker/scheduling", Level: emulated, Summary: "one machine has nothing to choose between, and nobody empties it"},
+		{Code: "docker/sctp", Level: cannot, Summary: "services carry TCP and UDP"},
+		{Code: codeAccount, Level: cannot, Summary: "there is no Kubernetes API: pods have no account and no token"},
+		{Code: codeAddress, Level: cannot, Summary: "a service has an IPv4 address of the app's network, and is published on 127.0.0.1"},
+		{Code: "docker/service-links", Level: cannot, Summary: "variables of services are not set"},
+		{Code: "docker/sidecar", Level: emulated, Summary: "a sidecar starts behind the init containers, before the other containers"},
+		{Code: "docker/subdomain", Level: cannot, Summary: "a pod's name in DNS is the replica's"},
+		{Code: "docker/termination-message", Level: cannot, Summary: "nobody reads a termination message"},
+		{Code: "docker/volume", Level: cannot, Summary: "an empty directory is in the place of a volume that is not here"},
+	}
+}

@@ -1,0 +1,168 @@
+package docker
+
+import (
+	"maps"
+	"strings"
+
+	"github.com/cuepod/cuepod/targets"
+)
+
+// Support says of every field of the schema how a local run keeps its meaning.
+func Support() targets.Support {
+	s := targets.Support{}
+	for _, name := range strings.Fields(exactFields) {
+		s[name] = targets.Field{Level: targets.Exact}
+	}
+	for name, note := range noted() {
+		s[name] = targets.Field{Level: targets.Exact, Note: note}
+	}
+	for name, codes := range partly() {
+		s[name] = targets.Field{Level: targets.Exact, Codes: strings.Fields(codes)}
+	}
+	maps.Copy(s, emulated())
+	maps.Copy(s, lost())
+	return s
+}
+
+// exactFields mean what they mean in Kubernetes.
+const exactFields = `
+App.labels App.pods App.services App.configMaps App.secrets App.persistentVolumeClaims
+Pod.kind Pod.labels Pod.initContainers Pod.containers Pod.volumes Pod.hostname
+Pod.terminationGracePeriodSeconds Pod.volumeClaimTemplates Pod.shareProcessNamespace Pod.hostIPC Pod.hostAliases
+Pod.setHostnameAsFQDN Pod.hostnameOverride Pod.podManagementPolicy Pod.ordinals StatefulSetOrdinals.start HostAlias.hostnames
+Pod.schedule Pod.restartPolicy Pod.activeDeadlineSeconds Pod.timeZone Pod.startingDeadlineSeconds Pod.concurrencyPolicy
+Pod.suspend Pod.successfulJobsHistoryLimit Pod.failedJobsHistoryLimit Pod.parallelism Pod.completions Pod.backoffLimit
+Pod.ttlSecondsAfterFinished Dependency.condition
+PodSecurityContext.runAsUser PodSecurityContext.runAsGroup PodSecurityContext.runAsNonRoot
+PodSecurityContext.supplementalGroups Pod.securityContext
+PodSecurityContext.sysctls Sysctl.name Sysctl.value
+Container.image Container.command Container.args Container.workingDir Container.env Container.envFrom
+Container.volumeMounts Container.livenessProbe Container.readinessProbe Container.startupProbe Container.securityContext
+Container.stdin Container.stdinOnce Container.tty Container.lifecycle Lifecycle.stopSignal
+EnvVar.value EnvVar.valueFrom EnvVarSource.configMapKeyRef EnvVarSource.secretKeyRef EnvVarSource.fieldRef
+ConfigMapKeySelector.name ConfigMapKeySelector.key ConfigMapKeySelector.optional
+SecretKeySelector.name SecretKeySelector.key SecretKeySelector.optional
+ObjectFieldSelector.apiVersion
+ResourceFieldSelector.containerName ResourceFieldSelector.divisor
+EnvFromSource.prefix EnvFromSource.configMapRef EnvFromSource.secretRef
+ConfigMapEnvSource.name ConfigMapEnvSource.optional SecretEnvSource.name SecretEnvSource.optional
+ContainerPort.containerPort
+VolumeMount.name VolumeMount.subPath VolumeMount.readOnly VolumeMount.subPathExpr
+Probe.httpGet Probe.tcpSocket Probe.grpc Probe.exec Probe.initialDelaySeconds Probe.periodSeconds Probe.timeoutSeconds
+Probe.successThreshold Probe.failureThreshold
+HTTPGetAction.path HTTPGetAction.port HTTPGetAction.scheme HTTPGetAction.httpHeaders HTTPHeader.name HTTPHeader.value
+TCPSocketAction.port GRPCAction.port GRPCAction.service ExecAction.command
+SecurityContext.runAsUser SecurityContext.runAsGroup SecurityContext.runAsNonRoot SecurityContext.readOnlyRootFilesystem
+SecurityContext.capabilities Capabilities.add Capabilities.drop SecurityContext.privileged SecurityContext.procMount
+SecurityContext.appArmorProfile AppArmorProfile.type AppArmorProfile.localhostProfile PodSecurityContext.appArmorProfile
+SecurityContext.seccompProfile PodSecurityContext.seccompProfile
+Volume.emptyDir Volume.configMap Volume.secret Volume.persistentVolumeClaim Volume.downwardAPI Volume.projected
+ConfigMapVolumeSource.name ConfigMapVolumeSource.items ConfigMapVolumeSource.defaultMode ConfigMapVolumeSource.optional
+SecretVolumeSource.secretName SecretVolumeSource.items SecretVolumeSource.defaultMode SecretVolumeSource.optional
+KeyToPath.path KeyToPath.mode
+PersistentVolumeClaimVolumeSource.claimName PersistentVolumeClaimVolumeSource.readOnly
+DownwardAPIVolumeSource.items DownwardAPIVolumeSource.defaultMode
+DownwardAPIVolumeFile.fieldRef DownwardAPIVolumeFile.mode
+ProjectedVolumeSource.sources ProjectedVolumeSource.defaultMode
+VolumeProjection.secret VolumeProjection.configMap VolumeProjection.downwardAPI
+SecretProjection.name SecretProjection.items SecretProjection.optional
+ConfigMapProjection.name ConfigMapProjection.items ConfigMapProjection.optional DownwardAPIProjection.items
+Service.pod Service.selector Service.headless Service.ports Service.sessionAffinity
+ServicePort.port ServicePort.targetPort
+ConfigMap.data ConfigMap.files ConfigMap.binaryData
+Secret.keys SecretSource.external SecretSource.env SecretSource.file SecretSource.generate GenerateSecret.length
+`
+
+// noted mean what they mean in Kubernetes, and need a word.
+func noted() map[string]string {
+	const (
+		noObject  = "an engine has no object for it"
+		oneNode   = "one machine is every node"
+		compose   = "it is for Compose alone"
+		fieldRefs = "for fieldRef; an engine has no annotations"
+	)
+	return map[string]string{
+		"App.name":            "the project's name",
+		"App.namespace":       "in the services' names",
+		"App.annotations":     fieldRefs,
+		"App.compose":         compose,
+		"Container.compose":   compose,
+		"Container.ports":     "they name ports; any port of a pod can be reached",
+		"Container.resources": "a CPU request is a share of the CPU, as in Kubernetes",
+		"SecurityContext.allowPrivilegeEscalation": "false unless the definition says true or the container is privileged",
+		"ObjectFieldSelector.fieldPath":            "spec.nodeName is localhost; in a volume, labels and annotations follow a change",
+		"HostPathVolumeSource.type":                "DirectoryOrCreate makes a directory; what else has to be there is the engine's to find",
+		"HostPathVolumeSource.path":                "on the machine of the engine",
+		"Volume.hostPath":                          "in the module's directory, or in one that --allow-host-path names; any other is refused",
+		"Pod.annotations":                          fieldRefs,
+		"Pod.replicas":                             "a DaemonSet has one",
+		"Pod.hostPID":                              "of the machine of the engine",
+		"Pod.serviceName":                          "replicas have names below the service's",
+		"PersistentVolumeClaim.accessModes":        "one machine: every mode is granted",
+		"PersistentVolumeClaim.labels":             noObject,
+		"PersistentVolumeClaim.annotations":        noObject,
+		"Secret.type":                              "no meaning to containers",
+		"Service.labels":                           noObject,
+		"Service.annotations":                      noObject,
+		"ServicePort.appProtocol":                  "http tells that people may be shown a URL",
+		"Service.internalTrafficPolicy":            oneNode,
+		"Service.trafficDistribution":              oneNode,
+		"Service.allocateLoadBalancerNodePorts":    "a LoadBalancer is published on the port's own number",
+		"Pod.os":                                   "linux; the engine refuses any other",
+		"PodOS.name":                               "linux; the engine refuses any other",
+	}
+}
+
+// partly make findings for some values.
+func partly() map[string]string {
+	return map[string]string{
+		"App.objects":                              "docker/object",
+		"Pod.kubernetes":                           "docker/kubernetes",
+		"Container.kubernetes":                     "docker/kubernetes",
+		"Service.kubernetes":                       "docker/kubernetes",
+		"Volume.kubernetes":                        "docker/kubernetes docker/kubernetes-volume",
+		"Pod.dependsOn":                            "docker/depends-on",
+		"Pod.dnsPolicy":                            codeDNS,
+		"Pod.hostUsers":                            codeIsolation,
+		"Pod.enableServiceLinks":                   "docker/service-links",
+		"Pod.automountServiceAccountToken":         codeAccount,
+		"Pod.subdomain":                            "docker/subdomain",
+		"Pod.updateStrategy":                       codeRollout,
+		"UpdateStrategy.type":                      codeRolloutOrder,
+		"UpdateStrategy.rollingUpdate":             codeRollout,
+		"RollingUpdate.maxSurge":                   codeRollout,
+		"RollingUpdate.maxUnavailable":             codeRollout,
+		"RollingUpdate.partition":                  codeRolloutOrder,
+		"Pod.completionMode":                       codeJob,
+		"Pod.dnsConfig":                            codeDNS,
+		"PodDNSConfig.nameservers":                 codeDNS,
+		"PodDNSConfig.searches":                    codeDNS,
+		"Container.imagePullPolicy":                "docker/pull-always",
+		"Container.restartPolicy":                  "docker/sidecar docker/restart-policy",
+		"ContainerPort.hostPort":                   "docker/loopback docker/host-port",
+		"ContainerPort.hostIP":                     "docker/host-port",
+		"ContainerPort.protocol":                   "docker/sctp",
+		"ResourceRequirements.requests":            "docker/memory-request " + codeResource,
+		"ResourceRequirements.limits":              codeResource,
+		"EnvVarSource.resourceFieldRef":            "docker/allocatable",
+		"DownwardAPIVolumeFile.resourceFieldRef":   "docker/allocatable",
+		"ResourceFieldSelector.resource":           "docker/allocatable",
+		"VolumeMount.mountPropagation":             codeMountOption,
+		"VolumeMount.recursiveReadOnly":            codeMountOption,
+		"SeccompProfile.type":                      codeIsolation,
+		"SeccompProfile.localhostProfile":          codeIsolation,
+		"EmptyDirVolumeSource.medium":              "docker/emptydir-medium",
+		"EmptyDirVolumeSource.sizeLimit":           "docker/emptydir-size",
+		"PersistentVolumeClaim.volumeMode":         codeBlockDevice,
+		"Pod.persistentVolumeClaimRetentionPolicy": "docker/claim-retention",
+		"StatefulSetPersistentVolumeClaimRetentionPolicy.whenDeleted": "docker/claim-retention",
+		"StatefulSetPersistentVolumeClaimRetentionPolicy.whenScaled":  "docker/claim-retention",
+		"Service.type":                  "docker/loopback",
+		"ServicePort.nodePort":          "docker/loopback",
+		"ServicePort.protocol":          "docker/sctp",
+		"Service.externalTrafficPolicy": codeAddress,
+		"Service.ipFamilies":            codeAddress,
+		"Service.ipFamilyPolicy":        codeAddress,
+		"Service.clusterIP":             codeAddress,
+	}
+}
