@@ -61,6 +61,7 @@ func Render(a *app.App, opts Options) (targets.Output, error) {
 	}
 	r.reportSecrets()
 	r.reportRaw()
+	Support().Report(a, r.findings)
 	file := r.file()
 	r.unify(file, topLevel(a.Compose), "compose", a.Pos)
 	r.checkNames()

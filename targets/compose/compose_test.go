@@ -21,7 +21,6 @@ func one(change func(*app.App, *app.Pod, *app.Container)) *app.App {
 
 func TestRender_Errors(t *testing.T) {
 	for want, change := range map[string]func(*app.App, *app.Pod, *app.Container){
-		`pod web: kind "Job" is not supported`: func(_ *app.App, p *app.Pod, _ *app.Container) { p.Kind = "Job" },
 		`pod web: container c: variable A: there is no ConfigMap m`: func(_ *app.App, _ *app.Pod, c *app.Container) {
 			c.Env = []app.EnvVar{{Name: "A", ValueFrom: &app.EnvVarSource{ConfigMapKeyRef: &app.ConfigMapKeySelector{Name: "m", Key: "k"}}}}
 		},

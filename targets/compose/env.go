@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
+	"strconv"
 
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets/yaml"
@@ -41,13 +41,16 @@ func (e *environment) yaml() *yaml.Map {
 // expanded, with what came before them.
 func (p *replica) environment(c *app.Container, path string) (*environment, error) {
 	env := &environment{values: map[string]text{}}
+	if indexed(p.pod) {
+		env.set("JOB_COMPLETION_INDEX", literal(strconv.Itoa(p.ordinal)))
+	}
 	for _, from := range c.EnvFrom {
 		if err := p.envFrom(env, from); err != nil {
 			return nil, err
 		}
 	}
 	for _, v := range c.Env {
-		value, ok, err := p.envValue(env, v, path)
+		value, ok, err := p.envValue(env, c, v, path)
 		if err != nil {
 			return nil, fmt.Errorf("variable %s: %w", v.Name, err)
 		}
@@ -84,7 +87,8 @@ func (p *replica) envFrom(env *environment, from app.EnvFromSource) error {
 }
 
 // envValue is the value of one variable; ok is false when it is to be absent.
-func (p *replica) envValue(env *environment, v app.EnvVar, path string) (value text, ok bool, err error) {
+func (p *replica) envValue(env *environment, c *app.Container, v app.EnvVar, path string) (value text, ok bool, err error) {
+	path += ".env." + v.Name
 	switch from := v.Source(); {
 	case from.ConfigMapKeyRef != nil:
 		return p.configMapKey(from.ConfigMapKeyRef)
@@ -93,11 +97,23 @@ func (p *replica) envValue(env *environment, v app.EnvVar, path string) (value t
 	case from.FieldRef != nil:
 		s, ok := p.field(from.FieldRef.FieldPath)
 		if !ok {
-			p.find("compose/field-ref", path+".env."+v.Name, v.Pos,
+			p.find("compose/field-ref", path, v.Pos,
 				fmt.Sprintf("variable %s is not set: %s is known only while the pod runs", v.Name, from.FieldRef.FieldPath),
 				"the pod's name, metadata.name, resolves to its address on the app's network")
 		}
 		return literal(s), ok, nil
+	case from.ResourceFieldRef != nil:
+		if named := p.container(from.ResourceFieldRef.ContainerName); named != nil {
+			c = named
+		}
+		s, ok, err := resourceField(c, from.ResourceFieldRef)
+		if !ok && err == nil {
+			p.find("compose/field-ref", path, v.Pos, fmt.Sprintf("variable %s is not set: the container has no %s", v.Name, from.ResourceFieldRef.Resource), "set the limit")
+		}
+		return literal(s), ok, err
+	case from.FileKeyRef != nil:
+		p.find("compose/file-key", path, v.Pos, fmt.Sprintf("variable %s is not set: Compose cannot read it from a file of a volume", v.Name), "")
+		return nil, false, nil
 	}
 	return expand(v.Value, env.lookup), true, nil
 }
@@ -132,30 +148,4 @@ func missing(optional bool, kind, name string) error {
 		return nil
 	}
 	return fmt.Errorf("there is no %s %s", kind, name)
-}
-
-// field is the value of a field of the pod that is known before it runs.
-func (p *replica) field(path string) (string, bool) {
-	if key, ok := subscript(path, "metadata.labels"); ok {
-		return p.labels()[key], true
-	}
-	if key, ok := subscript(path, "metadata.annotations"); ok {
-		return p.annotations()[key], true
-	}
-	switch path {
-	case "metadata.name":
-		return p.name, true
-	case "metadata.namespace":
-		return p.r.app.DNSNamespace(), true
-	}
-	return "", false
-}
-
-// subscript gives the key of field['key'].
-func subscript(path, field string) (string, bool) {
-	key, ok := strings.CutPrefix(path, field+"['")
-	if !ok {
-		return "", false
-	}
-	return strings.CutSuffix(key, "']")
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
@@ -15,7 +16,8 @@ type replica struct {
 	r       *renderer
 	pod     *app.Pod
 	name    string // of the holder: the pod's name in Kubernetes' sense
-	first   bool   // findings are about the pod: only its first replica makes them
+	ordinal int
+	first   bool // findings are about the pod: only its first replica makes them
 	volumes *volumes
 	checks  *healthcheck // what the holder checks; nil when nothing
 }
@@ -23,12 +25,10 @@ type replica struct {
 func replicaName(pod string, ordinal int) string { return fmt.Sprintf("%s-%d", pod, ordinal) }
 
 func (r *renderer) pod(pod *app.Pod) error {
-	if pod.Kind != "Deployment" {
-		return fmt.Errorf("kind %q is not supported", pod.Kind)
-	}
+	r.kindFindings(pod)
 	r.podFindings(pod)
-	for i := range pod.Replicas {
-		p := &replica{r: r, pod: pod, name: replicaName(pod.Name, i), first: i == 0}
+	for i, ordinal := range ordinals(pod) {
+		p := &replica{r: r, pod: pod, name: replicaName(pod.Name, ordinal), ordinal: ordinal, first: i == 0}
 		if err := p.render(); err != nil {
 			return err
 		}
@@ -38,16 +38,28 @@ func (r *renderer) pod(pod *app.Pod) error {
 
 func (r *renderer) podFindings(pod *app.Pod) {
 	path := "pods." + pod.Name
-	if pod.Replicas > 1 {
-		r.findings.Add("compose/replicas-unrolled", path+".replicas", pod.Pos,
-			fmt.Sprintf("the %d replicas are written out as %s to %s", pod.Replicas, replicaName(pod.Name, 0), replicaName(pod.Name, pod.Replicas-1)),
-			"to change their number, change the definition and render again")
-	}
-	if len(pod.InitContainers) > 0 {
-		r.findings.Add("compose/init-rerun", path+".initContainers", pod.InitContainers[0].Pos,
+	if i := slices.IndexFunc(pod.InitContainers, func(c app.Container) bool { return initRole(&c) == initContainer }); i >= 0 {
+		r.findings.Add("compose/init-rerun", path+".initContainers", pod.InitContainers[i].Pos,
 			"init containers run again at every docker compose up", "make them safe to run twice")
 	}
 	r.reservedLabels(path+".labels", pod.Pos, pod.Labels)
+	if pod.HostNetwork {
+		r.findings.Add("compose/host-network", path+".hostNetwork", fieldPos(pod.Lines, "hostNetwork", pod.Pos),
+			"the pod is on the host's network alone: services' names do not resolve in it, and no service's name leads to it", "publish ports by a service of type NodePort instead")
+	}
+	if pod.EnableServiceLinks != nil && *pod.EnableServiceLinks {
+		r.findings.Add("compose/service-links", path+".enableServiceLinks", fieldPos(pod.Lines, "enableServiceLinks", pod.Pos),
+			"variables of services such as WEB_SERVICE_HOST are not set", "use the services' names")
+	}
+	if pod.HostUsers != nil && !*pod.HostUsers {
+		r.findings.Add("compose/security", path+".hostUsers", fieldPos(pod.Lines, "hostUsers", pod.Pos), "the users are the machine's own, as the engine is set up", "")
+	}
+	if pod.OS != nil && pod.OS.Name == "windows" {
+		r.findings.Add("compose/windows", path+".os", at(pod.OS.Pos, pod.Pos), "the containers are Linux'", "")
+	}
+	if groups := pod.SecurityContext.SupplementalGroupsPolicy; groups == "Strict" {
+		r.findings.Add("compose/security", path+".securityContext.supplementalGroupsPolicy", pod.SecurityContext.Pos, "the groups that the image gives its user are kept", "")
+	}
 }
 
 // reservedLabels reports labels that Compose refuses.
@@ -87,76 +99,32 @@ func (p *replica) render() error {
 		return err
 	}
 	what := "replica " + p.name + " of pod " + p.pod.Name
-	if err := p.r.addService(p.name, what, holder); err != nil {
+	if err := p.addService(p.name, what, holder); err != nil {
 		return err
 	}
 	if filler := p.volumes.service(p); filler != nil {
-		if err := p.r.addService(p.volumesName(), "the volumes of "+what, filler); err != nil {
+		if err := p.addService(p.volumesName(), "the volumes of "+what, filler); err != nil {
 			return err
 		}
 	}
 	for _, m := range members {
-		if err := p.r.addService(p.memberName(m.container), "container "+m.container+" of "+what, m.service); err != nil {
+		if err := p.addService(p.memberName(m.name), m.what+" of "+what, m.service); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// addService adds a service of the replica.
+func (p *replica) addService(name, what string, body *yaml.Map) error {
+	if waits(p.pod) {
+		body.Set("profiles", yaml.Flow{p.pod.Name})
+	}
+	return p.r.addService(name, what, body)
+}
+
 func (p *replica) memberName(container string) string { return p.name + "-" + container }
 func (p *replica) volumesName() string                { return p.name + "-volumes" }
-
-// holder is the service that the others join; wait is its depends_on.
-func (p *replica) holder(wait *yaml.Map) (*yaml.Map, error) {
-	forwards, privileged, err := p.forwards()
-	if err != nil {
-		return nil, err
-	}
-	aliases := yaml.List{}
-	for i := range p.r.app.Services {
-		if s := &p.r.app.Services[i]; s.Pod == p.pod.Name {
-			aliases = append(aliases, dnsNames(s.Name, p.r.app.DNSNamespace())...)
-		}
-	}
-	networks := yaml.New()
-	if len(aliases) > 0 {
-		networks.Set("default", yaml.New().Set("aliases", aliases))
-	}
-	service := p.r.holderService(append([]string{"hold"}, forwards...)).
-		Set("hostname", p.hostname()).
-		Set("ipc", "shareable").
-		Opt("networks", networks).
-		Opt("volumes", p.volumes.pins()).
-		Opt("depends_on", wait).
-		Opt("healthcheck", p.checks.yaml()).
-		Set("read_only", true)
-	var capabilities []string
-	if privileged {
-		capabilities = append(capabilities, "NET_BIND_SERVICE")
-	}
-	return p.addMetadata(confine(service, capabilities...)), nil
-}
-
-// dnsNames are the four names of a service in Kubernetes.
-func dnsNames(service, namespace string) yaml.List {
-	short := service + "." + namespace
-	return yaml.List{service, short, short + ".svc", short + ".svc.cluster.local"}
-}
-
-// maxHostname is the longest hostname in bytes, Linux' limit less one, as in
-// Kubernetes; Docker would refuse more.
-const maxHostname = 63
-
-func (p *replica) hostname() string {
-	name := p.pod.Hostname
-	if name == "" {
-		name = p.name
-	}
-	if len(name) > maxHostname {
-		name = strings.TrimRight(name[:maxHostname], "-.")
-	}
-	return name
-}
 
 // addMetadata ends a service with the pod's labels and annotations.
 func (p *replica) addMetadata(service *yaml.Map) *yaml.Map {
@@ -169,51 +137,113 @@ func (p *replica) labels() map[string]string {
 	return labels
 }
 
+// podLabels are the labels that the containers can read: all that Kubernetes
+// puts on the pod and that are known before it runs.
+func (p *replica) podLabels() map[string]string {
+	labels := p.r.app.PodLabels(p.pod)
+	number := strconv.Itoa(p.ordinal)
+	switch {
+	case p.pod.Kind == "StatefulSet":
+		labels["statefulset.kubernetes.io/pod-name"], labels["apps.kubernetes.io/pod-index"] = p.name, number
+	case indexed(p.pod):
+		labels[completionIndex] = number
+	}
+	return labels
+}
+
+// podAnnotations are the annotations that the containers can read.
+func (p *replica) podAnnotations() map[string]string {
+	annotations := p.annotations()
+	if indexed(p.pod) {
+		annotations[completionIndex] = strconv.Itoa(p.ordinal)
+	}
+	return annotations
+}
+
+// completionIndex labels and annotates the pods of an indexed Job.
+const completionIndex = "batch.kubernetes.io/job-completion-index"
+
 func (p *replica) annotations() map[string]string {
 	return merged(p.r.app.Annotations, p.pod.Annotations)
 }
 
-func merged(under, over map[string]string) map[string]string {
-	out := map[string]string{}
+func merged[V any](under, over map[string]V) map[string]V {
+	out := map[string]V{}
 	maps.Copy(out, under)
 	maps.Copy(out, over)
 	return out
 }
 
-// dependencies are what the holder waits for, and with it the whole pod: all
-// replicas of the pods behind the services that it depends on.
+// dependencies are what the holder waits for, and with it the whole pod: the
+// replicas before it, and all replicas of the pods behind the services that it
+// depends on.
 func (p *replica) dependencies() (*yaml.Map, error) {
 	wait := map[string]string{} // Compose service to condition
+	p.before(wait)
 	for _, d := range p.pod.DependsOn {
 		s := p.r.app.Service(d.Service)
-		if s == nil || p.r.app.Pod(s.Pod) == nil {
+		if s == nil {
 			return nil, fmt.Errorf("it depends on service %s, which does not exist", d.Service)
 		}
-		if s.Pod == p.pod.Name {
+		pods := p.r.app.Behind(s)
+		if len(pods) == 0 {
+			return nil, fmt.Errorf("it depends on service %s, which no pod serves", d.Service)
+		}
+		if slices.Contains(pods, p.pod) {
 			return nil, fmt.Errorf("it depends on service %s, which it serves itself", d.Service)
 		}
-		other := p.r.app.Pod(s.Pod)
-		for i := range other.Replicas {
-			for name, healthy := range readiness(other, replicaName(other.Name, i)) {
-				if healthy && d.Condition != "started" {
-					wait[name] = "service_healthy"
-				} else if wait[name] == "" {
-					wait[name] = "service_started"
-				}
-			}
-		}
-		if other.Replicas > 1 {
-			p.find("compose/depends-on", "pods."+p.pod.Name+".dependsOn."+d.Service, d.Pos,
-				fmt.Sprintf("pod %s waits for all %d replicas of %s, not for the first", p.pod.Name, other.Replicas, other.Name), "")
-		}
+		p.waitForAll(wait, d, pods)
 	}
 	return conditions(wait), nil
+}
+
+// waitForAll waits for the pods behind a service.
+func (p *replica) waitForAll(wait map[string]string, d app.Dependency, pods []*app.Pod) {
+	path, total := "pods."+p.pod.Name+".dependsOn."+d.Service, 0
+	for _, other := range pods {
+		if waits(other) {
+			p.find("compose/depends-on", path, d.Pos, fmt.Sprintf("pod %s does not wait for pod %s, which nothing starts by itself", p.pod.Name, other.Name), "")
+			continue
+		}
+		for _, name := range replicaNames(other) {
+			waitReady(wait, other, name, d.Condition != "started")
+			total++
+		}
+	}
+	if total > 1 {
+		of := pods[0].Name
+		if len(pods) > 1 {
+			of = d.Service
+		}
+		p.find("compose/depends-on", path, d.Pos, fmt.Sprintf("pod %s waits for all %d replicas of %s, not for the first", p.pod.Name, total, of), "")
+	}
+}
+
+// waitReady waits until a replica runs, or is ready.
+func waitReady(wait map[string]string, pod *app.Pod, name string, ready bool) {
+	for service, healthy := range readiness(pod, name) {
+		if healthy && ready {
+			wait[service] = "service_healthy"
+		} else if wait[service] == "" {
+			wait[service] = "service_started"
+		}
+	}
 }
 
 // readiness names the Compose services of a replica whose start makes the pod
 // run, and whether their health is a part of the pod's readiness.
 func readiness(pod *app.Pod, name string) map[string]bool {
 	out := map[string]bool{name: false}
+	for i := range pod.InitContainers {
+		c := &pod.InitContainers[i]
+		if initRole(c) != sidecar {
+			continue
+		}
+		out[name+"-"+c.Name] = sidecarProbe(c) != nil
+		if c.ReadinessProbe != nil && c.ReadinessProbe.Exec == nil {
+			out[name] = true
+		}
+	}
 	for i := range pod.Containers {
 		c := &pod.Containers[i]
 		probe := healthProbe(c)

@@ -48,24 +48,32 @@ func healthProbe(c *app.Container) *app.Probe {
 
 // probes turns a container's probes into a healthcheck of its own when the
 // probe is a command, or into a part of the holder's, which asks over the
-// network as the kubelet does.
-func (p *replica) probes(c *app.Container, path string) (*healthcheck, error) {
-	p.probeFindings(c, path)
+// network as the kubelet does. The start of a sidecar is told by a service of
+// its own: see started.
+func (p *replica) probes(c *app.Container, path string, as role) (*healthcheck, error) {
+	p.probeFindings(c, path, as)
 	probe := healthProbe(c)
-	if probe == nil {
-		return nil, nil
+	var own *healthcheck
+	if probe != nil && probe.Exec == nil && (as != sidecar || probe == c.ReadinessProbe) {
+		args, err := checkArgs(c, probe)
+		if err != nil {
+			return nil, err
+		}
+		p.addCheck(timed(probe), args)
 	}
-	h := &healthcheck{period: probe.PeriodSeconds, timeout: probe.TimeoutSeconds, failures: probe.FailureThreshold}
-	if probe.Exec != nil {
-		h.test = texts(expandAll(probe.Exec.Command, staticEnv(c)))
-		return h, nil
+	if as == sidecar {
+		probe = sidecarProbe(c)
 	}
-	args, err := checkArgs(c, probe)
-	if err != nil {
-		return nil, err
+	if probe != nil && probe.Exec != nil {
+		own = timed(probe)
+		own.test = texts(expandAll(probe.Exec.Command, staticEnv(c)))
 	}
-	p.addCheck(h, args)
-	return nil, nil
+	return own, nil
+}
+
+// timed is a healthcheck as often and as patient as a probe.
+func timed(probe *app.Probe) *healthcheck {
+	return &healthcheck{period: probe.PeriodSeconds, timeout: probe.TimeoutSeconds, failures: probe.FailureThreshold}
 }
 
 // staticEnv looks up the variables that Kubernetes expands in the command of a
@@ -114,17 +122,29 @@ func checkArgs(c *app.Container, probe *app.Probe) ([]string, error) {
 		if probe.HTTPGet.Scheme == "HTTPS" {
 			scheme = "https"
 		}
-		return append(args, escape(fmt.Sprintf("%s://:%d%s", scheme, port, rooted(probe.HTTPGet.Path)))), nil
+		return append(args, escape(fmt.Sprintf("%s://%s%s", scheme, hostPort(probe.HTTPGet.Host, port), rooted(probe.HTTPGet.Path)))), nil
 	case probe.TCPSocket != nil:
 		port, err := containerPort(c, probe.TCPSocket.Port)
 		if err != nil {
 			return nil, err
 		}
-		return append(args, fmt.Sprintf("tcp://:%d", port)), nil
+		return append(args, escape("tcp://"+hostPort(probe.TCPSocket.Host, port))), nil
 	case probe.GRPC != nil:
-		return append(args, escape(fmt.Sprintf("grpc://:%d/%s", probe.GRPC.Port, probe.GRPC.Service))), nil
+		scheme := "grpc"
+		if probe.GRPC.Mode == "TLS" {
+			scheme = "grpcs"
+		}
+		return append(args, escape(fmt.Sprintf("%s://:%d/%s", scheme, probe.GRPC.Port, probe.GRPC.Service))), nil
 	}
 	return nil, fmt.Errorf("a probe has no handler")
+}
+
+// hostPort is where to ask; without a host at the pod's own address.
+func hostPort(host string, port int) string {
+	if host == "" {
+		return ":" + strconv.Itoa(port)
+	}
+	return joinHost(host, port)
 }
 
 func rooted(path string) string {
@@ -148,7 +168,12 @@ func containerPort(c *app.Container, ref app.PortRef) (int, error) {
 	return 0, fmt.Errorf("a probe asks at port %q, which the container does not have", ref.Name)
 }
 
-func (p *replica) probeFindings(c *app.Container, path string) {
+func (p *replica) probeFindings(c *app.Container, path string, as role) {
+	for _, probe := range []*app.Probe{c.ReadinessProbe, c.StartupProbe} {
+		if probe != nil && probe.HTTPGet != nil && probe.HTTPGet.Protocol == "HTTP2" {
+			p.find("compose/http2-probe", path, probe.Pos, "the probe asks in HTTP/1.1", "")
+		}
+	}
 	if probe := c.LivenessProbe; probe != nil {
 		p.find("compose/liveness-probe", path+".livenessProbe", probe.Pos,
 			"the probe is left out: Compose restarts no container that is unhealthy", "let the process exit when it cannot go on")
@@ -162,7 +187,10 @@ func (p *replica) probeFindings(c *app.Container, path string) {
 	}
 	if probe := c.StartupProbe; probe != nil {
 		message := fmt.Sprintf("the probe is a healthcheck of %s, which goes on after the start; its failure restarts nothing", p.checkedBy(c, probe))
-		if c.ReadinessProbe != nil {
+		switch {
+		case as == sidecar && probe.Exec == nil:
+			message = p.memberName(c.Name) + startedSuffix + " waits until the probe succeeds; its failure restarts nothing"
+		case c.ReadinessProbe != nil && (as != sidecar || c.ReadinessProbe.Exec != nil):
 			message = "the probe is left to the readiness probe, whose failures at the start do not count; its failure restarts nothing"
 		}
 		p.find("compose/startup-probe", path+".startupProbe", probe.Pos, message, "")

@@ -3,6 +3,7 @@ package compose
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
@@ -12,14 +13,44 @@ import (
 // service reports what a service's alias cannot do, and adds the portal of one
 // that the host may reach.
 func (r *renderer) service(s *app.Service) error {
-	pod := r.app.Pod(s.Pod)
-	if pod == nil {
-		return fmt.Errorf("there is no pod %q", s.Pod)
-	}
 	if owner, ok := r.taken["service "+s.Name]; ok && !strings.HasPrefix(owner, "portal") {
 		return fmt.Errorf("its name is also that of %s: rename one", owner)
 	}
 	path := "services." + s.Name
+	if len(s.Labels)+len(s.Annotations) > 0 {
+		r.findings.Add("compose/service-metadata", path, s.Pos, "labels and annotations of the service are left out: Compose has nothing that could carry them", "")
+	}
+	if s.Type == "ExternalName" {
+		r.findings.Add("compose/external-name", path+".externalName", fieldPos(s.Lines, "externalName", s.Pos),
+			"the name does not resolve: Docker's DNS has no second names for hosts elsewhere", "use "+s.ExternalName+" itself")
+		return nil
+	}
+	if s.Pod != "" && r.app.Pod(s.Pod) == nil {
+		return fmt.Errorf("there is no pod %q", s.Pod)
+	}
+	pods := slices.DeleteFunc(r.app.Behind(s), func(p *app.Pod) bool { return p.HostNetwork })
+	if len(pods) == 0 {
+		r.findings.Add("compose/service-empty", path, s.Pos, "the name does not resolve: no pod of the app's own network is behind the service", "")
+		return nil
+	}
+	r.endpointFindings(s, path)
+	if s.ClusterIP != "" && s.ClusterIP != "None" {
+		r.findings.Add("compose/service-address", path+".clusterIP", fieldPos(s.Lines, "clusterIP", s.Pos), "the name resolves to the pods' own addresses", "")
+	}
+	if s.Type != "NodePort" && s.Type != "LoadBalancer" {
+		return nil
+	}
+	if !slices.ContainsFunc(pods, func(p *app.Pod) bool { return len(ordinals(p)) > 0 }) {
+		return nil
+	}
+	portal, err := r.portal(s, pods)
+	if err != nil {
+		return err
+	}
+	return r.addService(s.Name+"-portal", "portal of service "+s.Name, portal)
+}
+
+func (r *renderer) endpointFindings(s *app.Service, path string) {
 	message := "the name resolves to the pods' own addresses, ready or not, and not to one stable address"
 	if s.Headless {
 		message = "the name resolves to all pods, ready or not"
@@ -28,31 +59,25 @@ func (r *renderer) service(s *app.Service) error {
 	if s.SessionAffinity == "ClientIP" {
 		r.findings.Add("compose/session-affinity", path+".sessionAffinity", s.Pos, "connections are spread without regard to the client", "")
 	}
-	if len(s.Labels)+len(s.Annotations) > 0 {
-		r.findings.Add("compose/service-metadata", path, s.Pos, "labels and annotations of the service are left out: Compose has nothing that could carry them", "")
-	}
-	if s.Type != "NodePort" && s.Type != "LoadBalancer" || pod.Replicas == 0 {
-		return nil
-	}
-	portal, err := r.portal(s, pod)
-	if err != nil {
-		return err
-	}
-	return r.addService(s.Name+"-portal", "portal of service "+s.Name, portal)
 }
 
 // portal publishes the service's ports on the host and spreads connections
 // over the replicas.
-func (r *renderer) portal(s *app.Service, pod *app.Pod) (*yaml.Map, error) {
+func (r *renderer) portal(s *app.Service, pods []*app.Pod) (*yaml.Map, error) {
 	args := []string{"hold"}
 	ports, wait := yaml.List{}, map[string]string{}
 	var capabilities []string
 	for _, port := range s.Ports {
-		target, err := targetPort(pod, port)
+		path := "services." + s.Name + ".ports." + port.Name
+		target, err := portalTarget(pods, port)
 		if err != nil {
 			return nil, err
 		}
 		proto := protocol(port.Protocol)
+		if proto == "sctp" {
+			r.findings.Add("compose/sctp", path, port.Pos, "the port is not published: nothing can forward SCTP", "")
+			continue
+		}
 		host, err := r.hostPort(s, port)
 		if err != nil {
 			return nil, err
@@ -62,18 +87,41 @@ func (r *renderer) portal(s *app.Service, pod *app.Pod) (*yaml.Map, error) {
 			capabilities = []string{"NET_BIND_SERVICE"}
 		}
 		ports = append(ports, fmt.Sprintf("127.0.0.1:%d:%d/%s", host, port.Port, proto))
-		r.findings.Add("compose/host-port", "services."+s.Name+".ports."+port.Name, port.Pos,
+		r.findings.Add("compose/host-port", path, port.Pos,
 			fmt.Sprintf("%s-portal publishes the port as 127.0.0.1:%d and spreads connections over the replicas that accept them", s.Name, host), "")
 	}
-	for i := range pod.Replicas {
-		wait[replicaName(pod.Name, i)] = "service_started"
+	for _, pod := range pods {
+		if waits(pod) {
+			continue
+		}
+		for _, name := range replicaNames(pod) {
+			wait[name] = "service_started"
+		}
 	}
 	service := r.holderService(args).
-		Set("ports", ports).
-		Set("depends_on", conditions(wait)).
+		Opt("ports", ports).
+		Opt("depends_on", conditions(wait)).
 		Set("restart", "unless-stopped").
 		Set("read_only", true)
 	return confine(service, capabilities...), nil
+}
+
+// portalTarget is the port at which the portal finds all pods: the one that
+// they listen on where it is the same, or else the service's, which their
+// holders forward.
+func portalTarget(pods []*app.Pod, port app.ServicePort) (int, error) {
+	target := 0
+	for _, pod := range pods {
+		own, err := targetPort(pod, port)
+		if err != nil {
+			return 0, err
+		}
+		if target != 0 && own != target {
+			return port.Port, nil
+		}
+		target = own
+	}
+	return target, nil
 }
 
 // listener is a port in a network namespace: a pod's, or the host's.
@@ -85,6 +133,15 @@ type listener struct {
 // pinnedPorts are the host ports that the definition names.
 func pinnedPorts(a *app.App) map[listener]bool {
 	pinned := map[listener]bool{}
+	for i := range a.Pods {
+		for _, c := range containers(&a.Pods[i]) {
+			for _, port := range c.Ports {
+				if port.HostPort != 0 {
+					pinned[listener{protocol(port.Protocol), port.HostPort}] = true
+				}
+			}
+		}
+	}
 	for _, s := range a.Services {
 		for _, p := range s.Ports {
 			switch {
@@ -127,10 +184,10 @@ func (r *renderer) hostPort(s *app.Service, port app.ServicePort) (int, error) {
 }
 
 func protocol(p string) string {
-	if p == "UDP" {
-		return "udp"
+	if p == "" {
+		return "tcp"
 	}
-	return "tcp"
+	return strings.ToLower(p)
 }
 
 // targetPort resolves the port behind a service port among the pod's.
@@ -141,7 +198,7 @@ func targetPort(pod *app.Pod, port app.ServicePort) (int, error) {
 	case port.TargetPort.Name == "":
 		return port.TargetPort.Number, nil
 	}
-	for _, c := range pod.Containers {
+	for _, c := range containers(pod) {
 		for _, p := range c.Ports {
 			if p.Name == port.TargetPort.Name && protocol(p.Protocol) == protocol(port.Protocol) {
 				return p.ContainerPort, nil
@@ -158,14 +215,17 @@ const privilegedPorts = 1024
 // the container's. privileged says that one of them takes a capability to listen on.
 func (p *replica) forwards() (args []string, privileged bool, err error) {
 	used := map[listener]int{} // to the port that answers there
-	for _, c := range p.pod.Containers {
+	if p.pod.HostNetwork {
+		return nil, false, nil // no service's name leads here
+	}
+	for _, c := range containers(p.pod) {
 		for _, port := range c.Ports {
 			used[listener{protocol(port.Protocol), port.ContainerPort}] = port.ContainerPort
 		}
 	}
 	for i := range p.r.app.Services {
 		s := &p.r.app.Services[i]
-		if s.Pod != p.pod.Name || s.Headless { // a headless service's clients connect to the container's port
+		if s.Headless || !slices.Contains(p.r.app.Behind(s), p.pod) { // a headless service's clients connect to the container's port
 			continue
 		}
 		for _, port := range s.Ports {
@@ -189,6 +249,9 @@ func (p *replica) forwarded(s *app.Service, port app.ServicePort, on listener, t
 	answers, taken := used[on]
 	switch {
 	case on.port == target, taken && answers == target:
+		return false
+	case on.protocol == "sctp":
+		p.find("compose/sctp", path, port.Pos, fmt.Sprintf("port %d does not lead to %d: nothing can forward SCTP", on.port, target), "make port and targetPort the same")
 		return false
 	case taken:
 		p.find("compose/service-port-taken", path, port.Pos,

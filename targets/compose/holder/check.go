@@ -48,7 +48,7 @@ func parseChecks(args []string) ([]check, error) {
 			return nil, fmt.Errorf("%w: check has no option %q", errUsage, arg)
 		default:
 			u, err := url.Parse(arg)
-			if err != nil || !slices.Contains([]string{"http", "https", "tcp", "grpc"}, u.Scheme) || u.Port() == "" {
+			if err != nil || !slices.Contains([]string{"http", "https", "tcp", "grpc", "grpcs"}, u.Scheme) || u.Port() == "" {
 				return nil, fmt.Errorf("%w: %q is not like http://:8080/path, tcp://:6379 or grpc://:9000/service", errUsage, arg)
 			}
 			next.url = u
@@ -79,6 +79,9 @@ func runChecks(ctx context.Context, address string, checks []check) error {
 }
 
 func (c check) run(ctx context.Context, address string) error {
+	if host := c.url.Hostname(); host != "" {
+		address = host
+	}
 	switch c.url.Scheme {
 	case "tcp":
 		conn, err := connect(ctx, address, c.url)
@@ -86,7 +89,7 @@ func (c check) run(ctx context.Context, address string) error {
 			conn.Close()
 		}
 		return err
-	case "grpc":
+	case "grpc", "grpcs":
 		conn, err := connect(ctx, address, c.url)
 		if err != nil {
 			return err
@@ -97,8 +100,8 @@ func (c check) run(ctx context.Context, address string) error {
 	return c.http(ctx, address)
 }
 
-// connect dials the port of u at address, in TLS for https. The connection's
-// deadline is that of ctx.
+// connect dials the port of u at address, in TLS for https and grpcs. The
+// connection's deadline is that of ctx.
 func connect(ctx context.Context, address string, u *url.URL) (net.Conn, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(address, u.Port()))
 	if err != nil {
@@ -107,12 +110,16 @@ func connect(ctx context.Context, address string, u *url.URL) (net.Conn, error) 
 	if deadline, ok := ctx.Deadline(); ok {
 		conn.SetDeadline(deadline)
 	}
-	if u.Scheme != "https" {
+	if u.Scheme != "https" && u.Scheme != "grpcs" {
 		return conn, nil
 	}
 	// A probe asks whether the server answers, not who it is: as in Kubernetes,
 	// certificates are not verified.
-	secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true})
+	config := &tls.Config{InsecureSkipVerify: true}
+	if u.Scheme == "grpcs" {
+		config.NextProtos = []string{"h2"} // servers of gRPC want it named
+	}
+	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		conn.Close()
 		return nil, err

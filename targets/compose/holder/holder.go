@@ -5,13 +5,17 @@
 //	check [[--timeout=1s] [--header=Name:Value]... URL]...   probe the pod once; exit 0 when every probe succeeds
 //	fill  [--dir=PATH | --files=FROM=TO:MODE]...   make volumes usable, write files into them, and exit
 //
+// Options of fill belong to the --dir or --files before them: --mode=[NAME:]MODE
+// is the mode of the directory, or of one of the files, --group=GID is the group
+// that may use the volume, and --decode=NAME says that a file comes in base64.
+//
 // A forward without a name goes to the pod's own address, never to localhost:
 // a server that listens on localhost only has to stay out of reach, as in
 // Kubernetes. One with a name goes to the addresses of that name in turn.
 //
-// URLs of check are http://:8080/path, https://:8443/path, tcp://:6379 and
-// grpc://:9000/service; they too ask at the pod's own address. Options belong
-// to the URL after them.
+// URLs of check are http://:8080/path, https://:8443/path, tcp://:6379,
+// grpc://:9000/service and grpcs://:9000/service. Without a host they too ask at
+// the pod's own address. Options belong to the URL after them.
 //
 // The package uses nothing but the standard library, and of that no net/http:
 // the program is loaded into every pod and has to stay small.
