@@ -190,7 +190,7 @@ func startedProject(t *testing.T) *project {
 			out, err := p.command(ctx, "logs", "--no-color", "--tail", "20").CombinedOutput()
 			t.Logf("logs: %v\n%s", err, out)
 		}
-		if out, err := p.command(ctx, "down", "--volumes", "--timeout", "1").CombinedOutput(); err != nil {
+		if out, err := p.command(ctx, "--profile", "*", "down", "--volumes", "--timeout", "1").CombinedOutput(); err != nil {
 			t.Errorf("down: %v\n%s", err, out)
 		}
 		if out, err := exec.CommandContext(ctx, "docker", "image", "rm", p.image).CombinedOutput(); err != nil {

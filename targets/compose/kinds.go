@@ -133,7 +133,7 @@ func (r *renderer) kindFindings(pod *app.Pod) {
 		r.findings.Add("compose/job", path+".kind", at, message+retried(pod)+"; its holder and sidecars stay until docker compose down", "make it safe to run twice")
 	case "CronJob":
 		r.findings.Add("compose/cron-job", path+".kind", at, "Compose has no clock: nothing starts the Job by itself"+retried(pod),
-			"docker compose --profile "+pod.Name+" up runs it once")
+			"docker compose --profile "+pod.Name+" up runs it once, and with down in place of up removes it")
 	}
 	if n := ordinals(pod); len(n) > 1 {
 		r.findings.Add("compose/replicas-unrolled", path+"."+countField(pod), fieldPos(pod.Lines, countField(pod), pod.Pos),

@@ -99,35 +99,31 @@ func (p *replica) render() error {
 		return err
 	}
 	what := "replica " + p.name + " of pod " + p.pod.Name
-	if err := p.addService(p.name, what, holder); err != nil {
+	if err := p.r.addService(p.name, what, holder); err != nil {
 		return err
 	}
 	if filler := p.volumes.service(p); filler != nil {
-		if err := p.addService(p.volumesName(), "the volumes of "+what, filler); err != nil {
+		if err := p.r.addService(p.volumesName(), "the volumes of "+what, filler); err != nil {
 			return err
 		}
 	}
 	for _, m := range members {
-		if err := p.addService(p.memberName(m.name), m.what+" of "+what, m.service); err != nil {
+		if err := p.r.addService(p.memberName(m.name), m.what+" of "+what, m.service); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addService adds a service of the replica.
-func (p *replica) addService(name, what string, body *yaml.Map) error {
-	if waits(p.pod) {
-		body.Set("profiles", yaml.Flow{p.pod.Name})
-	}
-	return p.r.addService(name, what, body)
-}
-
 func (p *replica) memberName(container string) string { return p.name + "-" + container }
 func (p *replica) volumesName() string                { return p.name + "-volumes" }
 
-// addMetadata ends a service with the pod's labels and annotations.
+// addMetadata ends a service with the pod's labels and annotations, and with
+// what keeps docker compose up from starting a pod that waits to be asked for.
 func (p *replica) addMetadata(service *yaml.Map) *yaml.Map {
+	if waits(p.pod) {
+		service.Set("profiles", yaml.Flow{p.pod.Name})
+	}
 	return service.Opt("labels", escapeMap(p.labels())).Opt("annotations", escapeMap(p.annotations()))
 }
 

@@ -48,7 +48,7 @@ func noKey(string, any) string { return "" }
 // gathers are the lists that Compose itself gathers from several files, as far
 // as we write them.
 func gathers(list string) bool {
-	return slices.Contains([]string{"volumes", "configs", "secrets", "cap_add", "cap_drop", "security_opt", "ports", "aliases"}, list)
+	return slices.Contains([]string{"volumes", "configs", "secrets", "cap_add", "cap_drop", "group_add", "security_opt", "ports", "aliases"}, list)
 }
 
 // topLevel is the app's hatch. Of the app's own fields only the name has the
@@ -69,7 +69,7 @@ func besides(h *app.Hatch) *app.Hatch {
 	out := &app.Hatch{Raw: h.Raw, Beside: map[string]app.Pos{}}
 	for ours, theirs := range map[string]string{
 		"image": "image", "command": "entrypoint", "args": "command", "workingDir": "working_dir", "env": "environment",
-		"volumeMounts": "volumes",
+		"volumeMounts": "volumes", "build": "build", "tty": "tty", "stdin": "stdin_open",
 	} {
 		if pos, ok := h.Beside[ours]; ok {
 			out.Beside[theirs] = pos

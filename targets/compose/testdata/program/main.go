@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 
 	"github.com/cuepod/cuepod/targets/compose/holder"
 )
@@ -30,6 +31,8 @@ func main() {
 			fail(os.WriteFile(os.Args[2], nil, 0o644))
 			fail(fmt.Errorf("the first time fails"))
 		}
+	case "touch": // touch FILE
+		fail(os.WriteFile(os.Args[2], []byte("touched"), 0o644))
 	case "echo": // echo ADDRESS: answers datagrams
 		fail(echo(os.Args[2]))
 	default:
@@ -59,6 +62,16 @@ func serve(address string) error {
 	}
 	answer("/ready", func(string) (string, error) { return "ready", nil })
 	answer("/env", func(name string) (string, error) { return os.Getenv(name), nil })
+	answer("/pid", func(string) (string, error) { return strconv.Itoa(os.Getpid()), nil })
+	answer("/get", func(url string) (string, error) {
+		response, err := http.Get(url)
+		if err != nil {
+			return "", err
+		}
+		defer response.Body.Close()
+		data, err := io.ReadAll(response.Body)
+		return string(data), err
+	})
 	answer("/host", func(string) (string, error) { return os.Hostname() })
 	answer("/file", func(name string) (string, error) {
 		data, err := os.ReadFile(name)
