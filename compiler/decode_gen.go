@@ -1195,7 +1195,7 @@ func (d *decoder) decodePod(o object, x *app.Pod) {
 		case "securityContext":
 			d.decodePodSecurityContext(d.part(o), &x.SecurityContext)
 		case "imagePullSecrets":
-			d.entries(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"), func(key string, o object) {
+			d.entries(o, notEmpty, func(key string, o object) {
 				y := app.Named{Name: key}
 				d.decodeNamed(d.locate(o), &y)
 				x.ImagePullSecrets = append(x.ImagePullSecrets, y)
@@ -1261,7 +1261,7 @@ func (d *decoder) decodePod(o object, x *app.Pod) {
 			x.HostUsers = pointer(d.boolean(o))
 			d.line(&x.Lines, name, o)
 		case "schedulingGates":
-			d.entries(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"), func(key string, o object) {
+			d.entries(o, notEmpty, func(key string, o object) {
 				y := app.Named{Name: key}
 				d.decodeNamed(d.locate(o), &y)
 				x.SchedulingGates = append(x.SchedulingGates, y)
@@ -1281,7 +1281,7 @@ func (d *decoder) decodePod(o object, x *app.Pod) {
 			x.SchedulingGroup = new(app.PodSchedulingGroup)
 			d.decodePodSchedulingGroup(d.part(o), x.SchedulingGroup)
 		case "evictionResponders":
-			d.entries(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"), func(key string, o object) {
+			d.entries(o, notEmpty, func(key string, o object) {
 				y := app.EvictionResponder{Name: key}
 				d.decodeEvictionResponder(d.locate(o), &y)
 				x.EvictionResponders = append(x.EvictionResponders, y)
@@ -1888,7 +1888,7 @@ func (d *decoder) decodeParentReference(o object, x *app.ParentReference) {
 	d.each(o, func(name string, o object) {
 		switch name {
 		case "group":
-			x.Group = d.text(o, anyText)
+			x.Group = pointer(d.text(o, anyText))
 		case "kind":
 			x.Kind = d.text(o, anyText)
 		case "namespace":
@@ -2515,13 +2515,13 @@ func (d *decoder) decodeHTTPRouteMatch(o object, x *app.HTTPRouteMatch) {
 			x.Path = new(app.HTTPPathMatch)
 			d.decodeHTTPPathMatch(d.part(o), x.Path)
 		case "headers":
-			d.entries(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"), func(key string, o object) {
+			d.entries(o, notEmpty, func(key string, o object) {
 				y := app.HTTPHeaderMatch{Name: key}
 				d.decodeHTTPHeaderMatch(d.locate(o), &y)
 				x.Headers = append(x.Headers, y)
 			})
 		case "queryParams":
-			d.entries(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"), func(key string, o object) {
+			d.entries(o, notEmpty, func(key string, o object) {
 				y := app.HTTPQueryParamMatch{Name: key}
 				d.decodeHTTPQueryParamMatch(d.locate(o), &y)
 				x.QueryParams = append(x.QueryParams, y)
@@ -3744,13 +3744,13 @@ func (d *decoder) decodeHTTPHeaderFilter(o object, x *app.HTTPHeaderFilter) {
 	d.each(o, func(name string, o object) {
 		switch name {
 		case "set":
-			d.entries(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"), func(key string, o object) {
+			d.entries(o, notEmpty, func(key string, o object) {
 				y := app.GatewayHTTPHeader{Name: key}
 				d.decodeGatewayHTTPHeader(d.locate(o), &y)
 				x.Set = append(x.Set, y)
 			})
 		case "add":
-			d.entries(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"), func(key string, o object) {
+			d.entries(o, notEmpty, func(key string, o object) {
 				y := app.GatewayHTTPHeader{Name: key}
 				d.decodeGatewayHTTPHeader(d.locate(o), &y)
 				x.Add = append(x.Add, y)

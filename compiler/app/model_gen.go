@@ -1621,7 +1621,7 @@ type HorizontalPodAutoscalerBehavior struct {
 // registered in the cluster for this reference to be valid.
 type ParentReference struct {
 	// Group is the group of the referent.
-	Group string `json:",omitzero"`
+	Group *string `json:",omitzero"`
 
 	// Kind is kind of the referent.
 	//

@@ -1915,7 +1915,7 @@ func (x *HorizontalPodAutoscalerBehavior) walk(w *walker) {
 }
 
 func (x *ParentReference) walk(w *walker) {
-	if x.Group != "" {
+	if x.Group != nil {
 		w.field("ParentReference", "group", x.Pos)
 	}
 	if x.Kind != "" {

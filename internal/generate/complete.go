@@ -239,7 +239,7 @@ func (c *completer) convert(d *definition, f apiField) (*field, error) {
 	out.typ = kind{expr: expr}
 	switch {
 	case f.list && key != "":
-		out.typ = kind{shape: dict, key: c.keyType(key), expr: expr}
+		out.typ = kind{shape: dict, key: c.keyType(d.name+"."+f.name), expr: expr}
 	case f.list:
 		out.typ = kind{shape: list, expr: expr}
 	case f.values:
@@ -251,8 +251,10 @@ func (c *completer) convert(d *definition, f apiField) (*field, error) {
 	return out, nil
 }
 
-func (c *completer) keyType(key string) ast.Expr {
-	if key == "name" {
+// keyType is what the keys of a map are: texts, but for those that are names as
+// all names of a definition. Names of headers and of secrets have other signs.
+func (c *completer) keyType(path string) ast.Expr {
+	if slices.Contains([]string{"ResourceRequirements.claims", "Pod.resourceClaims"}, path) {
 		return ast.NewIdent("#Name")
 	}
 	return ast.NewIdent("#Text")

@@ -93,6 +93,10 @@ func values() []string {
 	return []string{"ResourceRequirements", "SecurityContext", "PodSecurityContext", "Capabilities"}
 }
 
+// empties are the texts that mean something else when they are empty than when
+// nobody writes them: the group of a Service that is a route's parent.
+func empties() []string { return []string{"ParentReference.group"} }
+
 // configMapNames are the fields that name a ConfigMap.
 func configMapNames() []string {
 	return []string{"ConfigMapKeySelector.name", "ConfigMapEnvSource.name", "ConfigMapVolumeSource.name", "ConfigMapProjection.name"}
@@ -199,6 +203,7 @@ func (m *model) field(t *goType, f *field, a *api, byDef map[*definition]*goType
 	if g.typ.shape == one && pointer && g.preset == "" && f.mark == token.OPTION && f.name != "optional" && (g.plain.kind == "bool" || g.plain.kind == "int") {
 		g.pointer = true
 	}
+	g.pointer = g.pointer || slices.Contains(empties(), path)
 	return g, nil
 }
 

@@ -1038,8 +1038,8 @@ func (r *renderer) encodeHorizontalPodAutoscalerBehavior(x *app.HorizontalPodAut
 // encodeParentReference writes the fields of ParentReference that the definition says.
 func (r *renderer) encodeParentReference(x *app.ParentReference) *yaml.Map {
 	out := yaml.New()
-	if x.Group != "" {
-		out.Set("group", x.Group)
+	if x.Group != nil {
+		out.Set("group", *x.Group)
 	}
 	if x.Kind != "" {
 		out.Set("kind", x.Kind)
