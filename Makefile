@@ -119,11 +119,19 @@ test-engine: race build images
 
 # They build what they test, which Go's cache of results does not see.
 .PHONY: test-nested
-test-nested:
+test-nested: pyyaml
 	@for module in $(NESTED); do \
 		echo "--- module $$module"; \
 		(cd $$module && go vet ./... && go test -count=1 ./...); \
 	done
+
+# One of the readers that internal/yamlparsers holds our YAML against.
+.PHONY: pyyaml
+pyyaml:
+	@if ! python3 -c 'import yaml' 2>/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo 'installing PyYAML for the tests of our YAML'; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends python3-yaml >/dev/null; \
+	fi
 
 ENGINE_PACKAGES = go list $$(grep -rl --include='*_test.go' $(ENGINE_TESTS) . | xargs -n1 dirname | sort -u)
 

@@ -141,7 +141,11 @@ func isBlock(s string) bool {
 // appendQuoted writes s in double quotes, in the part of YAML that is also
 // JSON. Bytes that are not UTF-8 become U+FFFD, as in encoding/json.
 func appendQuoted(dst []byte, s string) []byte {
-	dst = append(dst, '"')
+	return append(appendEscaped(append(dst, '"'), s), '"')
+}
+
+// appendEscaped writes what stands between the double quotes.
+func appendEscaped(dst []byte, s string) []byte {
 	for _, r := range s {
 		switch {
 		case r == '"' || r == '\\':
@@ -160,7 +164,7 @@ func appendQuoted(dst []byte, s string) []byte {
 			dst = appendHex(append(dst, `\U`...), r, 8)
 		}
 	}
-	return append(dst, '"')
+	return dst
 }
 
 func appendHex(dst []byte, r rune, digits int) []byte {

@@ -1,8 +1,9 @@
 // Package yaml writes YAML and JSON from ordered values. It only writes.
 //
 // There are three kinds of collection, Map, List and Flow, and six of scalar:
-// nil, bool, int, int64, json.Number (written as it is) and string. Keys come out in the order they were set,
-// strings always read back as the same strings: whatever some YAML 1.1 or 1.2
+// nil, bool, int, int64, json.Number (written as it is, but for the form of an
+// exponent) and string. Keys come out in the order they were set, strings
+// always read back as the same strings: whatever some YAML 1.1 or 1.2
 // reader could take for something else is quoted (see quote.go). Multi-line
 // text becomes a block literal where every reader agrees on its meaning.
 //
@@ -235,7 +236,7 @@ func appendScalar(dst []byte, value any) []byte {
 	case int64:
 		return strconv.AppendInt(dst, v, 10)
 	case json.Number:
-		return append(dst, v...)
+		return appendNumber(dst, string(v))
 	case string:
 		return appendString(dst, v)
 	case List:
@@ -246,6 +247,25 @@ func appendScalar(dst []byte, value any) []byte {
 		return append(dst, "{}"...)
 	}
 	panic(unknown(value))
+}
+
+// appendNumber writes a JSON number as it is, but for an exponent: readers of
+// YAML 1.1 take that for a string unless the number has a point and the
+// exponent a sign, so that 1e3 becomes 1.0e+3.
+func appendNumber(dst []byte, number string) []byte {
+	e := strings.IndexAny(number, "eE")
+	if e < 0 {
+		return append(dst, number...)
+	}
+	dst = append(dst, number[:e]...)
+	if strings.IndexByte(number[:e], '.') < 0 {
+		dst = append(dst, ".0"...)
+	}
+	dst = append(dst, number[e])
+	if exponent := number[e+1:]; exponent != "" && exponent[0] != '+' && exponent[0] != '-' {
+		dst = append(dst, '+')
+	}
+	return append(dst, number[e+1:]...)
 }
 
 func appendFlow(dst []byte, list Flow) []byte {

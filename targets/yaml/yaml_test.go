@@ -275,6 +275,68 @@ func TestAppend_Numbers(t *testing.T) {
 	}
 }
 
+// PyYAML takes 1e3 and 1.0e3 for strings.
+func TestAppend_NumbersWithAnExponentAreNumbersInYAML11(t *testing.T) {
+	for number, want := range map[json.Number]string{
+		"1e3": "1.0e+3", "-2E5": "-2.0E+5", "1e-7": "1.0e-7", "1.5e+300": "1.5e+300", "1.0e9": "1.0e+9",
+		"1.5": "1.5", "10": "10",
+	} {
+		if got := string(Append(nil, number)); got != want+"\n" {
+			t.Errorf("%s: got %q, want %q", number, got, want)
+		}
+	}
+}
+
+func TestAppendKYAML(t *testing.T) {
+	doc := New().
+		Set("kind", "Pod").
+		Set("no", true).
+		Set("app.kubernetes.io/name", "web").
+		Set("a b", nil).
+		Set("empty", New()).
+		Set("none", List{}).
+		Set("args", List{"-c", 1, New().Set("a", json.Number("1e3"))}).
+		Set("ports", List{New().Set("port", 80), New().Set("port", 81)}).
+		Set("flow", Flow{"x"}).
+		Set("script", "set -e\n  indented\n\nlast")
+	const want = `---
+{
+  kind: "Pod",
+  "no": true,
+  app.kubernetes.io/name: "web",
+  "a b": null,
+  empty: {},
+  "none": [],
+  args: [
+    "-c",
+    1,
+    {
+      a: 1.0e+3,
+    },
+  ],
+  ports: [{
+    port: 80,
+  }, {
+    port: 81,
+  }],
+  flow: [
+    "x",
+  ],
+  script: "\
+     set -e\n\
+    \  indented\n\
+     \n\
+     last\
+    ",
+}
+---
+"text"
+`
+	if diff := cmp.Diff(want, string(AppendKYAML(nil, doc, "text"))); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestMap_GetAndPut(t *testing.T) {
 	m := New().Set("a", 1).Set("b", 2)
 	m.Put("a", 3)
