@@ -239,7 +239,7 @@ func (c *completer) convert(d *definition, f apiField) (*field, error) {
 	out.typ = kind{expr: expr}
 	switch {
 	case f.list && key != "":
-		out.typ = kind{shape: dict, key: c.keyType(d.name+"."+f.name), expr: expr}
+		out.typ = kind{shape: dict, key: c.keyType(d.name + "." + f.name), expr: expr}
 	case f.list:
 		out.typ = kind{shape: list, expr: expr}
 	case f.values:

@@ -38,8 +38,8 @@ func (r *renderer) workloadSpec(p *app.Pod, template *yaml.Map) (apiVersion stri
 	case "Job":
 		return "batch/v1", r.jobSpec(p, template, p.Suspend), nil
 	case "CronJob":
-		labels := yaml.New().Set("labels", sorted(r.app.PodLabels(p)))
-		job := yaml.New().Set("metadata", labels).Set("spec", r.jobSpec(p, template, nil))
+		metadata := yaml.New().Set("labels", sorted(r.app.PodLabels(p))).Opt("annotations", sorted(r.app.Annotations))
+		job := yaml.New().Set("metadata", metadata).Set("spec", r.jobSpec(p, template, nil))
 		return "batch/v1", r.encodeCronJobSpec(p).Set("jobTemplate", job), nil
 	}
 	return "", nil, fmt.Errorf("kind %q is not supported", p.Kind)

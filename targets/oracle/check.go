@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/apimachinery/pkg/util/validation"
 )
@@ -21,30 +22,14 @@ func (o *objects) check(secrets map[string][]string) []string {
 	for name := range o.claims {
 		c.name("PersistentVolumeClaim", name, validation.IsDNS1123Subdomain)
 	}
-	for _, d := range o.deployments {
-		c.where = "Deployment " + d.Name
-		c.name("Deployment", d.Name, validation.IsDNS1123Subdomain)
-		c.labels(d.Labels)
-		c.labels(d.Spec.Template.Labels)
-		if d.Spec.Selector == nil || len(d.Spec.Selector.MatchLabels) == 0 {
-			c.problem("selects nothing")
-		} else if !matches(d.Spec.Selector.MatchLabels, d.Spec.Template.Labels) {
-			c.problem("does not select its own pods")
-		}
-		c.pod(&d.Spec.Template.Spec)
-	}
-	for i, d := range o.deployments {
-		for _, other := range o.deployments[i+1:] {
-			if d.Spec.Selector != nil && matches(d.Spec.Selector.MatchLabels, other.Spec.Template.Labels) {
-				c.where = "Deployment " + d.Name
-				c.problem("also selects the pods of %s", other.Name)
-			}
-		}
+	for i := range o.workloads {
+		c.workload(&o.workloads[i], o.workloads[i+1:])
 	}
 	for _, s := range o.services {
 		c.where = "Service " + s.Name
 		c.service(s)
 	}
+	c.references()
 	return c.problems
 }
 
@@ -91,7 +76,101 @@ func matches(selector, labels map[string]string) bool {
 	return len(selector) > 0
 }
 
-func (c *checker) pod(p *corev1.PodSpec) {
+func (c *checker) workload(w *workload, others []workload) {
+	c.where = w.kind + " " + w.name
+	c.name(w.kind, w.name, validation.IsDNS1123Subdomain)
+	c.labels(w.labels)
+	c.labels(w.template.Labels)
+	if w.kind != "Job" && w.kind != "CronJob" {
+		switch {
+		case w.selector == nil || len(w.selector.MatchLabels) == 0:
+			c.problem("selects nothing")
+			return
+		case !matches(w.selector.MatchLabels, w.template.Labels):
+			c.problem("does not select its own pods")
+		}
+		for _, other := range others {
+			if matches(w.selector.MatchLabels, other.template.Labels) {
+				c.problem("also selects the pods of %s", other.name)
+			}
+		}
+	}
+	if policy := w.template.Spec.RestartPolicy; w.selector == nil && policy != corev1.RestartPolicyNever && policy != corev1.RestartPolicyOnFailure {
+		c.problem("the restartPolicy %q is none of a Job's", policy)
+	}
+	c.pod(&w.template.Spec, w.claims)
+}
+
+// references finds what names an object that is not there. Accounts, classes
+// and gateways may be the cluster's.
+func (c *checker) references() {
+	for _, i := range c.ingresses {
+		c.where = "Ingress " + i.Name
+		for _, b := range ingressBackends(i) {
+			c.backend(b.Name, func(p corev1.ServicePort) bool {
+				return p.Name == b.Port.Name && p.Name != "" || p.Port == b.Port.Number
+			})
+		}
+	}
+	for _, r := range c.routes {
+		c.where = "HTTPRoute " + r.Name
+		for _, rule := range r.Spec.Rules {
+			for _, b := range rule.BackendRefs {
+				if b.Kind == nil || *b.Kind == "Service" {
+					c.backend(string(b.Name), func(p corev1.ServicePort) bool { return b.Port != nil && p.Port == *b.Port })
+				}
+			}
+		}
+	}
+	for _, s := range c.scalers {
+		if t := s.Spec.ScaleTargetRef; !c.names[t.Kind+" "+t.Name] {
+			c.problems = append(c.problems, fmt.Sprintf("HorizontalPodAutoscaler %s: there is no %s %s", s.Name, t.Kind, t.Name))
+		}
+	}
+	for _, b := range c.bindings {
+		c.where = b.id
+		if !c.names[b.role.Kind+" "+b.role.Name] {
+			c.problem("there is no %s %s", b.role.Kind, b.role.Name)
+		}
+		for _, s := range b.subjects {
+			if !c.names[s.Kind+" "+s.Name] {
+				c.problem("there is no %s %s", s.Kind, s.Name)
+			}
+		}
+	}
+}
+
+func ingressBackends(i *networkingv1.Ingress) []*networkingv1.IngressServiceBackend {
+	var out []*networkingv1.IngressServiceBackend
+	add := func(b *networkingv1.IngressBackend) {
+		if b != nil && b.Service != nil {
+			out = append(out, b.Service)
+		}
+	}
+	add(i.Spec.DefaultBackend)
+	for _, rule := range i.Spec.Rules {
+		if rule.HTTP == nil {
+			continue
+		}
+		for p := range rule.HTTP.Paths {
+			add(&rule.HTTP.Paths[p].Backend)
+		}
+	}
+	return out
+}
+
+// backend looks for a service and one of its ports.
+func (c *checker) backend(service string, is func(corev1.ServicePort) bool) {
+	at := slices.IndexFunc(c.services, func(s *corev1.Service) bool { return s.Name == service })
+	switch {
+	case at < 0:
+		c.problem("there is no Service %s", service)
+	case !slices.ContainsFunc(c.services[at].Spec.Ports, is):
+		c.problem("Service %s has no such port", service)
+	}
+}
+
+func (c *checker) pod(p *corev1.PodSpec, own []corev1.PersistentVolumeClaim) {
 	at := c.where
 	names := map[string]bool{}
 	for i, container := range slices.Concat(p.InitContainers, p.Containers) {
@@ -101,7 +180,7 @@ func (c *checker) pod(p *corev1.PodSpec) {
 			c.problem("is there twice")
 		}
 		names[container.Name] = true
-		c.container(p, &container, i < len(p.InitContainers))
+		c.container(p, &container, i < len(p.InitContainers), own)
 	}
 	if len(p.Containers) == 0 {
 		c.problem("has no containers")
@@ -118,7 +197,7 @@ func (c *checker) pod(p *corev1.PodSpec) {
 	c.where = at
 }
 
-func (c *checker) container(p *corev1.PodSpec, k *corev1.Container, init bool) {
+func (c *checker) container(p *corev1.PodSpec, k *corev1.Container, init bool, own []corev1.PersistentVolumeClaim) {
 	if k.Image == "" {
 		c.problem("has no image")
 	}
@@ -145,13 +224,15 @@ func (c *checker) container(p *corev1.PodSpec, k *corev1.Container, init bool) {
 			c.problem("mounts %s twice", m.MountPath)
 		}
 		paths[m.MountPath] = true
-		if !slices.ContainsFunc(p.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name }) {
+		if !slices.ContainsFunc(p.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name }) &&
+			!slices.ContainsFunc(own, func(v corev1.PersistentVolumeClaim) bool { return v.Name == m.Name }) {
 			c.problem("there is no volume %s", m.Name)
 		}
 	}
 	for kind, probe := range map[string]*corev1.Probe{"liveness": k.LivenessProbe, "readiness": k.ReadinessProbe, "startup": k.StartupProbe} {
 		if probe != nil {
-			c.probe(k, kind, probe, init)
+			sidecar := k.RestartPolicy != nil && *k.RestartPolicy == corev1.ContainerRestartPolicyAlways
+			c.probe(k, kind, probe, init && !sidecar)
 		}
 	}
 }
@@ -197,7 +278,7 @@ func (c *checker) env(e *corev1.EnvVar) {
 	if r := e.ValueFrom.ConfigMapKeyRef; r != nil && !optional(r.Optional) {
 		if m := c.configMaps[r.Name]; m == nil {
 			c.problem("variable %s: there is no ConfigMap %s", e.Name, r.Name)
-		} else if _, ok := m.Data[r.Key]; !ok {
+		} else if !hasDataKey(m, r.Key) {
 			c.problem("variable %s: ConfigMap %s has no key %s", e.Name, r.Name, r.Key)
 		}
 	}
@@ -222,14 +303,15 @@ func (c *checker) volume(v *corev1.Volume) {
 		c.problem("has %d sources", sources)
 	}
 	if s := v.ConfigMap; s != nil && !optional(s.Optional) {
-		m := c.configMaps[s.Name]
-		if m == nil {
-			c.problem("there is no ConfigMap %s", s.Name)
-			return
-		}
-		for _, item := range s.Items {
-			if _, ok := m.Data[item.Key]; !ok {
-				c.problem("ConfigMap %s has no key %s", s.Name, item.Key)
+		c.configFiles(s.Name, s.Items)
+	}
+	if v.Projected != nil {
+		for _, source := range v.Projected.Sources {
+			if s := source.ConfigMap; s != nil && !optional(s.Optional) {
+				c.configFiles(s.Name, s.Items)
+			}
+			if s := source.Secret; s != nil && !optional(s.Optional) && !c.hasSecret(s.Name) {
+				c.problem("there is no Secret %s", s.Name)
 			}
 		}
 	}
@@ -246,6 +328,25 @@ func (c *checker) volume(v *corev1.Volume) {
 	if s := v.PersistentVolumeClaim; s != nil && c.claims[s.ClaimName] == nil {
 		c.problem("there is no claim %s", s.ClaimName)
 	}
+}
+
+func (c *checker) configFiles(name string, items []corev1.KeyToPath) {
+	m := c.configMaps[name]
+	if m == nil {
+		c.problem("there is no ConfigMap %s", name)
+		return
+	}
+	for _, item := range items {
+		if !hasDataKey(m, item.Key) {
+			c.problem("ConfigMap %s has no key %s", name, item.Key)
+		}
+	}
+}
+
+func hasDataKey(m *corev1.ConfigMap, key string) bool {
+	_, text := m.Data[key]
+	_, bytes := m.BinaryData[key]
+	return text || bytes
 }
 
 func (c *checker) probe(k *corev1.Container, kind string, p *corev1.Probe, init bool) {
@@ -285,18 +386,21 @@ func (c *checker) service(s *corev1.Service) {
 	c.name("Service", s.Name, validation.IsDNS1123Label)
 	c.labels(s.Labels)
 	var pods []*corev1.PodSpec
-	for _, d := range c.deployments {
-		if matches(s.Spec.Selector, d.Spec.Template.Labels) {
-			pods = append(pods, &d.Spec.Template.Spec)
+	for i := range c.workloads {
+		if matches(s.Spec.Selector, c.workloads[i].template.Labels) {
+			pods = append(pods, &c.workloads[i].template.Spec)
 		}
 	}
-	if len(pods) == 0 {
+	if len(pods) == 0 && len(s.Spec.Selector) > 0 {
 		c.problem("selects no pods")
+	}
+	if s.Spec.Type == corev1.ServiceTypeExternalName && (s.Spec.ExternalName == "" || len(s.Spec.Selector) > 0) {
+		c.problem("is another name for %q and selects %v", s.Spec.ExternalName, s.Spec.Selector)
 	}
 	if s.Spec.ClusterIP == corev1.ClusterIPNone && s.Spec.Type != "" && s.Spec.Type != corev1.ServiceTypeClusterIP {
 		c.problem("is headless and a %s", s.Spec.Type)
 	}
-	if len(s.Spec.Ports) == 0 && s.Spec.ClusterIP != corev1.ClusterIPNone {
+	if len(s.Spec.Ports) == 0 && s.Spec.ClusterIP != corev1.ClusterIPNone && s.Spec.Type != corev1.ServiceTypeExternalName {
 		c.problem("has no ports")
 	}
 	names, numbers := map[string]bool{}, map[string]bool{}
