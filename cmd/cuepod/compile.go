@@ -38,7 +38,7 @@ func (c *cli) compileCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := oneOf(cmd, "format", opts.format, "yaml", "json"); err != nil {
+			if err := oneOf(cmd, "format", opts.format, "yaml", "kyaml", "json"); err != nil {
 				return err
 			}
 			if load && t.name != "compose" {
@@ -54,12 +54,12 @@ func (c *cli) compileCommand() *cobra.Command {
 	d.flags(cmd)
 	cmd.Flags().StringVarP(&name, "target", "t", "", "what to make: "+strings.Join(targetNames(), ", "))
 	cmd.Flags().StringVarP(&output, "output", "o", "-", "the file to write, or a directory; - is standard output")
-	cmd.Flags().StringVar(&opts.format, "format", "yaml", "how to write Kubernetes objects: yaml or json")
+	cmd.Flags().StringVar(&opts.format, "format", "yaml", "how to write Kubernetes objects: yaml, kyaml or json")
 	cmd.Flags().StringVar(&opts.holderImage, "holder-image", "", "the image of Compose's pod holders")
 	cmd.Flags().BoolVar(&load, "load-holder", false, "load that image into the local engine, for a machine that cannot pull it")
 	cmd.Flags().BoolVar(&strict, "strict", false, "fail when the target cannot say all that the definition means")
 	complete(cmd, "target", targetNames()...)
-	complete(cmd, "format", "yaml", "json")
+	complete(cmd, "format", "yaml", "kyaml", "json")
 	return cmd
 }
 

@@ -58,6 +58,8 @@ func renderKubernetes(a *app.App, opts renderOptions) (targets.Output, error) {
 	switch {
 	case opts.format == "json":
 		return kubernetes.Render(a, kubernetes.Options{Format: kubernetes.JSON})
+	case opts.format == "kyaml":
+		return kubernetes.Render(a, kubernetes.Options{Format: kubernetes.KYAML})
 	case opts.separate:
 		return kubernetes.Render(a, kubernetes.Options{Format: kubernetes.Dir})
 	default:

@@ -25,9 +25,10 @@ import (
 type Format string
 
 const (
-	YAML Format = ""     // manifests.yaml, one document per object
-	JSON Format = "json" // manifests.json, one List
-	Dir  Format = "dir"  // one YAML file per object, named after its kind and name in the definition
+	YAML  Format = ""      // manifests.yaml, one document per object
+	JSON  Format = "json"  // manifests.json, one List
+	KYAML Format = "kyaml" // manifests.yaml in the YAML subset that kubectl calls KYAML
+	Dir   Format = "dir"   // one YAML file per object, named after its kind and name in the definition
 )
 
 // Options say how to render.
@@ -140,6 +141,12 @@ func write(objects []object, format Format) ([]targets.File, error) {
 			docs[i] = o.body
 		}
 		return []targets.File{{Name: "manifests.yaml", Data: yaml.AppendStream(nil, docs...)}}, nil
+	case KYAML:
+		docs := make([]any, len(objects))
+		for i, o := range objects {
+			docs[i] = o.body
+		}
+		return []targets.File{{Name: "manifests.yaml", Data: yaml.AppendKYAML(nil, docs...)}}, nil
 	case JSON:
 		items := yaml.List{}
 		for _, o := range objects {
@@ -158,5 +165,5 @@ func write(objects []object, format Format) ([]targets.File, error) {
 		slices.SortFunc(files, func(a, b targets.File) int { return strings.Compare(a.Name, b.Name) })
 		return files, nil
 	}
-	return nil, fmt.Errorf("format %q is not yaml, json or dir", format)
+	return nil, fmt.Errorf("format %q is not yaml, kyaml, json or dir", format)
 }
