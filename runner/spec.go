@@ -79,10 +79,17 @@ func infraSpec(id Identity, p *docker.Pod, image, network string, a addresses) e
 		labelRole: string(reconcile.RoleInfra), labelPod: p.Name, labelWorkload: p.Workload, labelHash: p.Hash,
 	})
 	s := agentSpec(p.EngineName, image, labels, "pod")
-	s.Network, s.Hostname, s.ShareableIPC = network, p.Hostname, true
+	s.Network, s.Hostname, s.Domainname = network, p.Hostname, p.Domain
+	s.ShareableIPC, s.HostIPC = !p.HostIPC, p.HostIPC
 	s.OpenStdin = true // the way in for its token
-	s.ExtraHosts = []string{"host.docker.internal:" + a.host()}
-	s.Mounts = mounts(p.Mounts)
+	s.ExtraHosts = append([]string{"host.docker.internal:" + a.host()}, p.Hosts...)
+	s.DNS, s.DNSSearch, s.Sysctls = p.DNSServers, p.DNSSearch, p.Sysctls
+	for _, port := range p.HostPorts {
+		s.Publish = append(s.Publish, engine.PortBinding{HostIP: port.HostIP, HostPort: port.HostPort, ContainerPort: port.Port, Protocol: port.Protocol})
+	}
+	for _, m := range p.Mounts {
+		s.Mounts = append(s.Mounts, mount(m, m.SubPath))
+	}
 	return s
 }
 
@@ -106,34 +113,53 @@ func memberSpec(id Identity, p *docker.Pod, c *docker.Container, role reconcile.
 		labelRole: string(role), labelPod: p.Name, labelWorkload: p.Workload, labelContainer: c.Name, labelHash: c.Hash,
 		labelInfra: rt.infraID, labelRestarts: strconv.Itoa(rt.restarts), labelBackoff: strconv.Itoa(rt.backoff),
 	})
-	return engine.ContainerSpec{
-		Name:            c.EngineName,
-		Image:           c.Image,
-		Labels:          labels,
-		Entrypoint:      entrypoint,
-		Cmd:             cmd,
-		WorkingDir:      c.WorkingDir,
-		Env:             env,
-		User:            c.User,
-		JoinContainer:   rt.infra,
-		Mounts:          mounts(c.Mounts),
-		CapAdd:          c.CapAdd,
-		CapDrop:         c.CapDrop,
-		NoNewPrivileges: !c.NewPrivileges,
-		ReadOnlyRootFS:  c.ReadOnlyRoot,
-		CPUShares:       c.CPUShares,
-		CPUQuota:        c.CPUQuota,
-		MemoryBytes:     c.Memory,
-	}, nil
+	spec := engine.ContainerSpec{
+		Name:              c.EngineName,
+		Image:             c.Image,
+		Labels:            labels,
+		Entrypoint:        entrypoint,
+		Cmd:               cmd,
+		WorkingDir:        c.WorkingDir,
+		Env:               env,
+		User:              c.User,
+		GroupAdd:          c.GroupAdd,
+		OpenStdin:         c.Stdin,
+		StdinOnce:         c.StdinOnce,
+		TTY:               c.TTY,
+		StopSignal:        c.StopSignal,
+		JoinContainer:     rt.infra,
+		HostPID:           p.PID == docker.HostPID,
+		CapAdd:            c.CapAdd,
+		CapDrop:           c.CapDrop,
+		Privileged:        c.Privileged,
+		SeccompUnconfined: c.Unconfined,
+		AppArmor:          c.AppArmor,
+		UnmaskedProc:      c.UnmaskedProc,
+		NoNewPrivileges:   !c.NewPrivileges,
+		ReadOnlyRootFS:    c.ReadOnlyRoot,
+		CPUShares:         c.CPUShares,
+		CPUQuota:          c.CPUQuota,
+		MemoryBytes:       c.Memory,
+	}
+	if p.PID == docker.PodPID {
+		spec.JoinPID = rt.infra
+	}
+	for _, m := range c.Mounts {
+		subPath, err := m.Expand(env)
+		if err != nil {
+			return engine.ContainerSpec{}, err
+		}
+		spec.Mounts = append(spec.Mounts, mount(m, subPath))
+	}
+	return spec, nil
 }
 
-// mounts never copy the image's content into a new volume: Kubernetes does not.
-func mounts(list []docker.Mount) []engine.Mount {
-	var out []engine.Mount
-	for _, m := range list {
-		out = append(out, engine.Mount{Volume: m.Volume, Path: m.Path, SubPath: m.SubPath, ReadOnly: m.ReadOnly, NoCopy: true})
+// mount never copies the image's content into a new volume: Kubernetes does not.
+func mount(m docker.Mount, subPath string) engine.Mount {
+	return engine.Mount{
+		Volume: m.Volume, HostPath: m.HostPath, Create: m.Create && m.Propagation == "", Propagation: m.Propagation,
+		Path: m.Path, SubPath: subPath, ReadOnly: m.ReadOnly, NoCopy: m.HostPath == "",
 	}
-	return out
 }
 
 func volumeSpec(id Identity, name string, v *docker.Volume) engine.VolumeSpec {

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
+	"strings"
 	"time"
 )
 
@@ -142,31 +144,46 @@ type ContainerSpec struct {
 	WorkingDir string
 	Env        []string // NAME=value
 	User       string   // uid[:gid]; "" keeps the image's
+	GroupAdd   []string // further groups of the user, by number
 	OpenStdin  bool
+	StdinOnce  bool   // close standard input when the first who attached goes
+	TTY        bool   // all output is then standard output, with CR LF
+	StopSignal string // "" keeps the image's
 
 	// Namespaces. JoinContainer, when set, shares the network and IPC
 	// namespaces (and so hostname, hosts and resolv.conf) of that container;
-	// the fields below it must then be empty.
+	// the fields of the group below it must then be empty.
 	JoinContainer string
 	Network       string // network name; "" means no network but loopback
 	IP            string // fixed address in Network; "" means the engine's choice
 	Hostname      string
+	Domainname    string // behind Hostname in the hosts file
 	ShareableIPC  bool
+	HostIPC       bool     // the machine's IPC namespace, in place of ShareableIPC
 	ExtraHosts    []string // host:ip
+	DNS           []string // name servers that the engine asks
+	DNSSearch     []string // domains
 	Sysctls       map[string]string
 	Publish       []PortBinding
 
-	Mounts          []Mount
-	CapAdd          []string // without CAP_
-	CapDrop         []string
-	NoNewPrivileges bool
-	ReadOnlyRootFS  bool
-	CPUShares       int64
-	CPUQuota        int64 // microseconds per 100 ms period; 0 means none
-	MemoryBytes     int64 // 0 means none; swap is never added
-	OOMScoreAdj     int
-	StopTimeout     time.Duration // 0 means the engine's default
-	NoLog           bool          // keep no log of the output
+	JoinPID string // container whose processes this one shares; "" means its own
+	HostPID bool   // the machine's processes, in place of JoinPID
+
+	Mounts            []Mount
+	CapAdd            []string // without CAP_
+	CapDrop           []string
+	Privileged        bool   // all capabilities, all devices
+	SeccompUnconfined bool   // without the engine's profile
+	AppArmor          string // profile; "" means the engine's
+	UnmaskedProc      bool   // all of /proc and /sys as the kernel shows it
+	NoNewPrivileges   bool
+	ReadOnlyRootFS    bool
+	CPUShares         int64
+	CPUQuota          int64 // microseconds per 100 ms period; 0 means none
+	MemoryBytes       int64 // 0 means none; swap is never added
+	OOMScoreAdj       int
+	StopTimeout       time.Duration // 0 means the engine's default
+	NoLog             bool          // keep no log of the output
 }
 
 // Check reports a spec that contradicts itself, which an engine would refuse
@@ -176,12 +193,20 @@ func (s ContainerSpec) Check() error {
 	if s.Name == "" || s.Image == "" {
 		return errors.New("a container needs a name and an image")
 	}
-	if s.JoinContainer != "" && (s.Network != "" || s.IP != "" || s.Hostname != "" || s.ShareableIPC ||
-		len(s.ExtraHosts) > 0 || len(s.Sysctls) > 0 || len(s.Publish) > 0) {
+	if s.JoinContainer != "" && (s.Network != "" || s.IP != "" || s.Hostname != "" || s.Domainname != "" || s.ShareableIPC || s.HostIPC ||
+		len(s.ExtraHosts) > 0 || len(s.DNS) > 0 || len(s.DNSSearch) > 0 || len(s.Sysctls) > 0 || len(s.Publish) > 0) {
 		return fmt.Errorf("a container that joins %s has no network, address, hostname, IPC, hosts, sysctls or ports of its own", s.JoinContainer)
 	}
 	if s.Network == "" && (s.IP != "" || len(s.Publish) > 0) {
 		return errors.New("a fixed address or a published port needs a network")
+	}
+	if s.ShareableIPC && s.HostIPC || s.JoinPID != "" && s.HostPID {
+		return errors.New("a namespace is the machine's or a container's, not both")
+	}
+	for _, m := range s.Mounts {
+		if err := m.check(); err != nil {
+			return fmt.Errorf("mount %s: %w", m.Path, err)
+		}
 	}
 	return nil
 }
@@ -194,13 +219,33 @@ type PortBinding struct {
 	Protocol      string // "TCP" or "UDP"
 }
 
-// Mount puts a volume into a container.
+// Mount puts a volume, or a path of the engine's machine, into a container.
 type Mount struct {
 	Volume   string
-	Path     string
-	SubPath  string // within the volume; "" is its root
-	ReadOnly bool
-	NoCopy   bool // do not fill a new volume from the image
+	HostPath string // absolute, in place of Volume
+	Create   bool   // make a directory where HostPath is missing; else that is an error
+	// Propagation of mounts below HostPath: "rslave", "rshared"; "" is none.
+	Propagation string
+	Path        string
+	SubPath     string // within the volume; "" is its root
+	ReadOnly    bool
+	NoCopy      bool // do not fill a new volume from the image
+}
+
+func (m Mount) check() error {
+	switch {
+	case (m.Volume == "") == (m.HostPath == ""):
+		return errors.New("either a volume or a path of the host")
+	case m.HostPath != "" && !path.IsAbs(m.HostPath):
+		return errors.New("a path of the host is absolute")
+	case m.HostPath == "" && (m.Create || m.Propagation != ""):
+		return errors.New("only a path of the host is made, and passes mounts on")
+	case m.Create && strings.Contains(m.HostPath, ":"):
+		return errors.New("a path of the host that is made has no \":\"")
+	case m.Create && m.Propagation != "":
+		return errors.New("a path of the host that passes mounts on has to be there")
+	}
+	return nil
 }
 
 // Container is a container as it is now.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,7 +45,7 @@ func (c *Client) CreateContainer(ctx context.Context, spec engine.ContainerSpec)
 // checkSubPaths refuses what an old engine would take without a word and mount
 // the whole volume instead.
 func (c *Client) checkSubPaths(ctx context.Context, mounts []engine.Mount) error {
-	i := slices.IndexFunc(mounts, func(m engine.Mount) bool { return m.SubPath != "" })
+	i := slices.IndexFunc(mounts, func(m engine.Mount) bool { return m.SubPath != "" && m.Volume != "" })
 	if i < 0 {
 		return nil
 	}
@@ -64,7 +65,11 @@ func createArguments(spec engine.ContainerSpec) (*container.Config, *container.H
 		Env:          spec.Env,
 		User:         spec.User,
 		OpenStdin:    spec.OpenStdin,
+		StdinOnce:    spec.StdinOnce,
+		Tty:          spec.TTY,
+		StopSignal:   spec.StopSignal,
 		Hostname:     spec.Hostname,
+		Domainname:   spec.Domainname,
 		ExposedPorts: exposed,
 	}
 	if spec.StopTimeout > 0 {
@@ -73,9 +78,15 @@ func createArguments(spec engine.ContainerSpec) (*container.Config, *container.H
 	}
 	host := &container.HostConfig{
 		ExtraHosts:     spec.ExtraHosts,
+		DNS:            spec.DNS,
+		DNSSearch:      spec.DNSSearch,
+		GroupAdd:       spec.GroupAdd,
+		Privileged:     spec.Privileged,
+		SecurityOpt:    securityArguments(spec),
 		Sysctls:        spec.Sysctls,
 		PortBindings:   bindings,
 		Mounts:         mountArguments(spec.Mounts),
+		Binds:          bindArguments(spec.Mounts),
 		CapAdd:         spec.CapAdd,
 		CapDrop:        spec.CapDrop,
 		ReadonlyRootfs: spec.ReadOnlyRootFS,
@@ -91,8 +102,8 @@ func createArguments(spec engine.ContainerSpec) (*container.Config, *container.H
 	if spec.CPUQuota > 0 {
 		host.CPUPeriod, host.CPUQuota = cpuPeriod, spec.CPUQuota
 	}
-	if spec.NoNewPrivileges {
-		host.SecurityOpt = []string{"no-new-privileges"}
+	if spec.UnmaskedProc { // not nil, which means the engine's own lists
+		host.MaskedPaths, host.ReadonlyPaths = []string{}, []string{}
 	}
 	if spec.NoLog {
 		host.LogConfig = container.LogConfig{Type: "none"}
@@ -100,16 +111,39 @@ func createArguments(spec engine.ContainerSpec) (*container.Config, *container.H
 	return config, host, namespaceArguments(spec, host)
 }
 
+func securityArguments(spec engine.ContainerSpec) []string {
+	var out []string
+	if spec.NoNewPrivileges {
+		out = append(out, "no-new-privileges")
+	}
+	if spec.SeccompUnconfined {
+		out = append(out, "seccomp=unconfined")
+	}
+	if spec.AppArmor != "" {
+		out = append(out, "apparmor="+spec.AppArmor)
+	}
+	return out
+}
+
 // namespaceArguments sets the namespaces in host and returns the endpoint on
 // the network, nil when there is none.
 func namespaceArguments(spec engine.ContainerSpec, host *container.HostConfig) *network.NetworkingConfig {
+	switch {
+	case spec.HostPID:
+		host.PidMode = "host"
+	case spec.JoinPID != "":
+		host.PidMode = container.PidMode("container:" + spec.JoinPID)
+	}
 	if spec.JoinContainer != "" {
 		host.NetworkMode = container.NetworkMode("container:" + spec.JoinContainer)
 		host.IpcMode = container.IpcMode("container:" + spec.JoinContainer)
 		return nil
 	}
-	if spec.ShareableIPC {
+	switch {
+	case spec.ShareableIPC:
 		host.IpcMode = container.IPCModeShareable
+	case spec.HostIPC:
+		host.IpcMode = container.IPCModeHost
 	}
 	if spec.Network == "" {
 		host.NetworkMode = network.NetworkNone
@@ -143,10 +177,37 @@ func publishArguments(ports []engine.PortBinding) (nat.PortSet, nat.PortMap) {
 func mountArguments(mounts []engine.Mount) []mount.Mount {
 	var out []mount.Mount
 	for _, m := range mounts {
+		if m.HostPath != "" {
+			if !m.Create {
+				out = append(out, mount.Mount{
+					Type: mount.TypeBind, Source: path.Join(m.HostPath, m.SubPath), Target: m.Path, ReadOnly: m.ReadOnly,
+					BindOptions: &mount.BindOptions{Propagation: mount.Propagation(m.Propagation)},
+				})
+			}
+			continue
+		}
 		out = append(out, mount.Mount{
 			Type: mount.TypeVolume, Source: m.Volume, Target: m.Path, ReadOnly: m.ReadOnly,
 			VolumeOptions: &mount.VolumeOptions{NoCopy: m.NoCopy, Subpath: m.SubPath},
 		})
+	}
+	return out
+}
+
+// bindArguments are the mounts of paths that the engine makes where they are
+// missing. It does so for this older form alone: the other has an option for
+// it since API 1.42 only.
+func bindArguments(mounts []engine.Mount) []string {
+	var out []string
+	for _, m := range mounts {
+		if m.HostPath == "" || !m.Create {
+			continue
+		}
+		mode := "rw"
+		if m.ReadOnly {
+			mode = "ro"
+		}
+		out = append(out, path.Join(m.HostPath, m.SubPath)+":"+m.Path+":"+mode)
 	}
 	return out
 }

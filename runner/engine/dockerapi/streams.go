@@ -35,11 +35,20 @@ func (c *Client) Logs(ctx context.Context, id string, opts engine.LogOptions, st
 	if !opts.Since.IsZero() {
 		ask.Since = fmt.Sprintf("%d.%09d", opts.Since.Unix(), opts.Since.Nanosecond())
 	}
+	// A terminal has one stream of output, and the engine does not frame it.
+	got, err := c.api.ContainerInspect(ctx, id)
+	if err != nil {
+		return c.fail(op, id, err)
+	}
 	body, err := c.api.ContainerLogs(ctx, id, ask)
 	if err != nil {
 		return c.fail(op, id, err)
 	}
 	defer body.Close()
+	if got.Config != nil && got.Config.Tty {
+		_, err = io.Copy(stdout, body)
+		return c.fail(op, id, orContext(ctx, err))
+	}
 	_, err = stdcopy.StdCopy(stdout, stderr, body)
 	return c.fail(op, id, orContext(ctx, err))
 }

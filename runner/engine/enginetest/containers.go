@@ -79,6 +79,17 @@ func testCreateErrors(t *testing.T, b *bench) {
 		},
 		"an address but no network": func(s *engine.ContainerSpec) { s.IP = "10.1.1.1" },
 		"no name":                   func(s *engine.ContainerSpec) { s.Name = "" },
+		"joined with a domain":      func(s *engine.ContainerSpec) { s.JoinContainer, s.Domainname = b.name("one"), "d" },
+		"two IPC namespaces":        func(s *engine.ContainerSpec) { s.ShareableIPC, s.HostIPC = true, true },
+		"two PID namespaces":        func(s *engine.ContainerSpec) { s.JoinPID, s.HostPID = b.name("one"), true },
+		"a mount of nothing":        func(s *engine.ContainerSpec) { s.Mounts = []engine.Mount{{Path: "/m"}} },
+		"a mount of two things": func(s *engine.ContainerSpec) {
+			s.Mounts = []engine.Mount{{Volume: "v", HostPath: "/h", Path: "/m"}}
+		},
+		"a relative path of the host": func(s *engine.ContainerSpec) { s.Mounts = []engine.Mount{{HostPath: "h", Path: "/m"}} },
+		"a path of the host that is not there": func(s *engine.ContainerSpec) {
+			s.Mounts = []engine.Mount{{HostPath: "/" + b.id, Path: "/m"}}
+		},
 	} {
 		spec := b.spec("two")
 		spoil(&spec)
@@ -123,7 +134,8 @@ func testLimits(t *testing.T, b *bench) {
 	network, _ := b.network(t, "net")
 	spec := b.spec("one", "print", "fine")
 	spec.Network, spec.Hostname, spec.ShareableIPC = network, "limited", true
-	spec.ExtraHosts = []string{"example.test:10.1.2.3"}
+	spec.ExtraHosts, spec.Domainname = []string{"example.test:10.1.2.3"}, "example.test"
+	spec.DNS, spec.DNSSearch = []string{"10.9.8.7"}, []string{"search.test"}
 	spec.Sysctls = map[string]string{"net.ipv4.ip_unprivileged_port_start": "0"}
 	spec.User, spec.CapDrop, spec.CapAdd = "1000:1000", []string{"ALL"}, []string{"NET_BIND_SERVICE"}
 	spec.NoNewPrivileges, spec.ReadOnlyRootFS = true, true

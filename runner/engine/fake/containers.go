@@ -78,8 +78,13 @@ func (e *Engine) CreateContainer(ctx context.Context, spec engine.ContainerSpec)
 		if !ok {
 			return failf(engine.ImageMissing, "No such image: %s", spec.Image)
 		}
-		if spec.JoinContainer != "" && e.find(spec.JoinContainer) == nil {
-			return failf(engine.NotFound, "No such container: %s", spec.JoinContainer)
+		for _, join := range []string{spec.JoinContainer, spec.JoinPID} {
+			if join != "" && e.find(join) == nil {
+				return failf(engine.NotFound, "No such container: %s", join)
+			}
+		}
+		if err := e.makeHostDirs(spec.Mounts); err != nil {
+			return err
 		}
 		b := e.newBox(spec, img)
 		e.boxes[b.id] = b
@@ -99,7 +104,7 @@ func (e *Engine) newBox(spec engine.ContainerSpec, img Image) *box {
 		}
 	}
 	for _, m := range spec.Mounts {
-		if e.volumes[m.Volume] == nil { // engines make what is missing
+		if m.Volume != "" && e.volumes[m.Volume] == nil { // engines make what is missing
 			e.volumes[m.Volume] = &vol{spec: engine.VolumeSpec{Name: m.Volume}, files: tree{}}
 		}
 	}
@@ -107,6 +112,21 @@ func (e *Engine) newBox(spec engine.ContainerSpec, img Image) *box {
 		id: e.newID("container"), spec: spec, image: img, env: mergeEnv(img.Env, spec.Env),
 		files: tree{}, logs: newLogs(spec.NoLog), state: engine.Created,
 	}
+}
+
+// makeHostDirs makes the directories of the machine that mounts ask for. One
+// that is not there otherwise is an error.
+func (e *Engine) makeHostDirs(mounts []engine.Mount) error {
+	for _, m := range mounts {
+		if m.HostPath == "" || e.hostDirs[m.HostPath] != nil {
+			continue
+		}
+		if !m.Create {
+			return failf(engine.Other, "invalid mount config for type \"bind\": bind source path does not exist: %s", m.HostPath)
+		}
+		e.hostDirs[m.HostPath] = &vol{files: tree{}}
+	}
+	return nil
 }
 
 // mergeEnv adds variables to an image's; the last of a name wins.
@@ -142,6 +162,11 @@ func (e *Engine) StartContainer(ctx context.Context, id string) error {
 
 // connect gives a container what it needs of the network, or nothing.
 func (e *Engine) connect(b *box) error {
+	if join := b.spec.JoinPID; join != "" {
+		if other := e.find(join); other == nil || other.proc == nil {
+			return failf(engine.Other, "cannot join PID of a non running container: %s", join)
+		}
+	}
 	if join := b.spec.JoinContainer; join != "" {
 		if other := e.find(join); other == nil || other.proc == nil {
 			return failf(engine.Other, "cannot join network of a non running container: %s", join)

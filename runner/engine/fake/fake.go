@@ -56,6 +56,7 @@ type Engine struct {
 	remote     map[string]Image // by reference: what a pull or load gives
 	networks   map[string]*netw // by ID
 	volumes    map[string]*vol  // by name
+	hostDirs   map[string]*vol  // of the machine: those that a mount has made
 	boxes      map[string]*box  // by ID
 	hostPorts  map[int]bool     // taken by others on the host
 	watchers   map[*watcher]bool
@@ -72,6 +73,7 @@ func New() *Engine {
 		remote:    map[string]Image{},
 		networks:  map[string]*netw{},
 		volumes:   map[string]*vol{},
+		hostDirs:  map[string]*vol{},
 		boxes:     map[string]*box{},
 		hostPorts: map[int]bool{},
 		watchers:  map[*watcher]bool{},

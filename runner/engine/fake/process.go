@@ -76,6 +76,9 @@ func (e *Engine) launch(b *box) {
 		Stderr: b.logs.writer(true),
 		Killed: p.killed, engine: e, box: b,
 	}
+	if b.spec.TTY {
+		world.Stderr = world.Stdout
+	}
 	if b.ip.IsValid() {
 		world.IP = b.ip.String()
 	}

@@ -64,9 +64,17 @@ func (e *Engine) locate(b *box, p string) place {
 		}
 		longest = len(at)
 		name := strings.TrimPrefix(path.Join(m.SubPath, strings.TrimPrefix(p, at)), "/")
-		found = place{e.volumes[m.Volume].files, name, m.ReadOnly}
+		found = place{e.source(m).files, name, m.ReadOnly}
 	}
 	return found
+}
+
+// source is what a mount of a container shows.
+func (e *Engine) source(m engine.Mount) *vol {
+	if m.HostPath != "" {
+		return e.hostDirs[m.HostPath]
+	}
+	return e.volumes[m.Volume]
 }
 
 // isDir tells whether a path of a container is a directory; mount points and
