@@ -28,9 +28,21 @@ func (c *Container) Changes(from *Container) []string {
 	change("volumeMounts changed", from.Mounts, c.Mounts)
 	change("resources changed", []int64{from.CPUShares, from.CPUQuota, from.Memory}, []int64{c.CPUShares, c.CPUQuota, c.Memory})
 	change("securityContext changed",
-		[]any{from.User, from.NonRoot, from.CapAdd, from.CapDrop, from.NewPrivileges, from.ReadOnlyRoot},
-		[]any{c.User, c.NonRoot, c.CapAdd, c.CapDrop, c.NewPrivileges, c.ReadOnlyRoot})
+		from.rights(), c.rights())
+	change("stdin or tty changed", []bool{from.Stdin, from.StdinOnce, from.TTY}, []bool{c.Stdin, c.StdinOnce, c.TTY})
+	change("stopSignal changed", from.StopSignal, c.StopSignal)
+	if from.Sidecar != c.Sidecar {
+		out = append(out, fmt.Sprintf("sidecar %t -> %t", from.Sidecar, c.Sidecar))
+	}
 	return out
+}
+
+// rights is what the security contexts come to.
+func (c *Container) rights() []any {
+	return []any{
+		c.User, c.GroupAdd, c.NonRoot, c.CapAdd, c.CapDrop, c.NewPrivileges, c.ReadOnlyRoot,
+		c.Privileged, c.Unconfined, c.AppArmor, c.UnmaskedProc,
+	}
 }
 
 func envChanges(from, to []EnvVar) []string {
@@ -87,6 +99,22 @@ func (p *Pod) Changes(from *Pod) []string {
 	}
 	if !reflect.DeepEqual(from.Mounts, p.Mounts) {
 		out = append(out, "volumes changed")
+	}
+	for _, f := range []struct {
+		what     string
+		was, now any
+	}{
+		{"subdomain changed", from.Domain, p.Domain},
+		{"hostAliases changed", from.Hosts, p.Hosts},
+		{"dnsConfig changed", [][]string{from.DNSServers, from.DNSSearch}, [][]string{p.DNSServers, p.DNSSearch}},
+		{"sysctls changed", from.Sysctls, p.Sysctls},
+		{"host ports changed", from.HostPorts, p.HostPorts},
+		{"hostIPC changed", from.HostIPC, p.HostIPC},
+		{"shared processes changed", from.PID, p.PID},
+	} {
+		if !reflect.DeepEqual(f.was, f.now) {
+			out = append(out, f.what)
+		}
 	}
 	if from.RestartPolicy != p.RestartPolicy {
 		out = append(out, fmt.Sprintf("restartPolicy %s -> %s", from.RestartPolicy.word(), p.RestartPolicy.word()))
