@@ -109,10 +109,10 @@ func (f *follower) matches(c *engine.Container) bool {
 	return len(f.targets) == 0 || slices.ContainsFunc(f.targets, func(t Target) bool { return t.matches(c) })
 }
 
-// matches reports whether a container is meant: its pod or workload, and its
-// name where one is given.
+// matches reports whether a container is meant: its pod, workload or run of a
+// job, and its name where one is given.
 func (t Target) matches(c *engine.Container) bool {
-	pod := t.Pod == c.Labels[labelPod] || t.Pod == c.Labels[labelWorkload]
+	pod := t.Pod == c.Labels[labelPod] || t.Pod == c.Labels[labelWorkload] || t.Pod == c.Labels[labelJob]
 	return pod && (t.Container == "" || t.Container == c.Labels[labelContainer])
 }
 

@@ -56,6 +56,11 @@ func (b *builder) cronJob(j *docker.Job) {
 // since is from when on times count, and notes it where it is not known.
 func (b *builder) since(j *docker.Job) time.Time {
 	c, hash := b.observed.Crons[j.Name], j.Cron.CronHash()
+	if c != nil {
+		for _, id := range c.Stale {
+			b.removeObject(id, "CronJob "+j.Name, RoleCron, "")
+		}
+	}
 	if c != nil && c.Hash == hash {
 		return c.Since
 	}

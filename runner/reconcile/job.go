@@ -210,9 +210,18 @@ func (b *builder) removeGoneJobs() {
 	}
 	for _, name := range sortedNames(b.observed.Crons) {
 		if j := b.desired.State.Job(name); j == nil || j.Cron == nil {
-			b.removeObject(b.observed.Crons[name].ID, "CronJob "+name, RoleCron, "it is not defined any more")
+			b.removeCron(name, "it is not defined any more")
 		}
 	}
+}
+
+func (b *builder) removeCron(name, cause string, after ...int) []int {
+	var gone []int
+	c := b.observed.Crons[name]
+	for _, id := range append(slices.Clone(c.Stale), c.ID) {
+		gone = append(gone, b.removeObject(id, "CronJob "+name, RoleCron, cause, after...))
+	}
+	return gone
 }
 
 // job is a job that runs once, until its definition changes.

@@ -75,6 +75,7 @@ type Job struct {
 // Cron is since when the times of a CronJob count.
 type Cron struct {
 	ID    string // of the container that says so
+	Stale []string
 	Hash  string // of the schedule as it was
 	Since time.Time
 }

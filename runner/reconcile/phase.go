@@ -111,8 +111,8 @@ func (c *Container) ended() bool {
 
 func (c *Container) failed() bool { return c.ended() && (c.ExitCode != 0 || c.Error != "") }
 
-// stays reports whether an ended container is not started again.
-func stays(policy docker.RestartPolicy, m *Container) bool {
+// Stays reports whether a container has ended and is not started again.
+func Stays(policy docker.RestartPolicy, m *Container) bool {
 	switch policy {
 	case docker.RestartNever:
 		return m.ended()

@@ -352,7 +352,7 @@ func (b *builder) appContainer(p *docker.Pod, o *Pod, c *docker.Container, cause
 	case p.Job == "" && b.replaceCause(c, m, p.Name) != "":
 		m.Restarts, m.Backoff = 0, 0 // a changed container starts over
 		return b.replace(step, m, b.replaceCause(c, m, p.Name), prev, gates, c)
-	case stays(p.RestartPolicy, m):
+	case Stays(p.RestartPolicy, m):
 		return none
 	case m.State == Created:
 		return b.createAndStart(step, m, "its start was interrupted", prev, joined, gates, c)

@@ -33,7 +33,7 @@ func Teardown(app string, o Observed, volumes, records []string) Plan {
 		}
 	}
 	for _, name := range sortedNames(o.Crons) {
-		gone = append(gone, b.removeObject(o.Crons[name].ID, "CronJob "+name, RoleCron, cause, gone...))
+		gone = append(gone, b.removeCron(name, cause, gone...)...)
 	}
 	gone = append(gone, b.remove(o.Gateway, Step{Object: "gateway", Role: RoleGateway, Cause: cause}, gone...))
 	for _, r := range records {
