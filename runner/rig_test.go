@@ -33,7 +33,8 @@ type rig struct {
 	app    *app.App
 	broken error
 	events []Event
-	unfit  map[string]bool // containers, "pod/name", that the stand-in calls not ready
+	unfit  map[string]bool     // containers, "pod/name", that the stand-in calls not ready
+	shape  func(*docker.State) // changes the rendered state; may be nil
 
 	changes chan watch.Change
 }
@@ -170,6 +171,9 @@ func (r *rig) config() Config {
 				return Compiled{}, r.broken
 			}
 			state, _ := docker.Render(r.app)
+			if r.shape != nil {
+				r.shape(state)
+			}
 			return Compiled{State: state, Root: "/src/shop"}, nil
 		},
 		Agent: func(string) (string, []byte, error) { return rigAgent, nil, nil },

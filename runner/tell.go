@@ -138,7 +138,7 @@ func (r *supervisor) failed() []failure {
 	for i := range l.desired.Pods {
 		p := &l.desired.Pods[i]
 		o := l.seen.Pods[p.Name]
-		if reconcile.Ended(p, o) != reconcile.Failed || o.Infra != nil && o.Infra.Hash != p.Hash {
+		if reconcile.Ended(p, o) != reconcile.Failed || reconcile.Outdated(p, o) {
 			continue
 		}
 		out = append(out, failure{"pod " + p.Name + " " + lastFailed(o).ID, "pod " + p.Name, "it failed", o})

@@ -199,8 +199,10 @@ func (r *supervisor) runLook(ctx context.Context) error {
 		if err := errors.Join(r.checkName(ctx), r.checkPorts()); err != nil {
 			return err
 		}
-	case err != nil && (first || ctx.Err() != nil):
+	case err != nil && first:
 		return err
+	case ctx.Err() != nil:
+		return nil // the loop sees that it is to end
 	case err != nil:
 		if !l.unreachable {
 			l.unreachable = true

@@ -50,6 +50,17 @@ func Ended(p *docker.Pod, o *Pod) Phase {
 	return NotEnded
 }
 
+// Outdated reports whether a pod was made from another definition.
+func Outdated(p *docker.Pod, o *Pod) bool {
+	if o.Infra != nil && o.Infra.Hash != p.Hash {
+		return true
+	}
+	return slices.ContainsFunc(p.Containers, func(c docker.Container) bool {
+		m := o.living(c.Name)
+		return m != nil && m.Hash != c.Hash
+	})
+}
+
 // endedAnyhow is Ended for a pod whose definition is not known any more: it
 // ends when nothing of it runs.
 func (o *Pod) endedAnyhow() Phase {

@@ -107,20 +107,21 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 // endedPod leaves a pod that is done alone, unless its definition changed: then
 // it runs again.
 func (b *builder) endedPod(p *docker.Pod, o *Pod, phase Phase) int {
-	cause := ""
-	if o.Infra != nil && o.Infra.Hash != p.Hash {
-		cause = b.podChange(p)
-	}
-	for i := range p.Containers {
-		if m := o.living(p.Containers[i].Name); cause == "" && m != nil && m.Hash != p.Containers[i].Hash {
-			cause = "container " + m.Key + ": " + b.containerChange(&p.Containers[i], p.Name)
-		}
-	}
-	if cause != "" {
+	if Outdated(p, o) {
+		cause := b.endedChange(p, o)
 		return b.createPod(p, cause, b.removePod(o, cause))
 	}
 	b.stopPod(o, "it has "+strings.ToLower(string(phase)))
 	return none
+}
+
+func (b *builder) endedChange(p *docker.Pod, o *Pod) string {
+	for i := range p.Containers {
+		if m := o.living(p.Containers[i].Name); m != nil && m.Hash != p.Containers[i].Hash {
+			return "container " + m.Key + ": " + b.containerChange(&p.Containers[i], p.Name)
+		}
+	}
+	return b.podChange(p)
 }
 
 // rebuildCause is why the pod has to be made anew, infra container included,
