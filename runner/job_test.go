@@ -517,3 +517,136 @@ func TestUp_OrderedReplicasStartOneAfterTheOther(t *testing.T) {
 		}
 	})
 }
+
+// runJob runs a job as `cuepod run` does, and gives what was printed.
+func (r *rig) runJob(job string, supervised bool) (string, error) {
+	var lines []string
+	err := RunJob(r.t.Context(), RunConfig{
+		Engine: r.eng, Identity: r.id(), Job: job, Supervised: supervised, Secrets: r.config().Secrets,
+		Emit:   func(l LogLine) { lines = append(lines, l.Pod+"/"+l.Container+": "+l.Text) },
+		Report: r.config().Report,
+	})
+	synctest.Wait()
+	return strings.Join(lines, "\n"), err
+}
+
+func TestRunJob(t *testing.T) {
+	never := func(j *docker.Job) {
+		j.BackoffLimit = 1
+		j.Cron = &docker.Cron{Schedule: "0 0 1 1 *", ConcurrencyPolicy: docker.ForbidConcurrent, SuccessfulJobsHistoryLimit: 3, FailedJobsHistoryLimit: 1}
+	}
+	for _, supervised := range []bool{false, true} {
+		t.Run(fmt.Sprintf("supervised %t", supervised), func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				code := 0
+				w := r.addWork(func(ctx context.Context, pod string, n int) int { return takes(time.Second, code)(ctx, pod, n) })
+				r.shape = withJobs(aJob("migrate"), aJob("report", never))
+				r.ready()
+				if supervised {
+					r.up()
+					time.Sleep(time.Minute)
+				}
+				before := r.running()
+				out, err := r.runJob("job/migrate", supervised)
+				if err != nil || out != "migrate-1/run: working in migrate-1" {
+					t.Errorf("a job that is complete runs anew: %v\n%s", err, out)
+				}
+				at := time.Now().Unix()
+				out, err = r.runJob("cronjob/report", supervised)
+				if want := fmt.Sprintf("report-%d-0/run: working in report-%d-0", at, at); err != nil || out != want {
+					t.Errorf("a CronJob: %v\n%s\nwant %s", err, out, want)
+				}
+				code = 4
+				time.Sleep(time.Second)
+				out, err = r.runJob("report", supervised)
+				var failed *FailedError
+				if !errors.As(err, &failed) || !strings.Contains(err.Error(), "it failed: BackoffLimitExceeded") || strings.Count(out, "working") != 2 {
+					t.Errorf("one that fails: %v\n%s", err, out)
+				}
+				if n := w.count(); n != 5 {
+					t.Errorf("jobs ran %d times, want 5", n)
+				}
+				time.Sleep(time.Minute)
+				if got := touched(before, r.running()); got != "" {
+					t.Errorf("touched %s", got)
+				}
+				r.settled()
+			})
+		})
+	}
+}
+
+func TestRunJob_ThatIsUnderWayIsFollowed(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		w := r.addWork(takes(time.Hour, 0))
+		r.shape = withJobs(aJob("migrate"))
+		stop := r.up()
+		time.Sleep(time.Minute)
+		if err := stop(); err != nil { // nobody looks after it any more
+			t.Fatal(err)
+		}
+		out, err := r.runJob("job/migrate", false)
+		if err != nil || out != "migrate-0/run: working in migrate-0" {
+			t.Errorf("%v\n%s", err, out)
+		}
+		if n := w.count(); n != 1 {
+			t.Errorf("it ran %d times", n)
+		}
+		if got := r.jobs(); got != "migrate Complete, migrate-0 Succeeded" {
+			t.Errorf("jobs %q", got)
+		}
+	})
+}
+
+// Without a supervisor a run looks after itself and leaves the rest alone.
+func TestRunJob_TouchesNothingElse(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.addWork(takes(time.Second, 0))
+		r.shape = withJobs(aJob("migrate"), aJob("other"))
+		r.ready()
+		if err := r.eng.Crash("shop_web-0_app", 3, false); err != nil {
+			t.Fatal(err)
+		}
+		before := r.running()
+		r.told()
+		if _, err := r.runJob("job/migrate", false); err != nil {
+			t.Fatal(err)
+		}
+		if got := touched(before, r.running()); got != "" {
+			t.Errorf("touched %s", got)
+		}
+		if got := r.told(); strings.Contains(got, "web-0") || strings.Contains(got, "ready") {
+			t.Errorf("told:\n%s", got)
+		}
+	})
+}
+
+func TestRunJob_Refuses(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		if _, err := r.runJob("job/migrate", false); !errors.Is(err, ErrNoApp) {
+			t.Errorf("no app: %v", err)
+		}
+		r.addWork(takes(time.Second, 0))
+		r.shape = withJobs(aJob("migrate"), aJob("later", func(j *docker.Job) { j.Suspend = true }),
+			aJob("report", func(j *docker.Job) {
+				j.Cron = &docker.Cron{Schedule: "0 0 1 1 *", ConcurrencyPolicy: docker.AllowConcurrent}
+			}))
+		r.ready()
+		for ref, want := range map[string]string{
+			"job/none":        "the app has: cronjob/report, job/later, job/migrate",
+			"cronjob/migrate": "no job cronjob/migrate",
+			"pod/migrate":     "no job pod/migrate",
+			"job/later":       "is suspended",
+		} {
+			if _, err := r.runJob(ref, false); err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: error %v, want %q", ref, err, want)
+			}
+		}
+		if err := r.eng.Crash("shop_gateway", 1, false); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.runJob("job/migrate", false); err == nil || !strings.Contains(err.Error(), "cuepod up") {
+			t.Errorf("without a gateway: %v", err)
+		}
+	})
+}

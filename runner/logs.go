@@ -68,6 +68,7 @@ type follower struct {
 	eng     engine.Engine
 	targets []Target
 	opts    LogOptions
+	run     string          // of a job; "" for any or none
 	seen    map[string]bool // container IDs that are read
 	wg      sync.WaitGroup
 
@@ -82,6 +83,10 @@ func (f *follower) open(ctx context.Context, id Identity) (found bool, err error
 	if err != nil {
 		return false, err
 	}
+	return f.openAll(ctx, containers), nil
+}
+
+func (f *follower) openAll(ctx context.Context, containers []engine.Container) (found bool) {
 	for i := range containers {
 		c := &containers[i]
 		if !f.matches(c) {
@@ -93,10 +98,13 @@ func (f *follower) open(ctx context.Context, id Identity) (found bool, err error
 			f.wg.Go(func() { f.read(ctx, c, f.opts.Tail) })
 		}
 	}
-	return found, nil
+	return found
 }
 
 func (f *follower) matches(c *engine.Container) bool {
+	if f.run != "" && c.Labels[labelRun] != f.run {
+		return false
+	}
 	switch roleOf(c) {
 	case reconcile.RoleApp:
 	case reconcile.RoleInit:

@@ -191,6 +191,12 @@ func (r *supervisor) openVault(ctx context.Context) error {
 		return err
 	}
 	s, changed, err := resolveSecrets(l.desired.Secrets, v, r.cfg.Secrets, rand.Reader)
+	if r.onlyRun != "" && err == nil && changed {
+		err = errors.New("a secret of the app was never made; run `cuepod up` first")
+	}
+	if r.onlyRun != "" && err != nil {
+		return err
+	}
 	if err != nil || changed {
 		l.seen.Record.Incomplete = true
 		return nil
@@ -293,7 +299,7 @@ func (r *supervisor) noticeExits(ctx context.Context, before *observation) {
 	}
 	for name, p := range l.seen.Pods {
 		old := before.Pods[name]
-		if old == nil {
+		if old == nil || !r.concerns(p.Job) {
 			continue
 		}
 		for i := range p.Members {

@@ -200,6 +200,9 @@ func (r *supervisor) lastWords(ctx context.Context, p *reconcile.Pod) string {
 // failed is a problem, and no news to who comes later.
 func (r *supervisor) noticeFailures(ctx context.Context, first bool) {
 	l := &r.loop
+	if r.onlyRun != "" {
+		return // whoever follows the run tells how it ended
+	}
 	for _, f := range r.failed() {
 		if !l.failed[f.key] {
 			l.failed[f.key] = true

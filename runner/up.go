@@ -146,6 +146,9 @@ func (r *supervisor) run(ctx context.Context, w watcher, inputs []string) error 
 // ready, or something has failed for good.
 func (r *supervisor) done(ctx context.Context) (bool, error) {
 	l := &r.loop
+	if r.onlyRun != "" {
+		return r.runOver(), nil
+	}
 	if !r.cfg.Once || l.seen == nil || l.stale || l.jobs.busy() {
 		return false, nil
 	}
@@ -247,7 +250,7 @@ func (r *supervisor) checkName(ctx context.Context) error {
 // the engine is on this machine. Elsewhere the engine finds them at start.
 func (r *supervisor) checkPorts() error {
 	l := &r.loop
-	if !r.local {
+	if !r.local || r.onlyRun != "" {
 		return nil
 	}
 	var taken []error

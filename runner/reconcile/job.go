@@ -173,11 +173,7 @@ func (b *builder) jobs() {
 		j := &b.desired.State.Jobs[i]
 		switch {
 		case b.desired.OnlyRun != "":
-			for _, r := range b.observed.RunsOf(j.Name) {
-				if r.Name == b.desired.OnlyRun {
-					b.run(j, r)
-				}
-			}
+			b.onlyRun(j)
 		case j.Cron != nil:
 			b.cronJob(j)
 		default:
@@ -186,6 +182,18 @@ func (b *builder) jobs() {
 	}
 	if b.desired.OnlyRun == "" {
 		b.removeGoneJobs()
+	}
+}
+
+func (b *builder) onlyRun(j *docker.Job) {
+	if j.Cron == nil && j.Name == b.desired.OnlyRun {
+		b.job(j)
+		return
+	}
+	for _, r := range b.observed.RunsOf(j.Name) {
+		if r.Name == b.desired.OnlyRun {
+			b.run(j, r)
+		}
 	}
 }
 
