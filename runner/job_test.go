@@ -650,3 +650,37 @@ func TestRunJob_Refuses(t *testing.T) {
 		}
 	})
 }
+
+func TestJob_OfAnAppWithNothingElse(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		w := r.addWork(takes(time.Second, 0))
+		r.app.Pods, r.app.Services, r.app.Claims = nil, nil, nil
+		r.shape = withJobs(aJob("migrate"))
+		r.ready()
+		r.ready()
+		if got := r.jobs(); got != "migrate Complete, migrate-0 Succeeded" || w.count() != 1 {
+			t.Errorf("jobs %q after %d runs", got, w.count())
+		}
+		r.settled()
+	})
+}
+
+// A secret that comes with a job is there when the job begins.
+func TestJob_WithANewSecretOnReload(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		w := r.addWork(takes(time.Second, 0))
+		r.ready()
+		r.up()
+		r.told()
+		r.shape = withJobs(aJob("migrate", func(j *docker.Job) {
+			j.Template.Containers[0].Env = []docker.EnvVar{{Name: "TOKEN", Source: docker.FromSecret, Secret: &docker.KeyRef{Name: "token", Key: "value"}}}
+		}))
+		r.edit(func(a *app.App) {
+			a.Secrets = append(a.Secrets, app.Secret{Name: "token", Keys: []app.SecretKey{{Name: "value", Generate: &app.GenerateSecret{Length: 8}}}})
+		})
+		time.Sleep(time.Minute)
+		if got := r.told(); strings.Contains(got, "problem") || !strings.Contains(got, "is ready") || w.count() != 1 {
+			t.Errorf("%d runs; told:\n%s", w.count(), got)
+		}
+	})
+}

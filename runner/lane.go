@@ -45,6 +45,11 @@ func (r *supervisor) mayPlan(lane *lane) bool {
 	if !r.hasJobs() || l.seen.Network == "" || l.secrets == nil || l.link == nil {
 		return false
 	}
+	for _, s := range l.desired.Secrets {
+		if _, ok := l.secrets.lookup(s.Name, s.Key); !ok {
+			return false // the record is written, and its secrets are on their way
+		}
+	}
 	record := l.seen.Record
 	return record != nil && !record.Incomplete && record.State.Equal(l.desired)
 }

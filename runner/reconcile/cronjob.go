@@ -22,7 +22,7 @@ func (b *builder) cronJob(j *docker.Job) {
 		}
 	}
 	old := b.oldRuns(j, runs)
-	at := b.due(j, b.since(j), runs)
+	at, missed := b.due(j, b.since(j), runs)
 	var after []int
 	switch {
 	case at.IsZero():
@@ -49,7 +49,11 @@ func (b *builder) cronJob(j *docker.Job) {
 		}
 	}
 	if !at.IsZero() {
-		b.begin(j, NewRun(j, at, b.now), "scheduled at "+at.UTC().Format(time.RFC3339), after...)
+		cause := "scheduled at " + at.UTC().Format(time.RFC3339)
+		if missed > 0 {
+			cause += ", after " + count(missed, "time") + " that nobody was there for"
+		}
+		b.begin(j, NewRun(j, at, b.now), cause, after...)
 	}
 }
 
@@ -78,10 +82,10 @@ func (b *builder) since(j *docker.Job) time.Time {
 
 // due is the time for which a run has to start now, or zero. Of several that
 // were missed it is the last, as in Kubernetes: pkg/controller/cronjob/utils.go.
-func (b *builder) due(j *docker.Job, since time.Time, runs []*Job) time.Time {
+func (b *builder) due(j *docker.Job, since time.Time, runs []*Job) (at time.Time, missed int) {
 	schedule, ok := b.desired.Schedules[j.Name]
 	if !ok || j.Cron.Suspend {
-		return time.Time{}
+		return time.Time{}, 0
 	}
 	for _, r := range runs {
 		if r.Scheduled.After(since) {
@@ -93,11 +97,11 @@ func (b *builder) due(j *docker.Job, since time.Time, runs []*Job) time.Time {
 			since = first
 		}
 	}
-	at, _ := schedule.Last(since, b.now)
+	at, missed = schedule.Last(since, b.now)
 	if next := schedule.Next(b.now); at.IsZero() && !next.IsZero() {
 		b.later("CronJob "+j.Name, "its next time is "+next.UTC().Format(time.RFC3339), next)
 	}
-	return at
+	return at, missed
 }
 
 func newestScheduled(runs []*Job) *Job {

@@ -514,6 +514,10 @@ func (b *builder) fill(j *docker.Job, r *Job, pods []*Pod, t Tally, after ...int
 			return
 		}
 	}
+	if claim := b.missingClaim(j); claim != "" {
+		b.later("job "+r.Name, "volume "+claim+" is not there", time.Time{})
+		return
+	}
 	b.pullFor(j)
 	cause := "of job " + r.Name
 	if t.Failed > 0 {
@@ -550,6 +554,21 @@ func (b *builder) serves(d docker.Dependency) bool {
 
 func started(p *docker.Pod, o *Pod) bool {
 	return !slices.ContainsFunc(p.Containers, func(c docker.Container) bool { return !o.living(c.Name).running() })
+}
+
+// missingClaim is a volume of a claim that the job mounts and that nobody has
+// made yet, or "". An engine would make one of its own.
+func (b *builder) missingClaim(j *docker.Job) string {
+	for _, c := range slices.Concat(j.Template.Init, j.Template.Containers) {
+		for _, m := range c.Mounts {
+			v := b.desired.State.Volume(m.Volume)
+			_, planned := b.volumes[m.Volume]
+			if v != nil && v.Kind == docker.Claim && !b.observed.Volumes[v.Name] && !planned {
+				return v.Name
+			}
+		}
+	}
+	return ""
 }
 
 // pullFor pulls the images of a job that the engine no longer has.

@@ -392,6 +392,24 @@ func TestJob_WaitsForWhatItDependsOn(t *testing.T) {
 	w.want("migrate-0 running", "migrate")
 }
 
+func TestJob_WaitsForItsClaim(t *testing.T) {
+	j := testJob("load", func(j *docker.Job) {
+		j.Template.Containers[0].Mounts = append(j.Template.Containers[0].Mounts, docker.Mount{Volume: "shop_more", Path: "/data"})
+	})
+	w := newJobWorld(t)
+	w.d = shopState(func(s *docker.State) {
+		s.Jobs = []docker.Job{j}
+		s.Volumes = append(s.Volumes, docker.Volume{Name: "shop_more", Kind: docker.Claim, Claim: "more"})
+	})
+	w.d.Scope = OnlyJobs
+	if p := Diff(w.d, w.Observed, w.now); strings.Contains(p.String(), "load-0") || len(p.Waits) != 1 {
+		t.Errorf("without the volume of its claim:\n%s", p)
+	}
+	w.d.Scope = Everything
+	w.goOn()
+	w.want("load-0 running", "load")
+}
+
 // Jobs and the rest are compared apart by the supervisor: together they are
 // everything.
 func TestDiff_ScopesTogetherAreEverything(t *testing.T) {
@@ -449,7 +467,9 @@ func TestCronJob_MissedTimes(t *testing.T) {
 	twenty := int64(20)
 	w := newJobWorld(t, testCron("*/10 * * * *"))
 	w.goOn()
-	w.after(30 * time.Minute) // 03:34:05
+	if p := w.after(30 * time.Minute)[0]; !strings.Contains(p.String(), "03:30:00Z, after 2 times that nobody was there for") { // 03:34:05
+		t.Errorf("plan:\n%s", p)
+	}
 	w.want(runAt(30)+"-0 running", runAt(30))
 	w = newJobWorld(t, testCron("*/10 * * * *", func(j *docker.Job) { j.Cron.StartingDeadlineSeconds = &twenty }))
 	w.goOn()
