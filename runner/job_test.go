@@ -512,6 +512,8 @@ func TestUp_OrderedReplicasStartOneAfterTheOther(t *testing.T) {
 		})
 		r.edit(func(a *app.App) { a.Pods = a.Pods[:1]; a.Services = a.Services[:1] })
 		time.Sleep(time.Minute)
+		r.mu.Lock()
+		defer r.mu.Unlock()
 		if got, want := strings.Join(stopped, " "), "shop_web-2 shop_web-1 shop_web-0"; got != want {
 			t.Errorf("stopped %s, want %s", got, want)
 		}

@@ -64,11 +64,14 @@ func RunJob(ctx context.Context, cfg RunConfig) error {
 		go func() { over <- r.run(ctx, nil, nil) }()
 	}
 	err = followRun(ctx, cfg, run, over)
-	stop()
-	if over != nil {
-		err = errors.Join(err, <-over)
+	if over == nil {
+		return err
 	}
-	return err
+	var failed *FailedError
+	if err != nil && !errors.As(err, &failed) {
+		stop() // it has no result: there is nothing to tidy up
+	}
+	return errors.Join(err, <-over)
 }
 
 // findJob finds a job by kind and name, or by its name alone.

@@ -53,9 +53,10 @@ type supervisor struct {
 		podSince  map[string]int64 // generation in which what a pod's agent must do last changed
 		sent      int64
 
-		draining map[string]bool
-		stopping map[string]bool // container IDs that a plan stops or has stopped, so that their exit is no news
-		exec     execVerdicts
+		draining  map[string]bool
+		unhealthy map[string]bool // container IDs for whose restart a plan made room
+		stopping  map[string]bool // container IDs that a plan stops or has stopped, so that their exit is no news
+		exec      execVerdicts
 
 		main, jobs lane
 
@@ -107,7 +108,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	if l.schedules, err = schedules(c.State); err != nil {
 		return nil, err
 	}
-	l.podSince, l.draining, l.stopping = map[string]int64{}, map[string]bool{}, map[string]bool{}
+	l.podSince, l.draining, l.stopping, l.unhealthy = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.problems, l.losses, l.failed = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.exec = newExecVerdicts()
 	info, err := cfg.Engine.Info(ctx)
@@ -172,9 +173,26 @@ func (r *supervisor) judge() {
 		return
 	}
 	l.seen.judge(l.status, l.exec.unhealthy())
+	r.noticeUnhealthy()
 	r.board.update(func(v *view) {
 		v.seen, v.status, v.sent, v.linked = l.seen, l.status, l.sent, l.link != nil
 	})
+}
+
+// noticeUnhealthy lets a plan that waits make room for the restart of a
+// container, once for each.
+func (r *supervisor) noticeUnhealthy() {
+	l := &r.loop
+	for _, p := range l.seen.Pods {
+		for i := range p.Members {
+			m := &p.Members[i]
+			if m.Unhealthy == "" || p.Job != "" || l.stopping[m.ID] || l.unhealthy[m.ID] {
+				continue
+			}
+			l.unhealthy[m.ID] = true
+			l.main.drop()
+		}
+	}
 }
 
 // openVault reads key and secrets of an app that is there already. A record
@@ -304,6 +322,9 @@ func (r *supervisor) noticeExits(ctx context.Context, before *observation) {
 		}
 		for i := range p.Members {
 			m := &p.Members[i]
+			if l.unhealthy[m.ID] && m.State == reconcile.Exited && wasRunning(old, m.ID) {
+				l.main.drop() // it was stopped in order to be started again
+			}
 			if m.Init && p.Job == "" || m.State != reconcile.Exited || l.stopping[m.ID] || !wasRunning(old, m.ID) {
 				continue
 			}
@@ -323,9 +344,11 @@ func (r *supervisor) noticeExits(ctx context.Context, before *observation) {
 // forgetStopped drops marks on containers that are gone.
 func (r *supervisor) forgetStopped() {
 	l := &r.loop
-	for id := range l.stopping {
-		if l.seen.find(func(c *engine.Container) bool { return c.ID == id }) == nil {
-			delete(l.stopping, id)
+	for _, marks := range []map[string]bool{l.stopping, l.unhealthy} {
+		for id := range marks {
+			if l.seen.find(func(c *engine.Container) bool { return c.ID == id }) == nil {
+				delete(marks, id)
+			}
 		}
 	}
 }
