@@ -24,7 +24,7 @@ func Down(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions)
 	}
 	var state *docker.State
 	if seen.Record != nil {
-		state = seen.Record.State
+		state = reconcile.WithJobs(seen.Record.State, &seen.Observed, reconcile.Plan{})
 	}
 	h := hands{eng: eng, id: id, grace: func(pod string) time.Duration {
 		if opts.Now {

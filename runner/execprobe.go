@@ -63,8 +63,8 @@ func (e execVerdicts) unhealthy() map[string]string {
 func (r *supervisor) runExecProbes(ctx context.Context) {
 	l := &r.loop
 	wanted := map[execKey]bool{}
-	for i := range l.desired.Pods {
-		p := &l.desired.Pods[i]
+	for i := range l.withJobs.Pods {
+		p := &l.withJobs.Pods[i]
 		for j := range p.Containers {
 			m := l.seen.member(p.Name, p.Containers[j].Name)
 			if m == nil || m.State != engine.Running {

@@ -27,6 +27,13 @@ const (
 	labelGeneration = "dev.cuepod.generation" // of a record
 	labelManifest   = "dev.cuepod.manifest"   // of a record
 	labelKeep       = "dev.cuepod.keep"       // of a volume that down leaves, unless asked
+	labelJob        = "dev.cuepod.job"        // name of the run, of a run and of its pods
+	labelRun        = "dev.cuepod.run"        // tells runs of one name apart
+	labelCreated    = "dev.cuepod.created"    // of a run; of a CronJob, since when its times count
+	labelScheduled  = "dev.cuepod.scheduled"  // of a run: the CronJob's time
+	labelResult     = "dev.cuepod.result"     // of a run that is over
+	labelReason     = "dev.cuepod.reason"
+	labelFinished   = "dev.cuepod.finished"
 )
 
 // ID is the short name of an identity on the engine.

@@ -68,6 +68,7 @@ type follower struct {
 	eng     engine.Engine
 	targets []Target
 	opts    LogOptions
+	run     string          // of a job; "" for any or none
 	seen    map[string]bool // container IDs that are read
 	wg      sync.WaitGroup
 
@@ -82,6 +83,10 @@ func (f *follower) open(ctx context.Context, id Identity) (found bool, err error
 	if err != nil {
 		return false, err
 	}
+	return f.openAll(ctx, containers), nil
+}
+
+func (f *follower) openAll(ctx context.Context, containers []engine.Container) (found bool) {
 	for i := range containers {
 		c := &containers[i]
 		if !f.matches(c) {
@@ -93,10 +98,13 @@ func (f *follower) open(ctx context.Context, id Identity) (found bool, err error
 			f.wg.Go(func() { f.read(ctx, c, f.opts.Tail) })
 		}
 	}
-	return found, nil
+	return found
 }
 
 func (f *follower) matches(c *engine.Container) bool {
+	if f.run != "" && c.Labels[labelRun] != f.run {
+		return false
+	}
 	switch roleOf(c) {
 	case reconcile.RoleApp:
 	case reconcile.RoleInit:
@@ -109,10 +117,10 @@ func (f *follower) matches(c *engine.Container) bool {
 	return len(f.targets) == 0 || slices.ContainsFunc(f.targets, func(t Target) bool { return t.matches(c) })
 }
 
-// matches reports whether a container is meant: its pod or workload, and its
-// name where one is given.
+// matches reports whether a container is meant: its pod, workload or run of a
+// job, and its name where one is given.
 func (t Target) matches(c *engine.Container) bool {
-	pod := t.Pod == c.Labels[labelPod] || t.Pod == c.Labels[labelWorkload]
+	pod := t.Pod == c.Labels[labelPod] || t.Pod == c.Labels[labelWorkload] || t.Pod == c.Labels[labelJob]
 	return pod && (t.Container == "" || t.Container == c.Labels[labelContainer])
 }
 

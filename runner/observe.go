@@ -52,6 +52,7 @@ func arrange(containers []engine.Container) (*observation, error) {
 	o := &observation{all: containers, Observed: reconcile.Observed{
 		Portals: map[string]*reconcile.Container{},
 		Pods:    map[string]*reconcile.Pod{},
+		Crons:   map[string]*reconcile.Cron{},
 		Volumes: map[string]bool{},
 		Images:  map[string]string{},
 		Ready:   map[string]bool{},
@@ -87,6 +88,10 @@ func (o *observation) sort(c *engine.Container) {
 		o.Gateway = &d
 	case reconcile.RolePortal:
 		o.Portals[c.Labels[labelService]] = &d
+	case reconcile.RoleJob:
+		o.sortJob(c)
+	case reconcile.RoleCron:
+		o.sortCron(c)
 	case reconcile.RoleRecord:
 		o.records = append(o.records, *c)
 	case reconcile.RoleInfra:
@@ -99,7 +104,7 @@ func (o *observation) sort(c *engine.Container) {
 
 func (o *observation) pod(name string, c *engine.Container) *reconcile.Pod {
 	if o.Pods[name] == nil {
-		o.Pods[name] = &reconcile.Pod{Name: name, Workload: c.Labels[labelWorkload]}
+		o.Pods[name] = &reconcile.Pod{Name: name, Workload: c.Labels[labelWorkload], Job: c.Labels[labelJob], Run: c.Labels[labelRun]}
 	}
 	return o.Pods[name]
 }
@@ -147,6 +152,11 @@ func (o *observation) seeImages(ctx context.Context, eng engine.Engine, state *d
 	if state != nil {
 		for i := range state.Pods {
 			for _, c := range slices.Concat(state.Pods[i].Init, state.Pods[i].Containers) {
+				refs = append(refs, c.Image)
+			}
+		}
+		for i := range state.Jobs {
+			for _, c := range slices.Concat(state.Jobs[i].Template.Init, state.Jobs[i].Template.Containers) {
 				refs = append(refs, c.Image)
 			}
 		}

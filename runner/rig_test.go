@@ -33,7 +33,8 @@ type rig struct {
 	app    *app.App
 	broken error
 	events []Event
-	unfit  map[string]bool // containers, "pod/name", that the stand-in calls not ready
+	unfit  map[string]bool     // containers, "pod/name", that the stand-in calls not ready
+	shape  func(*docker.State) // changes the rendered state; may be nil
 
 	changes chan watch.Change
 }
@@ -172,6 +173,9 @@ func (r *rig) config() Config {
 			state, _, err := docker.Render(r.app, docker.Options{})
 			if err != nil {
 				return Compiled{}, err
+			}
+			if r.shape != nil {
+				r.shape(state)
 			}
 			return Compiled{State: state, Root: "/src/shop"}, nil
 		},

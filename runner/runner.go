@@ -79,6 +79,7 @@ const (
 	EventStep    EventKind = "step"    // one step is done
 	EventReady   EventKind = "ready"   // everything is ready
 	EventProblem EventKind = "problem" // something failed; the rest goes on
+	EventFailed  EventKind = "failed"  // a job or a pod failed for good: nothing will make the app ready but a change
 	EventInvalid EventKind = "invalid" // the definition is broken; the last good state keeps running
 	EventFixed   EventKind = "fixed"   // it is valid again
 	EventLoss    EventKind = "loss"    // the definition says something that a local engine cannot do
@@ -105,15 +106,43 @@ type Status struct {
 	Root       string          `json:"root"`
 	Supervised bool            `json:"supervised"` // unset by the runner; the command knows
 	Pods       []PodStatus     `json:"pods"`
+	Jobs       []JobStatus     `json:"jobs,omitempty"` // runs, those of CronJobs included
+	CronJobs   []CronJobStatus `json:"cronJobs,omitempty"`
 	Services   []ServiceStatus `json:"services"`
+}
+
+// JobStatus is one run of a job.
+type JobStatus struct {
+	Name        string    `json:"name"`
+	CronJob     string    `json:"cronJob,omitempty"` // whose run it is
+	Status      string    `json:"status"`            // Pending, Running, Suspended, Complete, Failed
+	Reason      string    `json:"reason,omitempty"`  // of Failed
+	Active      int       `json:"active"`
+	Succeeded   int       `json:"succeeded"`
+	Failed      int       `json:"failed"`
+	Completions *int      `json:"completions,omitempty"` // nil for a work queue
+	Started     time.Time `json:"started,omitzero"`
+	Finished    time.Time `json:"finished,omitzero"`
+}
+
+// CronJobStatus is one CronJob.
+type CronJobStatus struct {
+	Name         string    `json:"name"`
+	Schedule     string    `json:"schedule"`
+	TimeZone     string    `json:"timeZone,omitempty"`
+	Suspend      bool      `json:"suspend,omitempty"`
+	Active       int       `json:"active"`
+	LastSchedule time.Time `json:"lastSchedule,omitzero"`
+	Next         time.Time `json:"next,omitzero"`
 }
 
 // PodStatus is one pod in Kubernetes' words.
 type PodStatus struct {
 	Name       string            `json:"name"`
 	Workload   string            `json:"workload"`
-	Phase      string            `json:"phase"`  // Pending, Running, Succeeded, Failed
-	Reason     string            `json:"reason"` // ContainerCreating, CrashLoopBackOff, Completed ...; "" when Running says it all
+	Job        string            `json:"job,omitempty"` // the run it belongs to
+	Phase      string            `json:"phase"`         // Pending, Running, Succeeded, Failed
+	Reason     string            `json:"reason"`        // ContainerCreating, CrashLoopBackOff, Completed ...; "" when Running says it all
 	Ready      bool              `json:"ready"`
 	IP         string            `json:"ip"`
 	Restarts   int               `json:"restarts"`
@@ -189,3 +218,10 @@ type NotReadyError struct {
 func (e *NotReadyError) Error() string {
 	return "not ready in time:\n  " + strings.Join(e.Reasons, "\n  ")
 }
+
+// FailedError is what Up returns with Once when something failed for good.
+type FailedError struct {
+	Reasons []string // what failed and why
+}
+
+func (e *FailedError) Error() string { return strings.Join(e.Reasons, "\n  ") }

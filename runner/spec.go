@@ -77,6 +77,7 @@ func recordSpec(id Identity, image string, generation int64, packed string) engi
 func infraSpec(id Identity, p *docker.Pod, image, network string, a addresses) engine.ContainerSpec {
 	labels := id.with(map[string]string{
 		labelRole: string(reconcile.RoleInfra), labelPod: p.Name, labelWorkload: p.Workload, labelHash: p.Hash,
+		labelJob: p.Job, labelRun: p.Run,
 	})
 	s := agentSpec(p.EngineName, image, labels, "pod")
 	s.Network, s.Hostname, s.Domainname = network, p.Hostname, p.Domain
@@ -112,6 +113,7 @@ func memberSpec(id Identity, p *docker.Pod, c *docker.Container, role reconcile.
 	labels := id.with(map[string]string{
 		labelRole: string(role), labelPod: p.Name, labelWorkload: p.Workload, labelContainer: c.Name, labelHash: c.Hash,
 		labelInfra: rt.infraID, labelRestarts: strconv.Itoa(rt.restarts), labelBackoff: strconv.Itoa(rt.backoff),
+		labelJob: p.Job, labelRun: p.Run,
 	})
 	spec := engine.ContainerSpec{
 		Name:              c.EngineName,

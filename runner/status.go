@@ -64,7 +64,8 @@ func GetStatus(ctx context.Context, eng engine.Engine, id Identity) (Status, err
 	if seen.Record == nil {
 		return out, nil
 	}
-	state := seen.Record.State
+	out.Jobs, out.CronJobs = jobStatuses(&seen.Observed, seen.Record.State, time.Now())
+	state := reconcile.WithJobs(seen.Record.State, &seen.Observed, reconcile.Plan{})
 	v := view{seen: seen, status: status}
 	for i := range state.Pods {
 		out.Pods = append(out.Pods, podStatus(v, &state.Pods[i]))
@@ -108,7 +109,7 @@ func askGateway(ctx context.Context, eng engine.Engine, seen *observation) api.S
 }
 
 func podStatus(v view, p *docker.Pod) PodStatus {
-	out := PodStatus{Name: p.Name, Workload: p.Workload, Phase: "Pending", Ready: podReady(v, p.Name) && podStarted(v, p), Containers: []ContainerStatus{}}
+	out := PodStatus{Name: p.Name, Workload: p.Workload, Job: p.Job, Phase: "Pending", Ready: podReady(v, p.Name) && podStarted(v, p), Containers: []ContainerStatus{}}
 	infra := v.seen.infra(p.Name)
 	if infra != nil {
 		out.IP, out.Started = infra.IP, infra.Started
@@ -129,6 +130,16 @@ func podStatus(v view, p *docker.Pod) PodStatus {
 	for _, c := range out.Containers {
 		if c.Reason != "" && c.Reason != "Completed" && out.Reason == "" {
 			out.Reason = c.Reason
+		}
+	}
+	switch phase := reconcile.Ended(p, v.seen.Pods[p.Name]); phase {
+	case reconcile.NotEnded:
+	case reconcile.Succeeded:
+		out.Phase, out.Reason, out.Ready = string(phase), "Completed", false
+	default:
+		out.Phase, out.Ready = string(phase), false
+		if out.Reason == "" {
+			out.Reason = "Error"
 		}
 	}
 	return out
@@ -156,8 +167,9 @@ func containerStatus(v view, p *docker.Pod, c *docker.Container, init bool) Cont
 		}
 	case engine.Exited:
 		out.State, out.ExitCode, out.Reason = "terminated", m.ExitCode, exitReason(m)
-		if !init {
-			out.State, out.Reason = "waiting", "CrashLoopBackOff" // restartPolicy is Always
+		ended := reduce(m)
+		if !init && !reconcile.Stays(p.RestartPolicy, &ended) && reconcile.Ended(p, v.seen.Pods[p.Name]) == reconcile.NotEnded {
+			out.State, out.Reason = "waiting", "CrashLoopBackOff" // it is started again
 		}
 	case engine.Created:
 		if m.Error != "" {
@@ -186,6 +198,10 @@ func serviceStatus(v view, state *docker.State, s *docker.Service, app string) S
 		out.Ports = append(out.Ports, fmt.Sprintf("%d/%s", p.Port, p.Protocol))
 	}
 	for _, pod := range s.Pods {
+		if p := state.Pod(pod); p != nil && reconcile.Ended(p, v.seen.Pods[pod]) != reconcile.NotEnded {
+			out.Total-- // a pod that is done is no endpoint
+			continue
+		}
 		if podReady(v, pod) {
 			out.Endpoints++
 		}

@@ -23,8 +23,9 @@ import (
 type executor struct {
 	*supervisor
 	hands
-	state *docker.State
-	slots map[string]int
+	desired *docker.State // as it is recorded
+	state   *docker.State // with the pods of jobs
+	slots   map[string]int
 }
 
 // errNotYet marks a failure that the next comparison answers by itself, such as
@@ -52,7 +53,7 @@ func (e *executor) do(ctx context.Context, s reconcile.Step) error {
 
 func changesEngine(op reconcile.Op) bool {
 	switch op {
-	case reconcile.StartContainer, reconcile.StopContainer, reconcile.RemoveContainer, reconcile.WriteRecord, reconcile.CreateNetwork:
+	case reconcile.StartContainer, reconcile.StopContainer, reconcile.RemoveContainer, reconcile.WriteRecord, reconcile.CreateNetwork, reconcile.WriteJob, reconcile.WriteCron:
 		return true
 	}
 	return false
@@ -70,6 +71,10 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 		return e.eng().CreateVolume(whole, volumeSpec(e.hands.id, s.Name, e.state.Volume(s.Name)))
 	case reconcile.WriteRecord:
 		return e.writeRecord(whole)
+	case reconcile.WriteJob:
+		return e.write(whole, jobSpec(e.hands.id, e.agent.ref, *s.Job))
+	case reconcile.WriteCron:
+		return e.write(whole, cronSpec(e.hands.id, e.agent.ref, *s.Job))
 	case reconcile.CreateContainer:
 		return e.create(ctx, whole, s)
 	case reconcile.StartContainer:
@@ -95,16 +100,33 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 func (e *executor) eng() engine.Engine { return e.hands.eng }
 
 func (e *executor) pull(ctx context.Context, s reconcile.Step) error {
-	if c := e.state.Pod(s.Pod).Container(s.Container); c.PullPolicy == "Never" {
+	if c := containerOf(s, e.state); c.PullPolicy == "Never" {
 		return &engine.Error{Kind: engine.ImageMissing, Op: "pull image", Object: s.Name, Err: errors.New("imagePullPolicy is Never")}
 	}
 	return e.eng().PullImage(ctx, s.Name, func(line string) { e.log.Debug("pull", "image", s.Name, "progress", line) })
 }
 
+// containerOf is the container that a step is about, or nil.
+func containerOf(s reconcile.Step, state *docker.State) *docker.Container {
+	if j := state.Job(s.Workload); j != nil {
+		return j.Template.Container(s.Container)
+	}
+	if p := state.Pod(s.Pod); p != nil {
+		return p.Container(s.Container)
+	}
+	return nil
+}
+
+// write makes a container that only has labels.
+func (e *executor) write(ctx context.Context, spec engine.ContainerSpec) error {
+	_, err := e.eng().CreateContainer(ctx, spec)
+	return err
+}
+
 // writeRecord writes the next record, reads or makes the secrets through it,
 // and removes the earlier ones.
 func (e *executor) writeRecord(ctx context.Context) error {
-	packed, err := encodeManifest(manifest{State: e.state, AgentImage: e.agent.ref, Slots: e.slots})
+	packed, err := encodeManifest(manifest{State: e.desired, AgentImage: e.agent.ref, Slots: e.slots})
 	if err != nil {
 		return err
 	}

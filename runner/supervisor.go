@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/cron"
+	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"
 )
@@ -32,33 +34,38 @@ type supervisor struct {
 
 	calls    chan func()
 	applied  chan applyResult
+	onlyRun  string // of a job, with Run: nothing else is looked after
 	compiled chan compileResult
 	lost     chan *link
 
 	loop struct {
-		desired  *docker.State
-		seen     *observation
-		stale    bool // something changed that the next look has to see before the next plan
-		slots    map[string]int
-		secrets  *secrets
-		status   api.Status
-		link     *link
-		lastSent api.Snapshot
-		podSince map[string]int64 // generation in which what a pod's agent must do last changed
-		sent     int64
+		desired *docker.State
+		// withJobs is desired with the pods of jobs that were seen last.
+		withJobs  *docker.State
+		schedules map[string]cron.Schedule
+		seen      *observation
+		stale     bool // something changed that the next look has to see before the next plan
+		slots     map[string]int
+		secrets   *secrets
+		status    api.Status
+		link      *link
+		lastSent  api.Snapshot
+		podSince  map[string]int64 // generation in which what a pod's agent must do last changed
+		sent      int64
 
-		draining map[string]bool
-		stopping map[string]bool // container IDs that a plan stops, so that their exit is no news
-		exec     execVerdicts
+		draining  map[string]bool
+		unhealthy map[string]bool // container IDs for whose restart a plan made room
+		stopping  map[string]bool // container IDs that a plan stops or has stopped, so that their exit is no news
+		exec      execVerdicts
 
-		apply    *applying
-		failures int       // plans that failed in a row
-		retryAt  time.Time // no plan before this, after a failure
+		main, jobs lane
+
 		fresh    bool      // nothing of the app existed when we came
 		ready    bool      // as last told
 		began    time.Time // of what was last told: start or change
 		problems map[string]bool
 		losses   map[string]bool // told, by Loss.Key
+		failed   map[string]bool // told, of jobs by run and of pods
 
 		cancelCompile context.CancelFunc
 		invalid       string // the definition error on show
@@ -66,10 +73,8 @@ type supervisor struct {
 	}
 }
 
-// applying is a plan under way.
-type applying struct{ cancel context.CancelCauseFunc }
-
 type applyResult struct {
+	lane *lane
 	plan reconcile.Plan
 	errs []error
 }
@@ -87,7 +92,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	r := &supervisor{
 		cfg: cfg, log: cfg.Log, board: newBoard(),
 		id:    Identity{App: c.State.App, Root: c.Root},
-		calls: make(chan func()), applied: make(chan applyResult, 1),
+		calls: make(chan func()), applied: make(chan applyResult, 2),
 		compiled: make(chan compileResult, 1), lost: make(chan *link, 4),
 	}
 	if r.log == nil {
@@ -97,9 +102,14 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 		r.cfg.Report = func(Event) {}
 	}
 	l := &r.loop
-	l.desired = c.State
-	l.podSince, l.draining, l.stopping = map[string]int64{}, map[string]bool{}, map[string]bool{}
-	l.problems, l.losses = map[string]bool{}, map[string]bool{}
+	l.desired, l.withJobs = c.State, c.State
+	l.main.scope, l.jobs.scope = reconcile.AllButJobs, reconcile.OnlyJobs
+	var err error
+	if l.schedules, err = schedules(c.State); err != nil {
+		return nil, err
+	}
+	l.podSince, l.draining, l.stopping, l.unhealthy = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	l.problems, l.losses, l.failed = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.exec = newExecVerdicts()
 	info, err := cfg.Engine.Info(ctx)
 	if err != nil {
@@ -139,6 +149,7 @@ func (r *supervisor) look(ctx context.Context) error {
 	}
 	before := l.seen
 	l.seen, l.stale = seen, false
+	l.withJobs = reconcile.WithJobs(l.desired, &seen.Observed, reconcile.Plan{})
 	l.slots = assignSlots(l.desired.Services, seen.slots)
 	if before == nil {
 		l.fresh = len(seen.all) == 0 && seen.network == ""
@@ -150,6 +161,8 @@ func (r *supervisor) look(ctx context.Context) error {
 	r.runExecProbes(ctx)
 	r.judge()
 	r.noticeExits(ctx, before)
+	r.noticeFailures(ctx, before == nil)
+	r.forgetStopped()
 	r.push()
 	return nil
 }
@@ -160,9 +173,26 @@ func (r *supervisor) judge() {
 		return
 	}
 	l.seen.judge(l.status, l.exec.unhealthy())
+	r.noticeUnhealthy()
 	r.board.update(func(v *view) {
 		v.seen, v.status, v.sent, v.linked = l.seen, l.status, l.sent, l.link != nil
 	})
+}
+
+// noticeUnhealthy lets a plan that waits make room for the restart of a
+// container, once for each.
+func (r *supervisor) noticeUnhealthy() {
+	l := &r.loop
+	for _, p := range l.seen.Pods {
+		for i := range p.Members {
+			m := &p.Members[i]
+			if m.Unhealthy == "" || p.Job != "" || l.stopping[m.ID] || l.unhealthy[m.ID] {
+				continue
+			}
+			l.unhealthy[m.ID] = true
+			l.main.drop()
+		}
+	}
 }
 
 // openVault reads key and secrets of an app that is there already. A record
@@ -179,6 +209,12 @@ func (r *supervisor) openVault(ctx context.Context) error {
 		return err
 	}
 	s, changed, err := resolveSecrets(l.desired.Secrets, v, r.cfg.Secrets, rand.Reader)
+	if r.onlyRun != "" && err == nil && changed {
+		err = errors.New("a secret of the app was never made; run `cuepod up` first")
+	}
+	if r.onlyRun != "" && err != nil {
+		return err
+	}
 	if err != nil || changed {
 		l.seen.Record.Incomplete = true
 		return nil
@@ -237,7 +273,7 @@ func (r *supervisor) push() {
 		return
 	}
 	in := snapshotInput{
-		state: l.desired, seen: l.seen, slots: l.slots, draining: l.draining, exec: l.exec.byContainer(), secret: l.secrets.lookup,
+		state: l.withJobs, seen: l.seen, slots: l.slots, draining: l.draining, exec: l.exec.byContainer(), secret: l.secrets.lookup,
 	}
 	snap := in.snapshot()
 	snap.Generation = l.lastSent.Generation
@@ -281,21 +317,38 @@ func (r *supervisor) noticeExits(ctx context.Context, before *observation) {
 	}
 	for name, p := range l.seen.Pods {
 		old := before.Pods[name]
-		if old == nil {
+		if old == nil || !r.concerns(p.Job) {
 			continue
 		}
 		for i := range p.Members {
 			m := &p.Members[i]
-			if m.Init || m.State != reconcile.Exited || l.stopping[m.ID] || !wasRunning(old, m.ID) {
+			if l.unhealthy[m.ID] && m.State == reconcile.Exited && wasRunning(old, m.ID) {
+				l.main.drop() // it was stopped in order to be started again
+			}
+			if m.Init && p.Job == "" || m.State != reconcile.Exited || l.stopping[m.ID] || !wasRunning(old, m.ID) {
 				continue
 			}
-			r.tellExit(ctx, name, m)
-			if l.apply != nil {
-				l.apply.cancel(errStale)
+			r.tellExit(ctx, p, m)
+			if p.Job != "" {
+				l.jobs.drop()
+			} else {
+				l.main.drop()
 			}
 		}
 		if p.Infra != nil && p.Infra.State == reconcile.Exited && old.Infra != nil && old.Infra.State == reconcile.Running && !l.stopping[p.Infra.ID] {
 			r.report(EventProblem, "pod "+name, "its infra container exited with code %d; the pod is made anew", p.Infra.ExitCode)
+		}
+	}
+}
+
+// forgetStopped drops marks on containers that are gone.
+func (r *supervisor) forgetStopped() {
+	l := &r.loop
+	for _, marks := range []map[string]bool{l.stopping, l.unhealthy} {
+		for id := range marks {
+			if l.seen.find(func(c *engine.Container) bool { return c.ID == id }) == nil {
+				delete(marks, id)
+			}
 		}
 	}
 }
@@ -310,42 +363,58 @@ func wasRunning(p *reconcile.Pod, id string) bool {
 func (r *supervisor) decide(ctx context.Context) time.Duration {
 	l := &r.loop
 	now := time.Now()
-	if l.apply != nil || l.seen == nil || l.stale {
-		return idle
-	}
-	if now.Before(l.retryAt) {
-		return l.retryAt.Sub(now)
-	}
-	plan := reconcile.Diff(reconcile.Desired{State: l.desired, AgentImage: r.agent.ref}, l.seen.Observed, now)
-	if plan.Empty() {
-		r.tellReady(plan)
-		if wake := plan.Wake(); !wake.IsZero() {
-			return wake.Sub(now) + time.Millisecond
+	wait := idle
+	for _, lane := range r.lanes() {
+		if l.seen == nil || l.stale || lane.busy() || !r.mayPlan(lane) {
+			continue
 		}
+		wait = min(wait, r.decideLane(ctx, lane, now))
+	}
+	return wait
+}
+
+func (r *supervisor) decideLane(ctx context.Context, lane *lane, now time.Time) time.Duration {
+	if now.Before(lane.retryAt) {
+		return lane.retryAt.Sub(now)
+	}
+	plan := reconcile.Diff(r.wants(lane.scope), r.loop.seen.Observed, now)
+	if !plan.Empty() {
+		r.start(ctx, lane, plan)
 		return idle
 	}
-	r.start(ctx, plan)
+	if lane == &r.loop.main {
+		r.tellReady(plan)
+	}
+	if wake := plan.Wake(); !wake.IsZero() {
+		return max(wake.Sub(now), 0) + time.Millisecond
+	}
 	return idle
+}
+
+// wants is a part of what should be.
+func (r *supervisor) wants(scope reconcile.Scope) reconcile.Desired {
+	l := &r.loop
+	return reconcile.Desired{State: l.desired, AgentImage: r.agent.ref, Schedules: l.schedules, Scope: scope, OnlyRun: r.onlyRun}
 }
 
 // idle is for ever, as far as a loop with other events is concerned.
 const idle = time.Hour
 
-func (r *supervisor) start(ctx context.Context, plan reconcile.Plan) {
+func (r *supervisor) start(ctx context.Context, lane *lane, plan reconcile.Plan) {
 	l := &r.loop
-	r.tellPlan(plan)
+	r.tellPlan(plan, lane)
 	applyCtx, cancel := context.WithCancelCause(ctx)
-	l.apply = &applying{cancel: cancel}
-	e := &executor{supervisor: r, state: l.desired, slots: l.slots,
-		hands: hands{eng: r.cfg.Engine, id: r.id, grace: r.graces()}}
+	lane.cancel, lane.state = cancel, reconcile.WithJobs(l.desired, &l.seen.Observed, plan)
+	e := &executor{supervisor: r, desired: l.desired, state: lane.state, slots: l.slots,
+		hands: hands{eng: r.cfg.Engine, id: r.id, grace: r.graces(lane.state)}}
 	go func() {
-		r.applied <- applyResult{plan, runPlan(applyCtx, plan, e.do)}
+		r.applied <- applyResult{lane, plan, runPlan(applyCtx, plan, e.do)}
 	}()
 }
 
 // graces looks up grace periods in the desired state, then in the last one.
-func (r *supervisor) graces() func(pod string) time.Duration {
-	desired, seen := r.loop.desired, r.loop.seen
+func (r *supervisor) graces(desired *docker.State) func(pod string) time.Duration {
+	seen := r.loop.seen
 	return func(pod string) time.Duration {
 		if seen.Record != nil {
 			return graceOf(pod, desired, seen.Record.State)
@@ -364,10 +433,17 @@ const (
 // even begin to run.
 func (r *supervisor) finish(res applyResult) error {
 	l := &r.loop
-	l.apply.cancel(nil)
-	l.apply, l.stale = nil, true
-	clear(l.draining)
-	clear(l.stopping)
+	lane := res.lane
+	lane.cancel(nil)
+	lane.cancel, l.stale = nil, true
+	for _, step := range res.plan.Steps {
+		switch {
+		case step.Op == reconcile.Drain:
+			delete(l.draining, step.Pod)
+		case step.Op == reconcile.StopContainer && lane == &l.main && step.Role != reconcile.RoleInfra:
+			delete(l.stopping, step.ID)
+		}
+	}
 	var failed, fatal []error
 	for i, err := range res.errs {
 		var s *skipped
@@ -375,7 +451,7 @@ func (r *supervisor) finish(res applyResult) error {
 			continue
 		}
 		step := res.plan.Steps[i]
-		err = explain(step, l.desired, err)
+		err = explain(step, lane.state, err)
 		if !errors.Is(err, errNotYet) {
 			failed = append(failed, err)
 		}
@@ -383,19 +459,21 @@ func (r *supervisor) finish(res applyResult) error {
 			fatal = append(fatal, err)
 		}
 	}
-	if l.fresh && len(fatal) > 0 {
-		return errors.Join(fatal...)
+	if lane == &l.main {
+		if l.fresh && len(fatal) > 0 {
+			return errors.Join(fatal...)
+		}
+		l.fresh = false
 	}
-	l.fresh = false
 	if len(failed) == 0 {
-		l.failures, l.retryAt = 0, time.Time{}
+		lane.failures, lane.retryAt = 0, time.Time{}
 		return nil
 	}
 	for _, err := range failed {
 		r.problem("", err.Error())
 	}
-	l.retryAt = time.Now().Add(min(retryFirst<<min(l.failures, 5), retryMax))
-	l.failures++
+	lane.retryAt = time.Now().Add(min(retryFirst<<min(lane.failures, 5), retryMax))
+	lane.failures++
 	return nil
 }
 

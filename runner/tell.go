@@ -36,11 +36,13 @@ func (r *supervisor) tellLosses(losses []Loss) {
 	}
 }
 
-func (r *supervisor) tellPlan(p reconcile.Plan) {
+func (r *supervisor) tellPlan(p reconcile.Plan, lane *lane) {
 	l := &r.loop
-	l.ready = false
-	if l.began.IsZero() {
-		l.began = time.Now()
+	if lane == &l.main { // an app is as ready as before when a job begins
+		l.ready = false
+		if l.began.IsZero() {
+			l.began = time.Now()
+		}
 	}
 	for _, line := range p.Summary() {
 		r.report(EventPlan, "", "%s", line)
@@ -50,7 +52,8 @@ func (r *supervisor) tellPlan(p reconcile.Plan) {
 // tellReady tells once that everything is ready.
 func (r *supervisor) tellReady(p reconcile.Plan) {
 	l := &r.loop
-	if len(p.Waits) > 0 || len(r.notReady()) > 0 {
+	waits := slices.ContainsFunc(p.Waits, func(w reconcile.Wait) bool { return !w.Job })
+	if waits || len(r.notReady()) > 0 {
 		return
 	}
 	if l.ready {
@@ -79,12 +82,145 @@ func (r *supervisor) notReady() []string {
 	var out []string
 	for i := range l.desired.Pods {
 		p := &l.desired.Pods[i]
-		if podReady(v, p.Name) && podStarted(v, p) {
+		if podReady(v, p.Name) && podStarted(v, p) || reconcile.Ended(p, l.seen.Pods[p.Name]) == reconcile.Succeeded {
 			continue
 		}
-		out = append(out, "pod "+p.Name+": "+whyNotReady(v, p))
+		why := whyNotReady(v, p)
+		if reconcile.Ended(p, l.seen.Pods[p.Name]) == reconcile.Failed {
+			why = "it failed"
+		}
+		out = append(out, "pod "+p.Name+": "+why)
+	}
+	for i := range l.desired.Jobs {
+		if s := jobStatus(&l.seen.Observed, &l.desired.Jobs[i]); s.Status != string(reconcile.JobComplete) && s.Status != "Suspended" && s.Status != "" {
+			out = append(out, "job "+s.Name+": "+s.words())
+		}
 	}
 	return out
+}
+
+// words say how a job that is not complete is.
+func (s JobStatus) words() string {
+	if s.Status == string(reconcile.JobFailed) {
+		return "it failed: " + s.Reason
+	}
+	text := strings.ToLower(s.Status)
+	if s.Completions != nil {
+		text += fmt.Sprintf(", %d of %d complete", s.Succeeded, *s.Completions)
+	}
+	if s.Failed > 0 {
+		text += fmt.Sprintf(", %d failed", s.Failed)
+	}
+	return text
+}
+
+// failures lists what failed for good: jobs, and pods that are not started
+// again.
+func (r *supervisor) failures(ctx context.Context) []string {
+	var out []string
+	for _, f := range r.failed() {
+		out = append(out, f.object+": "+f.message+r.lastWords(ctx, f.pod))
+	}
+	return out
+}
+
+// failure is something that failed for good.
+type failure struct {
+	key     string // the same for the same failure
+	object  string
+	message string
+	pod     *reconcile.Pod // whose last words tell more; may be nil
+}
+
+func (r *supervisor) failed() []failure {
+	l := &r.loop
+	var out []failure
+	for i := range l.desired.Pods {
+		p := &l.desired.Pods[i]
+		o := l.seen.Pods[p.Name]
+		if reconcile.Ended(p, o) != reconcile.Failed || reconcile.Outdated(p, o) {
+			continue
+		}
+		out = append(out, failure{"pod " + p.Name + " " + lastFailed(o).ID, "pod " + p.Name, "it failed", o})
+	}
+	for i := range l.desired.Jobs {
+		j := &l.desired.Jobs[i]
+		if j.Cron != nil {
+			continue
+		}
+		for _, run := range l.seen.RunsOf(j.Name) {
+			if run.Result == reconcile.JobFailed && run.Hash == j.Hash && newestRun(&l.seen.Observed, j.Name) == run {
+				out = append(out, r.jobFailure(run))
+			}
+		}
+	}
+	return out
+}
+
+func newestRun(o *reconcile.Observed, workload string) *reconcile.Job {
+	runs := o.RunsOf(workload)
+	if len(runs) == 0 {
+		return nil
+	}
+	return runs[len(runs)-1]
+}
+
+func (r *supervisor) jobFailure(run *reconcile.Job) failure {
+	f := failure{key: run.Name + " " + run.Run, object: "job " + run.Name, message: "it failed: " + run.Reason}
+	if pods := r.loop.seen.PodsOf(run); len(pods) > 0 {
+		f.pod = pods[len(pods)-1]
+	}
+	return f
+}
+
+// lastFailed is the container of a pod that failed last.
+func lastFailed(p *reconcile.Pod) reconcile.Container {
+	var last reconcile.Container
+	for _, m := range p.Members {
+		if m.ExitCode != 0 && !m.Finished.Before(last.Finished) {
+			last = m
+		}
+	}
+	return last
+}
+
+// lastWords say which container of a pod failed, and the end of its log.
+func (r *supervisor) lastWords(ctx context.Context, p *reconcile.Pod) string {
+	if p == nil {
+		return ""
+	}
+	m := lastFailed(p)
+	if m.ID == "" {
+		return ""
+	}
+	return fmt.Sprintf("; container %s/%s exited with code %d%s", p.Name, m.Key, m.ExitCode, lastLines(ctx, r.cfg.Engine, m.ID))
+}
+
+// noticeFailures tells once of what failed for good. That a run of a CronJob
+// failed is a problem, and no news to who comes later.
+func (r *supervisor) noticeFailures(ctx context.Context, first bool) {
+	l := &r.loop
+	if r.onlyRun != "" {
+		return // whoever follows the run tells how it ended
+	}
+	for _, f := range r.failed() {
+		if !l.failed[f.key] {
+			l.failed[f.key] = true
+			l.ready = false
+			r.report(EventFailed, f.object, "%s%s", f.message, r.lastWords(ctx, f.pod))
+		}
+	}
+	for i := range l.seen.Jobs {
+		run := &l.seen.Jobs[i]
+		if run.Result != reconcile.JobFailed || run.Name == run.Workload || l.failed[run.Name+" "+run.Run] {
+			continue
+		}
+		f := r.jobFailure(run)
+		l.failed[f.key] = true
+		if !first {
+			r.report(EventProblem, f.object, "%s%s", f.message, r.lastWords(ctx, f.pod))
+		}
+	}
 }
 
 func whyNotReady(v view, p *docker.Pod) string {
@@ -124,7 +260,15 @@ func whyNotReady(v view, p *docker.Pod) string {
 }
 
 // tellExit tells that a container ended by itself, with the end of its log.
-func (r *supervisor) tellExit(ctx context.Context, pod string, m *reconcile.Container) {
+func (r *supervisor) tellExit(ctx context.Context, p *reconcile.Pod, m *reconcile.Container) {
+	policy := docker.RestartAlways
+	if d := r.loop.withJobs.Pod(p.Name); d != nil {
+		policy = d.RestartPolicy
+	}
+	stays := reconcile.Stays(policy, m)
+	if stays && m.ExitCode == 0 {
+		return // it is done
+	}
 	how := fmt.Sprintf("exited with code %d", m.ExitCode)
 	if c := r.loop.seen.find(func(c *engine.Container) bool { return c.ID == m.ID }); c != nil && c.OOMKilled {
 		how = "was killed for using more memory than its limit"
@@ -133,11 +277,16 @@ func (r *supervisor) tellExit(ctx context.Context, pod string, m *reconcile.Cont
 	if wait := reconcile.Delay(m.Backoff); wait > 0 {
 		next = fmt.Sprintf("starting it again in %v", wait)
 	}
-	r.loop.ready = false
-	if r.loop.began.IsZero() {
-		r.loop.began = time.Now()
+	if p.Job == "" {
+		r.loop.ready = false
+		if r.loop.began.IsZero() {
+			r.loop.began = time.Now()
+		}
 	}
-	r.report(EventProblem, "container "+pod+"/"+m.Key, "%s; %s%s", how, next, lastLines(ctx, r.cfg.Engine, m.ID))
+	if !stays {
+		how += "; " + next
+	}
+	r.report(EventProblem, "container "+p.Name+"/"+m.Key, "%s%s", how, lastLines(ctx, r.cfg.Engine, m.ID))
 }
 
 // explain gives an error of a step the words of the definition: the object, the
@@ -169,10 +318,8 @@ func nameOf(s reconcile.Step, state *docker.State) string {
 
 // line is where the definition names a step's container, for messages.
 func line(s reconcile.Step, state *docker.State) string {
-	if p := state.Pod(s.Pod); p != nil {
-		if c := p.Container(s.Container); c != nil && c.Line != "" && c.Line != "-" {
-			return c.Line + ": "
-		}
+	if c := containerOf(s, state); c != nil && c.Line != "" && c.Line != "-" {
+		return c.Line + ": "
 	}
 	return ""
 }
@@ -183,6 +330,13 @@ func explainImage(s reconcile.Step, state *docker.State, err error) error {
 		for _, c := range slices.Concat(state.Pods[i].Init, state.Pods[i].Containers) {
 			if c.Image == s.Name {
 				users[state.Pods[i].Workload+"/"+c.Name] = true
+			}
+		}
+	}
+	for i := range state.Jobs {
+		for _, c := range slices.Concat(state.Jobs[i].Template.Init, state.Jobs[i].Template.Containers) {
+			if c.Image == s.Name {
+				users[state.Jobs[i].Name+"/"+c.Name] = true
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/cuepod/cuepod/runner/cron"
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets/docker"
@@ -71,7 +72,7 @@ func Plan(ctx context.Context, cfg Config) (reconcile.Plan, error) {
 	if err := r.openVault(ctx); err != nil {
 		return reconcile.Plan{}, err
 	}
-	return reconcile.Diff(reconcile.Desired{State: c.State, AgentImage: r.agent.ref}, l.seen.Observed, time.Now()), nil
+	return reconcile.Diff(r.wants(reconcile.Everything), l.seen.Observed, time.Now()), nil
 }
 
 // timing of the loop.
@@ -135,10 +136,26 @@ func (r *supervisor) run(ctx context.Context, w watcher, inputs []string) error 
 			return r.drainApply()
 		}
 		wake.Reset(r.decide(ctx))
-		if r.cfg.Once && l.ready && l.apply == nil {
-			return nil
+		if done, err := r.done(ctx); done {
+			return err
 		}
 	}
+}
+
+// done reports whether there is nothing to stay for, with Once: everything is
+// ready, or something has failed for good.
+func (r *supervisor) done(ctx context.Context) (bool, error) {
+	l := &r.loop
+	if r.onlyRun != "" {
+		return r.runOver(), nil
+	}
+	if !r.cfg.Once || l.seen == nil || l.stale || l.jobs.busy() {
+		return false, nil
+	}
+	if failed := r.failures(ctx); len(failed) > 0 {
+		return true, errors.Join(&FailedError{failed}, r.drainApply())
+	}
+	return l.ready && !l.main.busy(), nil
 }
 
 func (r *supervisor) deadline() <-chan time.Time {
@@ -158,18 +175,18 @@ func (r *supervisor) end(stop context.CancelFunc) {
 
 // drainApply waits for the steps under way, serving them meanwhile.
 func (r *supervisor) drainApply() error {
-	if r.loop.apply == nil {
-		return nil
-	}
-	r.loop.apply.cancel(errStale)
-	for {
+	l := &r.loop
+	l.main.drop()
+	l.jobs.drop()
+	for l.main.busy() || l.jobs.busy() {
 		select {
 		case f := <-r.calls:
 			f()
-		case <-r.applied:
-			return nil
+		case res := <-r.applied:
+			res.lane.cancel = nil
 		}
 	}
+	return nil
 }
 
 // runLook looks, and copes with an engine that does not answer.
@@ -185,8 +202,10 @@ func (r *supervisor) runLook(ctx context.Context) error {
 		if err := errors.Join(r.checkName(ctx), r.checkPorts()); err != nil {
 			return err
 		}
-	case err != nil && (first || ctx.Err() != nil):
+	case err != nil && first:
 		return err
+	case ctx.Err() != nil:
+		return nil // the loop sees that it is to end
 	case err != nil:
 		if !l.unreachable {
 			l.unreachable = true
@@ -231,7 +250,7 @@ func (r *supervisor) checkName(ctx context.Context) error {
 // the engine is on this machine. Elsewhere the engine finds them at start.
 func (r *supervisor) checkPorts() error {
 	l := &r.loop
-	if !r.local {
+	if !r.local || r.onlyRun != "" {
 		return nil
 	}
 	var taken []error
@@ -271,6 +290,9 @@ func portFree(p docker.Portal) error {
 func (r *supervisor) rollBack(cause error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	if err := r.drainApply(); err != nil {
+		return errors.Join(cause, err)
+	}
 	if r.loop.link != nil {
 		r.loop.link.close()
 	}
@@ -307,6 +329,10 @@ func (r *supervisor) adopt(c compileResult, w watcher) {
 	if err == nil && c.compiled.State.App != r.id.App {
 		err = fmt.Errorf("the app's name changed from %s to %s; run `cuepod down`, then `cuepod up`", r.id.App, c.compiled.State.App)
 	}
+	var parsed map[string]cron.Schedule
+	if err == nil {
+		parsed, err = schedules(c.compiled.State)
+	}
 	if err != nil {
 		if len(c.compiled.Inputs) > 0 {
 			w.Set(c.compiled.Inputs) // the fix may be in a file that is new to us
@@ -327,12 +353,12 @@ func (r *supervisor) adopt(c compileResult, w watcher) {
 		l.desired = c.compiled.State // positions may have moved
 		return
 	}
-	l.desired, l.stale = c.compiled.State, true
+	l.desired, l.schedules, l.stale = c.compiled.State, parsed, true
 	l.began, l.ready = time.Now(), false
-	l.failures, l.retryAt = 0, time.Time{}
 	clear(l.problems)
-	if l.apply != nil {
-		l.apply.cancel(errStale)
+	for _, lane := range r.lanes() {
+		lane.failures, lane.retryAt = 0, time.Time{}
+		lane.drop()
 	}
 	r.lookSoon()
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/engine/fake"
+	"github.com/cuepod/cuepod/targets/docker"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -669,4 +670,24 @@ func changing(op string) bool {
 		}
 	}
 	return false
+}
+
+func TestUp_UnhealthyContainerIsRestartedWhileARolloutWaits(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.eng.AddImage("web:1", fake.Image{Run: serve, Exec: func(context.Context, fake.Process) int { return 7 }})
+		r.unfit["web-0/app"] = true // the next replica waits for it for ever
+		r.shape = func(s *docker.State) {
+			for i := range s.Pods {
+				s.Pods[i].Ordered = s.Pods[i].Workload == "web"
+			}
+		}
+		r.app.Pod("db").Containers[0].LivenessProbe = &app.Probe{Exec: &app.ExecAction{Command: []string{"check"}}, InitialDelaySeconds: 100, PeriodSeconds: 10, TimeoutSeconds: 1, SuccessThreshold: 1, FailureThreshold: 3}
+		r.up()
+		time.Sleep(50 * time.Second)
+		before := r.running()
+		time.Sleep(90 * time.Second)
+		if got := touched(before, r.running()); got != "~shop_db-0_db" {
+			t.Errorf("touched %q, want the container alone", got)
+		}
+	})
 }

@@ -203,6 +203,9 @@ func (w *waiter) hear(ctx context.Context, m message) (done bool, err error) {
 		return true, &exitError{*m.Exit, m.Text}
 	case m.Event != nil:
 		w.show(*m.Event)
+		if w.f.wait && m.Event.Kind == runner.EventFailed { // it has been shown
+			return true, &exitError{exitFailure, "cuepod: " + w.app.App + " will not be ready by itself; its supervisor goes on"}
+		}
 		ready := m.Event.Kind == runner.EventReady
 		if ready || m.Event.Kind == runner.EventPlan && !w.f.wait {
 			return true, w.goodbye(ctx, ready)
@@ -242,7 +245,7 @@ func (w *waiter) tooLate(ctx context.Context) error {
 func notReadyReasons(st runner.Status) []string {
 	var out []string
 	for _, p := range st.Pods {
-		if p.Ready {
+		if p.Ready || p.Phase == "Succeeded" || p.Job != "" {
 			continue
 		}
 		why := p.Phase
@@ -255,6 +258,11 @@ func notReadyReasons(st runner.Status) []string {
 			}
 		}
 		out = append(out, "pod "+p.Name+": "+why)
+	}
+	for _, j := range st.Jobs {
+		if j.CronJob == "" && j.Status != "Complete" && j.Status != "Suspended" {
+			out = append(out, "job "+j.Name+": "+j.Status+", "+completions(j)+" complete")
+		}
 	}
 	return out
 }

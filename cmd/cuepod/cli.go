@@ -36,6 +36,7 @@ type services struct {
 	logs   func(context.Context, engine.Engine, runner.Identity, []runner.Target, runner.LogOptions, func(runner.LogLine)) error
 	exec   func(context.Context, engine.Engine, runner.Identity, runner.Target, []string, runner.IO) (int, error)
 	list   func(context.Context, engine.Engine) ([]runner.App, error)
+	runJob func(context.Context, runner.RunConfig) error
 }
 
 // cli is one run of the command line: its streams, its environment and what
@@ -100,7 +101,7 @@ func (c *cli) root() *cobra.Command {
 	)
 	root.AddCommand(
 		c.initCommand(), c.vetCommand(), c.explainCommand(), c.compileCommand(), c.diffCommand(), c.fmtCommand(),
-		c.planCommand(), c.upCommand(), c.downCommand(), c.psCommand(), c.logsCommand(), c.execCommand(),
+		c.planCommand(), c.upCommand(), c.downCommand(), c.psCommand(), c.logsCommand(), c.execCommand(), c.runCommand(),
 		c.versionCommand(),
 	)
 	for _, cmd := range root.Commands() {

@@ -44,6 +44,7 @@ func TestExplainError_ExitCodes(t *testing.T) {
 		{"definition", fmt.Errorf("wrapped: %w", invalid), exitInvalid, "a.cue:3:1: wrong"},
 		{"usage", &usageError{"cuepod ps", "no"}, exitInvalid, "run 'cuepod ps --help'"},
 		{"not ready", &runner.NotReadyError{Reasons: []string{"pod web-0: Pending"}}, exitNotReady, "pod web-0: Pending"},
+		{"failed for good", &runner.FailedError{Reasons: []string{"job migrate: it failed: BackoffLimitExceeded"}}, exitFailure, "cuepod: job migrate: it failed"},
 		{"engine", fmt.Errorf("plan: %w", unreachable), exitFailure, "DOCKER_HOST"},
 		{"code of a command", &exitError{code: 42}, 42, ""},
 		{"other", errors.New("disk full"), exitFailure, "cuepod: disk full"},
@@ -369,9 +370,76 @@ db       (headless)                 0/1
 		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
 	}
 	b.Reset()
+	three := 3
+	printStatus(&b, appStatus{Supervisor: 42, Status: runner.Status{
+		App: "shop", Root: "/src/shop",
+		Pods: []runner.PodStatus{{Name: "load-0", Job: "load", Phase: "Succeeded", Reason: "Completed", Started: now.Add(-time.Minute),
+			Containers: []runner.ContainerStatus{{Name: "run", State: "terminated", Reason: "Completed"}}}},
+		Jobs: []runner.JobStatus{
+			{Name: "load", Status: "Running", Completions: &three, Active: 2, Succeeded: 1, Started: now.Add(-time.Minute)},
+			{Name: "report-29455390", CronJob: "report", Status: "Failed", Reason: "BackoffLimitExceeded", Failed: 1, Completions: new(int), Started: now.Add(-5 * time.Minute), Finished: now.Add(-4 * time.Minute)},
+			{Name: "queue", Status: "Pending"},
+		},
+		CronJobs: []runner.CronJobStatus{
+			{Name: "report", Schedule: "*/10 * * * *", Active: 1, LastSchedule: now.Add(-5 * time.Minute), Next: now.Add(5 * time.Minute)},
+			{Name: "never", Schedule: "@daily", TimeZone: "Europe/Berlin", Suspend: true},
+		},
+	}}, style{}, now)
+	want = `shop  /src/shop  supervised by pid 42
+
+POD     READY  STATUS     RESTARTS  AGE  IP
+load-0  0/1    Completed  0         60s
+
+JOB              STATUS   COMPLETIONS     DURATION  AGE
+load             Running  1/3             60s       60s
+report-29455390  Failed   0/0             60s       5m
+queue            Pending  0/1 of a queue  -         -
+  ! report-29455390: BackoffLimitExceeded, 1 pod failed
+
+CRONJOB  SCHEDULE      TIMEZONE       SUSPEND  ACTIVE  LAST SCHEDULE  NEXT
+report   */10 * * * *  UTC            false    1       5m             in 5m
+never    @daily        Europe/Berlin  true     0       -              -
+`
+	if b.String() != want {
+		t.Errorf("jobs: got\n%s\nwant\n%s", b.String(), want)
+	}
+	b.Reset()
 	printStatus(&b, appStatus{Status: runner.Status{App: "shop", Root: "/r"}}, style{}, now)
 	if !strings.Contains(b.String(), "unsupervised") {
 		t.Errorf("without a supervisor:\n%s", b.String())
+	}
+}
+
+func TestRunJob_IsForTheAppOfTheDirectory(t *testing.T) {
+	c, out, _ := newCLI(t)
+	root, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.engine = func(func(string) (string, bool)) (engine.Engine, error) { return fake.New(), nil }
+	c.list = func(context.Context, engine.Engine) ([]runner.App, error) {
+		return []runner.App{{Name: "shop", Root: root}, {Name: "other", Root: "/other"}}, nil
+	}
+	fails := false
+	c.runJob = func(_ context.Context, cfg runner.RunConfig) error {
+		if want := (runner.Identity{App: "shop", Root: root}); cfg.Identity != want || cfg.Job != "job/migrate" || cfg.Supervised {
+			t.Errorf("asked for %+v", cfg)
+		}
+		cfg.Emit(runner.LogLine{Pod: "migrate-0", Container: "run", Text: "done"})
+		if fails {
+			return &runner.FailedError{Reasons: []string{"job migrate: it failed"}}
+		}
+		return nil
+	}
+	if code := c.run(t.Context(), []string{"run", "-C", root, "job/migrate"}); code != exitOK || out.String() != "migrate-0/run | done\n" {
+		t.Errorf("exit code %d, output %q", code, out)
+	}
+	fails = true
+	if code := c.run(t.Context(), []string{"run", "-C", root, "job/migrate"}); code != exitFailure {
+		t.Errorf("one that fails: exit code %d", code)
+	}
+	if code := c.run(t.Context(), []string{"run", "-C", t.TempDir(), "job/migrate"}); code != exitFailure {
+		t.Errorf("no app there: exit code %d", code)
 	}
 }
 

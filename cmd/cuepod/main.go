@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	_ "time/tzdata" // schedules name time zones, and not every machine knows them
 
 	"github.com/cuepod/cuepod/compiler"
 	"github.com/cuepod/cuepod/compiler/sandbox"
@@ -57,5 +58,6 @@ func realServices() services {
 		logs:   runner.Logs,
 		exec:   runner.Exec,
 		list:   runner.List,
+		runJob: runner.RunJob,
 	}
 }

@@ -142,6 +142,7 @@ func printStatus(w io.Writer, st appStatus, s style, now time.Time) {
 			}
 		}
 	}
+	printJobs(w, st, s, now)
 	if len(st.Services) == 0 {
 		return
 	}
@@ -156,6 +157,68 @@ func printStatus(w io.Writer, st appStatus, s style, now time.Time) {
 		services.add(svc.Name, address, strings.Join(svc.Ports, ","), fmt.Sprintf("%d/%d", svc.Endpoints, svc.Total), strings.Join(svc.URLs, " "))
 	}
 	services.write(w, "")
+}
+
+// printJobs prints jobs and CronJobs in kubectl's columns.
+func printJobs(w io.Writer, st appStatus, s style, now time.Time) {
+	if len(st.Jobs) > 0 {
+		fmt.Fprintln(w)
+		var jobs table
+		jobs.add("JOB", "STATUS", "COMPLETIONS", "DURATION", "AGE")
+		for _, j := range st.Jobs {
+			jobs.add(j.Name, j.Status, completions(j), jobDuration(j, now), since(j.Started, now))
+		}
+		jobs.write(w, "")
+		for _, j := range st.Jobs {
+			if j.Reason != "" {
+				fmt.Fprintf(w, "  %s %s: %s, %s failed\n", s.paint(red, "!"), j.Name, j.Reason, plural(j.Failed, "pod"))
+			}
+		}
+	}
+	if len(st.CronJobs) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	var crons table
+	crons.add("CRONJOB", "SCHEDULE", "TIMEZONE", "SUSPEND", "ACTIVE", "LAST SCHEDULE", "NEXT")
+	for _, j := range st.CronJobs {
+		zone := j.TimeZone
+		if zone == "" {
+			zone = "UTC"
+		}
+		next := "-"
+		if !j.Next.IsZero() {
+			next = "in " + age(j.Next.Sub(now))
+		}
+		crons.add(j.Name, j.Schedule, zone, strconv.FormatBool(j.Suspend), strconv.Itoa(j.Active), since(j.LastSchedule, now), next)
+	}
+	crons.write(w, "")
+}
+
+// completions says how far a job is, as kubectl does.
+func completions(j runner.JobStatus) string {
+	if j.Completions == nil {
+		return fmt.Sprintf("%d/1 of a queue", j.Succeeded)
+	}
+	return fmt.Sprintf("%d/%d", j.Succeeded, *j.Completions)
+}
+
+func jobDuration(j runner.JobStatus, now time.Time) string {
+	if j.Started.IsZero() {
+		return "-"
+	}
+	end := now
+	if !j.Finished.IsZero() {
+		end = j.Finished
+	}
+	return age(end.Sub(j.Started))
+}
+
+func since(at, now time.Time) string {
+	if at.IsZero() {
+		return "-"
+	}
+	return age(now.Sub(at))
 }
 
 // readyContainers counts as kubectl does: without init containers.
@@ -181,15 +244,12 @@ func podWord(p runner.PodStatus) string {
 }
 
 func podAge(p runner.PodStatus, now time.Time) string {
-	if p.Started.IsZero() {
-		return "-"
-	}
-	return age(now.Sub(p.Started))
+	return since(p.Started, now)
 }
 
 // containerTrouble is what keeps a container from being ready, or "".
 func containerTrouble(ctr runner.ContainerStatus) string {
-	if ctr.Ready || ctr.Init && (ctr.State == "running" || ctr.Reason == "Completed") {
+	if ctr.Ready || ctr.Reason == "Completed" || ctr.Init && ctr.State == "running" {
 		return ""
 	}
 	switch {

@@ -36,6 +36,8 @@ func lookOf(kind runner.EventKind) eventLook {
 		return eventLook{"✔", "fixed", green}
 	case runner.EventProblem:
 		return eventLook{"✗", "problem", red}
+	case runner.EventFailed:
+		return eventLook{"✗", "failed", red}
 	case runner.EventLoss:
 		return eventLook{"!", "warning", yellow}
 	case runner.EventInvalid:

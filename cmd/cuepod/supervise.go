@@ -259,7 +259,7 @@ func (s *supervision) hear(ctx context.Context, n news) error {
 	switch ev.Kind {
 	case runner.EventReady:
 		s.lookForURLs(ctx) // and then follow the logs
-	case runner.EventProblem:
+	case runner.EventProblem, runner.EventFailed:
 		s.followLogs(ctx)
 	}
 	return nil

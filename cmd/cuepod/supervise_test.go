@@ -301,6 +301,8 @@ func TestWaiter(t *testing.T) {
 		{"begun is enough", false, []message{plan}, true, exitOK},
 		{"begun is not ready", true, []message{plan}, false, exitOK},
 		{"ready", true, []message{plan, ready}, true, exitOK},
+		{"a job that fails is no wait", false, []message{plan}, true, exitOK},
+		{"a job that fails for good", true, []message{plan, {Event: &runner.Event{Kind: runner.EventFailed, Object: "job migrate", Message: "it failed"}}}, true, exitFailure},
 		{"nothing to do", false, []message{ready}, true, exitOK},
 		{"bad definition", true, []message{{Exit: &two, Text: "a.cue:1:1: wrong"}}, true, exitInvalid},
 		{"told to let go", true, []message{{Exit: &zero}}, true, exitFailure},
@@ -336,9 +338,14 @@ func TestNotReadyReasons(t *testing.T) {
 		{Name: "a-0", Phase: "Running", Ready: true},
 		{Name: "b-0", Phase: "Running", Containers: []runner.ContainerStatus{{Name: "x", Message: "GET /: refused"}, {Name: "y", Ready: true, Message: "old"}}},
 		{Name: "c-0", Phase: "Pending", Reason: "ContainerCreating"},
+		{Name: "d-0", Phase: "Succeeded", Reason: "Completed"},
+		{Name: "migrate-0", Job: "migrate", Phase: "Running"},
+	}, Jobs: []runner.JobStatus{
+		{Name: "done", Status: "Complete"}, {Name: "later", Status: "Suspended"}, {Name: "report-1", CronJob: "report", Status: "Failed"},
+		{Name: "migrate", Status: "Running", Completions: new(int)},
 	}}
 	got := notReadyReasons(st)
-	want := []string{"pod b-0: Running, container x: GET /: refused", "pod c-0: ContainerCreating"}
+	want := []string{"pod b-0: Running, container x: GET /: refused", "pod c-0: ContainerCreating", "job migrate: Running, 0/0 complete"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}

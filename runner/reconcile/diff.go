@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -14,15 +15,20 @@ import (
 func Diff(d Desired, o Observed, now time.Time) Plan {
 	b := newBuilder(d, o, now)
 	b.images()
-	b.network()
-	b.record()
-	b.gateway()
-	b.portals()
-	b.removeGonePods()
-	b.claims()
-	b.pods()
-	b.liveChanges()
-	return Plan{Steps: b.steps, Waits: b.waits}
+	if d.Scope != OnlyJobs {
+		b.network()
+		b.record()
+		b.gateway()
+		b.portals()
+		b.removeGonePods()
+		b.claims()
+		b.pods()
+		b.liveChanges()
+	}
+	if d.Scope != AllButJobs {
+		b.jobs()
+	}
+	return Plan{Steps: b.steps, Waits: b.waits, Instances: b.instances}
 }
 
 const none = -1
@@ -31,6 +37,7 @@ func newBuilder(d Desired, o Observed, now time.Time) *builder {
 	b := &builder{
 		desired: d, observed: o, now: now, pulls: map[string]int{}, volumes: map[string]int{},
 		podVolumes: map[string][]docker.Volume{}, before: map[string]*docker.Pod{}, wanted: map[string]int{}, running: map[string]int{},
+		loadStep: none, networkStep: none, recordStep: none, connectStep: none,
 	}
 	for _, v := range d.State.Volumes {
 		b.podVolumes[v.Pod] = append(b.podVolumes[v.Pod], v)
@@ -39,7 +46,9 @@ func newBuilder(d Desired, o Observed, now time.Time) *builder {
 		b.wanted[d.State.Pods[i].Workload]++
 	}
 	for _, p := range o.Pods {
-		b.running[p.Workload]++
+		if p.Job == "" {
+			b.running[p.Workload]++
+		}
 	}
 	if o.Record != nil && o.Record.State != nil {
 		for i := range o.Record.State.Pods {
@@ -54,8 +63,9 @@ type builder struct {
 	observed Observed
 	now      time.Time
 
-	steps []Step
-	waits []Wait
+	steps     []Step
+	waits     []Wait
+	instances []Instance
 
 	// Looked up for every pod.
 	podVolumes map[string][]docker.Volume // desired, by pod
@@ -92,16 +102,31 @@ func (b *builder) images() {
 	if b.observed.Images[b.desired.AgentImage] == "" {
 		b.loadStep = b.add(Step{Op: LoadImage, Object: "image " + b.desired.AgentImage, Name: b.desired.AgentImage, Cause: "the engine does not have it"})
 	}
+	if b.desired.Scope == OnlyJobs {
+		return // what a new pod of a job needs is pulled for it
+	}
 	for i := range b.desired.State.Pods {
 		p := &b.desired.State.Pods[i]
 		for _, c := range slices.Concat(p.Init, p.Containers) {
-			if _, seen := b.pulls[c.Image]; seen || b.observed.Images[c.Image] != "" {
-				continue
-			}
-			b.pulls[c.Image] = b.add(Step{Op: PullImage, Object: "image " + c.Image, Name: c.Image, Pod: p.Name, Container: c.Name, Cause: "the engine does not have it"})
+			b.pull(&c, Step{Pod: p.Name})
 		}
 	}
+	for i := range b.desired.State.Jobs {
+		b.pullFor(&b.desired.State.Jobs[i])
+	}
 }
+
+// pull brings the image of a container, unless it is there or on its way. s
+// says whose container it is.
+func (b *builder) pull(c *docker.Container, s Step) {
+	if _, seen := b.pulls[c.Image]; seen || b.observed.Images[c.Image] != "" {
+		return
+	}
+	s.Op, s.Object, s.Name, s.Container, s.Cause = PullImage, "image "+c.Image, c.Image, c.Name, "the engine does not have it"
+	b.pulls[c.Image] = b.add(s)
+}
+
+func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func (b *builder) network() {
 	b.networkStep = none
@@ -256,17 +281,34 @@ func (b *builder) removeGonePods() {
 	for i := range b.desired.State.Pods {
 		wanted[b.desired.State.Pods[i].Name] = true
 	}
-	names := slices.Sorted(maps.Keys(b.observed.Pods))
-	slices.Reverse(names)
-	for _, name := range names {
-		if p := b.observed.Pods[name]; !wanted[name] {
-			cause := "pod " + p.Workload + " is not defined any more"
-			if n := b.wanted[p.Workload]; n > 0 {
-				cause = fmt.Sprintf("replicas %d -> %d", b.running[p.Workload], n)
-			}
+	turn := map[string]int{} // by ordered workload: the removal of the replica before
+	for _, name := range newestFirst(b.observed.Pods) {
+		p := b.observed.Pods[name]
+		if wanted[name] || p.Job != "" {
+			continue
+		}
+		cause := "pod " + p.Workload + " is not defined any more"
+		if n := b.wanted[p.Workload]; n > 0 {
+			cause = fmt.Sprintf("replicas %d -> %d", b.running[p.Workload], n)
+		}
+		before := b.before[name]
+		if before == nil || !before.Ordered {
 			b.removePod(p, cause)
+			continue
+		}
+		if last, ok := turn[p.Workload]; ok {
+			turn[p.Workload] = b.removePod(p, cause, last)
+		} else {
+			turn[p.Workload] = b.removePod(p, cause)
 		}
 	}
+}
+
+// newestFirst orders replicas by their number, the last one first.
+func newestFirst(pods map[string]*Pod) []string {
+	return slices.SortedFunc(maps.Keys(pods), func(x, y string) int {
+		return cmp.Or(cmp.Compare(serial(y), serial(x)), strings.Compare(y, x))
+	})
 }
 
 // removePod drains, stops the members side by side, then the infra container,

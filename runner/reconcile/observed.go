@@ -3,14 +3,27 @@ package reconcile
 import (
 	"time"
 
+	"github.com/cuepod/cuepod/runner/cron"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
 // Desired is what should be.
 type Desired struct {
 	State      *docker.State
-	AgentImage string // reference of the infra image
+	AgentImage string                   // reference of the infra image
+	Schedules  map[string]cron.Schedule // of State's CronJobs, parsed
+	Scope      Scope
+	OnlyRun    string // with OnlyJobs: no other run than this one
 }
+
+// Scope is which part of the state is compared.
+type Scope string
+
+const (
+	Everything Scope = ""
+	AllButJobs Scope = "all but jobs" // images of jobs included
+	OnlyJobs   Scope = "only jobs"    // network, gateway and record have to be there
+)
 
 // Observed is what is, as far as it carries the app's labels.
 type Observed struct {
@@ -19,6 +32,8 @@ type Observed struct {
 	Gateway *Container
 	Portals map[string]*Container // by service
 	Pods    map[string]*Pod       // by name
+	Jobs    []Job                 // runs
+	Crons   map[string]*Cron      // by CronJob
 	Volumes map[string]bool       // names that exist
 	Images  map[string]string     // reference to ID, for images that are on the engine
 	Ready   map[string]bool       // pods that are ready, in the gateway's word
@@ -37,8 +52,32 @@ type Record struct {
 type Pod struct {
 	Name     string
 	Workload string
+	Job, Run string // of a pod of a job
 	Infra    *Container
 	Members  []Container // init and app containers, also of an earlier infra
+}
+
+// Job is one run of a job.
+type Job struct {
+	ID        string   // of the container that stands for it
+	Stale     []string // containers that stood for it before
+	Name      string   // "migrate"; "report-29012345" of a CronJob
+	Workload  string   // the job or CronJob
+	Run       string   // tells runs of one name apart
+	Hash      string   // of the job as it was
+	Created   time.Time
+	Scheduled time.Time // zero unless its CronJob's time had come
+	Result    Result
+	Reason    string
+	Finished  time.Time
+}
+
+// Cron is since when the times of a CronJob count.
+type Cron struct {
+	ID    string // of the container that says so
+	Stale []string
+	Hash  string // of the schedule as it was
+	Since time.Time
 }
 
 // Container is one observed container.

@@ -12,6 +12,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/cuepod/cuepod/targets/docker"
 )
 
 // Plan is what has to be done. The zero Plan means nothing to do.
@@ -19,13 +21,22 @@ type Plan struct {
 	Steps []Step
 	// Waits are objects that need something later: a container in back-off.
 	Waits []Wait
+	// Instances are the pods of jobs that the steps are about.
+	Instances []Instance
+}
+
+// Instance is a pod of a run of a job, with the volumes that live with it.
+type Instance struct {
+	Pod     docker.Pod
+	Volumes []docker.Volume
 }
 
 // Wait is why something is not done now.
 type Wait struct {
 	Object string
 	Reason string
-	Until  time.Time
+	Until  time.Time // zero: until something else changes
+	Job    bool      // it is about a job, and the app may be ready all the same
 }
 
 // Op is one kind of call.
@@ -39,6 +50,8 @@ const (
 	CreateVolume    Op = "create volume"
 	RemoveVolume    Op = "remove volume"
 	WriteRecord     Op = "record"
+	WriteJob        Op = "record job"     // a run of a job, or how it ended
+	WriteCron       Op = "record CronJob" // since when its times count
 	CreateContainer Op = "create"
 	StartContainer  Op = "start"
 	StopContainer   Op = "stop"
@@ -62,6 +75,8 @@ const (
 	RoleGateway Role = "gateway"
 	RolePortal  Role = "portal"
 	RoleRecord  Role = "record"
+	RoleJob     Role = "job"     // a run of a job
+	RoleCron    Role = "cronjob" // since when a CronJob's times count
 )
 
 // Step is one call with its arguments and its cause.
@@ -77,6 +92,8 @@ type Step struct {
 	Pod       string
 	Container string // name in the pod
 	Service   string
+	Workload  string // the job that needs an image
+	Job       *Job   // of WriteJob and WriteCron
 	Condition string // of AwaitService
 	Restarts  int    // labels of a created container
 	Backoff   int
@@ -89,7 +106,7 @@ func (p Plan) Empty() bool { return len(p.Steps) == 0 }
 func (p Plan) Wake() time.Time {
 	var at time.Time
 	for _, w := range p.Waits {
-		if at.IsZero() || w.Until.Before(at) {
+		if !w.Until.IsZero() && (at.IsZero() || w.Until.Before(at)) {
 			at = w.Until
 		}
 	}
@@ -144,12 +161,12 @@ func (p Plan) Summary() []string {
 	}
 	for _, s := range p.Steps {
 		switch s.Op {
-		case PullImage, CreateNetwork, CreateContainer, StopContainer, RemoveContainer, Update:
+		case PullImage, CreateNetwork, CreateContainer, StopContainer, RemoveContainer, Update, WriteJob, WriteCron:
 		default:
 			continue
 		}
 		line := s.Object + ": " + s.Cause
-		follows := s.Role != RoleInfra && told[s.Pod+": "+s.Cause]
+		follows := s.Role != RoleInfra && told[s.Pod+": "+s.Cause] || s.Role == RoleInfra && s.Op == StopContainer
 		if s.Cause != "" && !follows && !told[line] {
 			told[line] = true
 			out = append(out, line)

@@ -4,25 +4,83 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
 // pods makes and mends replicas. New and broken ones are worked on side by
 // side; replicas of one workload that serve are changed one after the other,
-// each only when the one before is ready again.
+// each only when the one before is ready again. Ordered replicas are also made
+// one after the other, and changed from the last to the first.
 func (b *builder) pods() {
 	turn := map[string]int{} // by workload: what the next disruption waits for
 	for i := range b.desired.State.Pods {
-		p := &b.desired.State.Pods[i]
-		prev, ok := turn[p.Workload]
-		if !ok {
-			prev = none
-		}
-		if last, disrupts := b.pod(p, prev); disrupts {
-			turn[p.Workload] = b.add(Step{Op: AwaitReady, Object: "pod " + p.Name, Pod: p.Name}, last)
+		if p := &b.desired.State.Pods[i]; !p.Ordered {
+			b.takeTurn(p, turn)
 		}
 	}
+	for i := range slices.Backward(b.desired.State.Pods) {
+		if p := &b.desired.State.Pods[i]; p.Ordered && b.observed.Pods[p.Name] != nil {
+			b.takeTurn(p, turn)
+		}
+	}
+	b.newOrderedPods()
+}
+
+func (b *builder) takeTurn(p *docker.Pod, turn map[string]int) {
+	prev, ok := turn[p.Workload]
+	if !ok {
+		prev = none
+	}
+	if last, disrupts := b.pod(p, prev); disrupts {
+		turn[p.Workload] = b.awaitReady(p, last)
+	}
+}
+
+func (b *builder) awaitReady(p *docker.Pod, after ...int) int {
+	return b.add(Step{Op: AwaitReady, Object: "pod " + p.Name, Pod: p.Name}, after...)
+}
+
+// newOrderedPods makes the replicas that are missing, each when the one before
+// it is ready.
+func (b *builder) newOrderedPods() {
+	gate := map[string]int{} // by workload: until when the next one waits
+	for i := range b.desired.State.Pods {
+		p := &b.desired.State.Pods[i]
+		if !p.Ordered {
+			continue
+		}
+		before, ok := gate[p.Workload]
+		if !ok {
+			before = none
+		}
+		switch {
+		case b.observed.Pods[p.Name] == nil:
+			gate[p.Workload] = b.createPod(p, b.newPodCause(p), before)
+		case !b.observed.Ready[p.Name]:
+			gate[p.Workload] = before
+		default:
+			continue
+		}
+		if b.hasNewAfter(p) {
+			gate[p.Workload] = b.awaitReady(p, gate[p.Workload])
+		}
+	}
+}
+
+// hasNewAfter reports whether a later replica of the workload is missing.
+func (b *builder) hasNewAfter(p *docker.Pod) bool {
+	return slices.ContainsFunc(b.desired.State.Pods, func(q docker.Pod) bool {
+		return q.Workload == p.Workload && q.Ordinal > p.Ordinal && b.observed.Pods[q.Name] == nil
+	})
+}
+
+func (b *builder) newPodCause(p *docker.Pod) string {
+	if n := b.running[p.Workload]; n > 0 {
+		return fmt.Sprintf("replicas %d -> %d", n, b.wanted[p.Workload])
+	}
+	return "new pod"
 }
 
 // pod plans one replica. It returns its last step, and whether the steps take
@@ -30,11 +88,10 @@ func (b *builder) pods() {
 func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 	o := b.observed.Pods[p.Name]
 	if o == nil {
-		cause := "new pod"
-		if n := b.running[p.Workload]; n > 0 {
-			cause = fmt.Sprintf("replicas %d -> %d", n, b.wanted[p.Workload])
-		}
-		return b.createPod(p, cause), false
+		return b.createPod(p, b.newPodCause(p)), false
+	}
+	if phase := Ended(p, o); phase != NotEnded {
+		return b.endedPod(p, o, phase), false
 	}
 	if cause := b.rebuildCause(p, o); cause != "" {
 		serving := o.Infra.running() && b.hasRunningMember(o)
@@ -45,6 +102,26 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 		return b.createPod(p, cause, gone), serving
 	}
 	return b.mendPod(p, o, turn)
+}
+
+// endedPod leaves a pod that is done alone, unless its definition changed: then
+// it runs again.
+func (b *builder) endedPod(p *docker.Pod, o *Pod, phase Phase) int {
+	if Outdated(p, o) {
+		cause := b.endedChange(p, o)
+		return b.createPod(p, cause, b.removePod(o, cause))
+	}
+	b.stopPod(o, "it has "+strings.ToLower(string(phase)))
+	return none
+}
+
+func (b *builder) endedChange(p *docker.Pod, o *Pod) string {
+	for i := range p.Containers {
+		if m := o.living(p.Containers[i].Name); m != nil && m.Hash != p.Containers[i].Hash {
+			return "container " + m.Key + ": " + b.containerChange(&p.Containers[i], p.Name)
+		}
+	}
+	return b.podChange(p)
 }
 
 // rebuildCause is why the pod has to be made anew, infra container included,
@@ -242,16 +319,22 @@ func (b *builder) initContainer(p *docker.Pod, o *Pod, c *docker.Container, caus
 	if m != nil && m.State == Exited && m.ExitCode == 0 && m.Error == "" {
 		return none, true
 	}
+	if m.failed() && p.RestartPolicy == docker.RestartNever {
+		return none, false // the pod has failed
+	}
 	if m != nil && m.State == Exited {
 		at, _ := due(m)
 		if at.After(b.now) {
-			b.waits = append(b.waits, Wait{step.Object, fmt.Sprintf("it exited with code %d; next try in %s", m.ExitCode, at.Sub(b.now).Round(100_000_000)), at})
+			b.wait(p, step.Object, fmt.Sprintf("it exited with code %d; next try in %s", m.ExitCode, at.Sub(b.now).Round(100_000_000)), at)
 			return none, false
 		}
 	}
 	started := prev
 	if !m.running() {
 		started = b.createAndStart(step, m, cause, prev, joined, gates, c)
+	}
+	if p.Job != "" {
+		return none, false // its exit is seen when it comes: no plan for jobs waits
 	}
 	step.Op = AwaitExit
 	return b.add(step, slices.Concat(gates, []int{started})...), true
@@ -267,13 +350,15 @@ func (b *builder) appContainer(p *docker.Pod, o *Pod, c *docker.Container, cause
 			cause = "it is missing"
 		}
 		return b.createAndStart(step, nil, cause, prev, joined, gates, c)
-	case b.replaceCause(c, m, p.Name) != "":
+	case p.Job == "" && b.replaceCause(c, m, p.Name) != "":
 		m.Restarts, m.Backoff = 0, 0 // a changed container starts over
 		return b.replace(step, m, b.replaceCause(c, m, p.Name), prev, gates, c)
+	case Stays(p.RestartPolicy, m):
+		return none
 	case m.State == Created:
 		return b.createAndStart(step, m, "its start was interrupted", prev, joined, gates, c)
 	case m.State == Exited:
-		return b.restart(step, m, prev, gates, c)
+		return b.restart(p, step, m, prev, gates, c)
 	case m.Unhealthy != "":
 		// Only the stop: the restart follows from the exit, after the back-off.
 		step.Op, step.ID, step.Cause = StopContainer, m.ID, m.Unhealthy
@@ -282,14 +367,19 @@ func (b *builder) appContainer(p *docker.Pod, o *Pod, c *docker.Container, cause
 	return none
 }
 
-func (b *builder) restart(step Step, m *Container, prev int, gates []int, c *docker.Container) int {
+// wait notes what a pod waits for.
+func (b *builder) wait(p *docker.Pod, object, reason string, until time.Time) {
+	b.waits = append(b.waits, Wait{Object: object, Reason: reason, Until: until, Job: p.Job != ""})
+}
+
+func (b *builder) restart(p *docker.Pod, step Step, m *Container, prev int, gates []int, c *docker.Container) int {
 	at, next := due(m)
 	cause := fmt.Sprintf("it exited with code %d", m.ExitCode)
 	if m.Error != "" {
 		cause = "it did not start: " + m.Error
 	}
 	if at.After(b.now) {
-		b.waits = append(b.waits, Wait{step.Object, fmt.Sprintf("%s; next start in %s", cause, at.Sub(b.now).Round(100_000_000)), at})
+		b.wait(p, step.Object, fmt.Sprintf("%s; next start in %s", cause, at.Sub(b.now).Round(100_000_000)), at)
 		return none
 	}
 	step.Restarts, step.Backoff = m.Restarts+1, next
@@ -312,7 +402,7 @@ func (b *builder) createAndStart(step Step, m *Container, cause string, prev, jo
 	step.Cause = cause
 	if m != nil {
 		step.Restarts = m.Restarts
-		if m.State == Exited {
+		if m.ended() { // one that could not be started counts as one that ran and failed
 			_, step.Backoff = due(m)
 			step.Restarts++
 		}

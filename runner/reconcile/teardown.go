@@ -18,8 +18,22 @@ func Teardown(app string, o Observed, volumes, records []string) Plan {
 	for _, service := range slices.Sorted(maps.Keys(o.Portals)) {
 		gone = append(gone, b.remove(o.Portals[service], Step{Object: "portal " + service, Role: RolePortal, Service: service, Cause: cause}))
 	}
-	for _, name := range slices.Sorted(maps.Keys(o.Pods)) {
-		gone = append(gone, b.teardownPod(o.Pods[name], cause)...)
+	turn := map[string][]int{} // by ordered workload: the removal of the replica before
+	for _, name := range newestFirst(o.Pods) {
+		p := o.Pods[name]
+		ends := b.teardownPod(p, cause, turn[p.Workload]...)
+		if before := b.before[name]; before != nil && before.Ordered {
+			turn[p.Workload] = ends
+		}
+		gone = append(gone, ends...)
+	}
+	for i := range o.Jobs {
+		for _, id := range append(slices.Clone(o.Jobs[i].Stale), o.Jobs[i].ID) {
+			gone = append(gone, b.removeObject(id, "job "+o.Jobs[i].Name, RoleJob, cause, gone...))
+		}
+	}
+	for _, name := range sortedNames(o.Crons) {
+		gone = append(gone, b.removeCron(name, cause, gone...)...)
 	}
 	gone = append(gone, b.remove(o.Gateway, Step{Object: "gateway", Role: RoleGateway, Cause: cause}, gone...))
 	for _, r := range records {
@@ -35,10 +49,10 @@ func Teardown(app string, o Observed, volumes, records []string) Plan {
 }
 
 // teardownPod stops the members side by side, then the infra container.
-func (b *builder) teardownPod(p *Pod, cause string) []int {
-	var gone []int
+func (b *builder) teardownPod(p *Pod, cause string, after ...int) []int {
+	gone := slices.Clone(after)
 	for i := range p.Members {
-		gone = append(gone, b.remove(&p.Members[i], memberStep(p.Name, &p.Members[i], cause)))
+		gone = append(gone, b.remove(&p.Members[i], memberStep(p.Name, &p.Members[i], cause), after...))
 	}
 	return append(gone, b.remove(p.Infra, Step{Object: "pod " + p.Name, Role: RoleInfra, Pod: p.Name, Cause: cause}, gone...))
 }

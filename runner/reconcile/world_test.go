@@ -20,11 +20,34 @@ const agentImage = "cuepod/infra:test"
 // promises, so that a plan can be carried out without an engine.
 type world struct {
 	Observed
-	next int
+	now        time.Time
+	next       int
+	staleCrons map[string]bool
+}
+
+// removeObject removes what stands for a run or a CronJob.
+func (w *world) removeObject(id string) bool {
+	before := len(w.Jobs)
+	w.Jobs = slices.DeleteFunc(w.Jobs, func(j Job) bool { return j.ID == id })
+	found := len(w.Jobs) < before || w.staleCrons[id]
+	for i := range w.Jobs {
+		stale := &w.Jobs[i].Stale
+		if n := slices.Index(*stale, id); n >= 0 {
+			*stale, found = slices.Delete(slices.Clone(*stale), n, n+1), true
+		}
+	}
+	for name, c := range w.Crons {
+		if c.ID == id {
+			delete(w.Crons, name)
+			found = true
+		}
+	}
+	delete(w.staleCrons, id)
+	return found
 }
 
 func newWorld(images ...string) *world {
-	w := &world{Observed: Observed{Portals: map[string]*Container{}, Pods: map[string]*Pod{}, Volumes: map[string]bool{}, Images: map[string]string{}, Ready: map[string]bool{}}}
+	w := &world{now: now, staleCrons: map[string]bool{}, Observed: Observed{Crons: map[string]*Cron{}, Portals: map[string]*Container{}, Pods: map[string]*Pod{}, Volumes: map[string]bool{}, Images: map[string]string{}, Ready: map[string]bool{}}}
 	for _, ref := range images {
 		w.Images[ref] = "id of " + ref
 	}
@@ -54,6 +77,25 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 	case RemoveVolume:
 		must(w.Volumes[s.Name], "no such volume")
 		delete(w.Volumes, s.Name)
+	case WriteJob, WriteCron:
+		j := *s.Job
+		j.ID = w.id()
+		if s.Role == RoleCron {
+			if old := w.Crons[j.Workload]; old != nil {
+				w.staleCrons[old.ID] = true
+			}
+			w.Crons[j.Workload] = &Cron{ID: j.ID, Hash: j.Hash, Since: j.Created}
+			return
+		}
+		for i, old := range w.Jobs {
+			if old.Name == j.Name && old.Run == j.Run {
+				must(old.Result == "" && j.Result != "", "the run is recorded")
+				j.Stale = append(old.Stale, old.ID)
+				w.Jobs[i] = j
+				return
+			}
+		}
+		w.Jobs = append(w.Jobs, j)
 	case WriteRecord:
 		w.Record = &Record{ID: w.id(), State: d.State, AgentImage: d.AgentImage}
 	case CreateContainer:
@@ -62,16 +104,20 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 		c := w.find(s.Name)
 		must(c != nil && c.State == Created, "not created")
 		must(c.Infra == "" || w.Pods[s.Pod].Infra.State == Running && w.Pods[s.Pod].Infra.ID == c.Infra, "its infra container does not run")
-		c.State, c.Started = Running, now
+		c.State, c.Started = Running, w.now
 	case AwaitExit:
 		c := w.find(s.Name)
 		must(c != nil && c.State == Running, "not running")
-		c.State, c.Finished = Exited, now
+		c.State, c.Finished = Exited, w.now
 	case StopContainer:
 		c := w.findID(s.ID)
 		must(c != nil && c.State == Running, "not running")
-		c.State, c.ExitCode, c.Finished = Exited, 143, now
+		c.State, c.ExitCode, c.Finished = Exited, 143, w.now
 	case RemoveContainer:
+		if s.Role == RoleJob || s.Role == RoleCron {
+			must(w.removeObject(s.ID), "no such object")
+			return
+		}
 		must(w.findID(s.ID) != nil, "no such container")
 		w.remove(s.ID)
 	case AwaitReady:
@@ -102,7 +148,7 @@ func (w *world) create(t *testing.T, d Desired, s Step, must func(bool, string))
 			must(w.Volumes[m.Volume], "no volume "+m.Volume)
 		}
 		if w.Pods[s.Pod] == nil {
-			w.Pods[s.Pod] = &Pod{Name: s.Pod, Workload: p.Workload}
+			w.Pods[s.Pod] = &Pod{Name: s.Pod, Workload: p.Workload, Job: p.Job, Run: p.Run}
 		}
 		must(w.Pods[s.Pod].Infra == nil, "there is an infra container")
 		w.Pods[s.Pod].Infra = &c
@@ -171,18 +217,30 @@ func (w *world) settle(t *testing.T, d Desired) []Plan {
 	t.Helper()
 	var plans []Plan
 	for range 10 {
-		p := Diff(d, w.Observed, now)
+		p := Diff(d, w.Observed, w.now)
 		checkOrder(t, p)
 		if p.Empty() {
 			return plans
 		}
 		plans = append(plans, p)
-		for _, s := range p.Steps {
-			w.apply(t, d, s)
-		}
+		w.carryOut(t, d, p)
 	}
 	t.Fatalf("does not settle; the last plan:\n%s", plans[len(plans)-1])
 	return nil
+}
+
+// carryOut applies all steps of a plan.
+func (w *world) carryOut(t *testing.T, d Desired, p Plan) {
+	t.Helper()
+	full := d
+	full.State = WithJobs(d.State, &w.Observed, p)
+	for _, s := range p.Steps {
+		if s.Op == WriteRecord {
+			w.apply(t, d, s)
+			continue
+		}
+		w.apply(t, full, s)
+	}
 }
 
 // checkOrder holds every plan to the one rule of its form: a step comes after
