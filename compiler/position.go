@@ -20,6 +20,10 @@ type places struct {
 	cwd  string // absolute; "" when unknown
 	dir  string // absolute, of the package
 	root string // absolute, of its module
+
+	// What is known of each file, as there are thousands of positions in a few.
+	ranks map[string]rank
+	names map[string]string // as shown
 }
 
 // rank orders positions by how much they are the user's own: the package
@@ -37,8 +41,23 @@ const (
 
 func (p *places) rank(pos token.Pos) rank {
 	file := pos.Filename()
+	if !pos.IsValid() || file == "" {
+		return rankNone
+	}
+	r, ok := p.ranks[file]
+	if !ok {
+		if p.ranks == nil {
+			p.ranks = map[string]rank{}
+		}
+		r = p.rankFile(file)
+		p.ranks[file] = r
+	}
+	return r
+}
+
+func (p *places) rankFile(file string) rank {
 	switch {
-	case !pos.IsValid() || file == "" || filepath.Base(file) == unifyFile || isSchemaFile(file):
+	case filepath.Base(file) == unifyFile || isSchemaFile(file):
 		return rankNone
 	case strings.HasPrefix(file, flagFile):
 		return rankFlag
@@ -84,6 +103,18 @@ func (p *places) pos(pos token.Pos) app.Pos {
 
 // show is a file's name as a person would type it.
 func (p *places) show(file string) string {
+	name, ok := p.names[file]
+	if !ok {
+		if p.names == nil {
+			p.names = map[string]string{}
+		}
+		name = p.showFile(file)
+		p.names[file] = name
+	}
+	return name
+}
+
+func (p *places) showFile(file string) string {
 	if p.cwd != "" && filepath.IsAbs(file) && within(p.cwd, file) {
 		if rel, err := filepath.Rel(p.cwd, file); err == nil {
 			return rel
