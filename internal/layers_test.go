@@ -53,7 +53,7 @@ func rules() []rule {
 			reason: "the model is plain data that everything reads: nothing but the standard library",
 		},
 		{
-			packages: "compiler/...", mayImport: []string{"compiler/...", "cue/..."},
+			packages: "compiler/...", mayImport: []string{"compiler/...", "cue/...", "internal/cron"},
 			never:  []string{dockerClient, composeModule, kubernetes, module + "/runner", module + "/targets"},
 			reason: "CUE in, model out: what becomes of the model is not its business",
 		},
@@ -80,12 +80,12 @@ func rules() []rule {
 			reason: "a target is a pure function of the model: equal input, equal bytes",
 		},
 		{
-			packages: "runner/cron",
+			packages: "internal/cron",
 			never:    []string{anyModule}, notDirect: pureCore, notCalled: []string{"time.Now", "time.Sleep"},
 			reason: "finds times from values; somebody else waits for them",
 		},
 		{
-			packages: "runner/reconcile", mayImport: []string{"targets/docker", "runner/cron"},
+			packages: "runner/reconcile", mayImport: []string{"targets/docker", "internal/cron"},
 			never:     []string{cueModule, dockerClient, module + "/runner/engine"},
 			notDirect: pureCore, notCalled: []string{"time.Now", "time.Sleep"},
 			reason: "decides from values what to do and why; somebody else does it",
@@ -126,7 +126,7 @@ func rules() []rule {
 			reason:   "knows files, not what is in them",
 		},
 		{
-			packages: "runner/...", mayImport: []string{"runner/...", "targets/docker"},
+			packages: "runner/...", mayImport: []string{"runner/...", "targets/docker", "internal/cron"},
 			never:  []string{cueModule, composeModule, kubernetes, cobraModule},
 			reason: "runs a desired state: cmd injects the function that makes one",
 		},

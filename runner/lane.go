@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cuepod/cuepod/runner/cron"
+	"github.com/cuepod/cuepod/internal/cron"
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"
 )

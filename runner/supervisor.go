@@ -10,8 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/cuepod/cuepod/internal/cron"
 	"github.com/cuepod/cuepod/runner/agent/api"
-	"github.com/cuepod/cuepod/runner/cron"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"

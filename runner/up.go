@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/cuepod/cuepod/runner/cron"
+	"github.com/cuepod/cuepod/internal/cron"
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets/docker"

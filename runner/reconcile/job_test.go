@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cuepod/cuepod/runner/cron"
+	"github.com/cuepod/cuepod/internal/cron"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 

@@ -3,7 +3,7 @@ package reconcile
 import (
 	"time"
 
-	"github.com/cuepod/cuepod/runner/cron"
+	"github.com/cuepod/cuepod/internal/cron"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 

@@ -41,7 +41,7 @@ const (
 
 // Cron is when a CronJob runs. Defaults are applied.
 type Cron struct {
-	Schedule                   string            `json:"schedule"`           // see runner/cron
+	Schedule                   string            `json:"schedule"`           // see internal/cron
 	TimeZone                   string            `json:"timeZone,omitempty"` // "" is UTC
 	ConcurrencyPolicy          ConcurrencyPolicy `json:"concurrencyPolicy"`
 	StartingDeadlineSeconds    *int64            `json:"startingDeadlineSeconds,omitempty"` // nil: however late

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/cuepod/cuepod/runner/cron"
+	"github.com/cuepod/cuepod/internal/cron"
 )
 
 func at(t *testing.T, text, zone string) time.Time {
