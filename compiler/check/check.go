@@ -39,7 +39,19 @@ func App(a *app.App) []Problem {
 		c.secret(&a.Secrets[i])
 	}
 	for i := range a.Claims {
-		c.claim(&a.Claims[i])
+		c.claim(&a.Claims[i], c.place("persistentVolumeClaims."+a.Claims[i].Name, a.Claims[i].Pos))
+	}
+	for i := range a.Ingresses {
+		c.ingress(&a.Ingresses[i])
+	}
+	for i := range a.HTTPRoutes {
+		c.httpRoute(&a.HTTPRoutes[i])
+	}
+	for i := range a.NetworkPolicies {
+		c.networkPolicy(&a.NetworkPolicies[i])
+	}
+	for i := range a.ServiceAccounts {
+		c.serviceAccount(&a.ServiceAccounts[i])
 	}
 	c.hatches()
 	c.objects()
@@ -109,8 +121,11 @@ func (c *checker) configMapKey(pos app.Pos, path, name, key string) {
 		c.missing(pos, path, "configMap", name, "the app", c.configMapNames())
 		return
 	}
-	if _, ok := m.Data[key]; !ok && key != "" {
-		c.missing(pos, path, "key", key, "configMap "+name, slices.Collect(maps.Keys(m.Data)))
+	_, text := m.Data[key]
+	_, binary := m.BinaryData[key]
+	if !text && !binary && key != "" {
+		have := slices.AppendSeq(slices.Collect(maps.Keys(m.Data)), maps.Keys(m.BinaryData))
+		c.missing(pos, path, "key", key, "configMap "+name, have)
 	}
 }
 

@@ -15,10 +15,10 @@ func TestFieldPath(t *testing.T) {
 		"metadata.name": true, "metadata.namespace": true, "spec.nodeName": true, "status.podIP": true, "status.hostIP": true,
 		"metadata.labels['app']": true, "metadata.annotations['example.com/a.b']": true,
 		"": false, "metadata": false, "metadata.labels": false, "metadata.labels['']": false, "metadata.labels['a'": false,
-		"metadata.labels[\"a\"]": false, "metadata.labels['a/b/c']": false, "metadata.uid": false, "status.podIPs": false,
+		"metadata.labels[\"a\"]": false, "metadata.labels['a/b/c']": false, "metadata.uid": true, "status.podIPs": true, "status.hostIPs": true, "spec.serviceAccountName": true, "spec.hostname": false,
 	} {
-		if got := FieldPath(path); got != want {
-			t.Errorf("FieldPath(%q) = %v, want %v", path, got, want)
+		if got := fieldPath(path, envFields()); got != want {
+			t.Errorf("fieldPath(%q) = %v, want %v", path, got, want)
 		}
 	}
 }
@@ -47,7 +47,7 @@ func TestQualifiedName(t *testing.T) {
 }
 
 func pod(name, dependsOn string) app.Pod {
-	p := app.Pod{Name: name, Containers: []app.Container{{Name: "main", Image: "x"}}}
+	p := app.Pod{Name: name, Kind: "Deployment", Replicas: 1, Containers: []app.Container{{Name: "main", Image: "x"}}}
 	if dependsOn != "" {
 		p.DependsOn = []app.Dependency{{Service: dependsOn}}
 	}

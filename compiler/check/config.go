@@ -2,7 +2,6 @@ package check
 
 import (
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -18,13 +17,21 @@ const maxConfigMap = 1 << 20
 const maxAnnotations = 256 << 10
 
 func (c *checker) configMap(m *app.ConfigMap) {
+	at := c.place("configMaps."+m.Name, m.Pos)
 	size := 0
 	for _, key := range sortedKeys(m.Data) {
 		size += len(key) + len(m.Data[key])
-		c.key(m.Pos, "configMaps."+m.Name+".data", key)
+		c.key(m.Pos, at.path+".data", key)
+		if _, ok := m.BinaryData[key]; ok {
+			at.field("binaryData").key(key).refuse("the key is there twice").hint("give each value a key of its own")
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(m.BinaryData)) {
+		size += len(key) + len(m.BinaryData[key])
+		c.key(m.Pos, at.path+".binaryData", key)
 	}
 	if size > maxConfigMap {
-		c.report(m.Pos, "configMaps.%s: it holds %d bytes; Kubernetes allows %d", m.Name, size, maxConfigMap)
+		at.refuse("it holds %d bytes; Kubernetes allows %d", size, maxConfigMap)
 	}
 }
 
@@ -49,20 +56,65 @@ func (c *checker) secret(s *app.Secret) {
 	}
 }
 
-func (c *checker) claim(cl *app.Claim) {
-	at := "persistentVolumeClaims." + cl.Name
-	if c.quantity(cl.Pos, at+".storage", cl.Storage) {
-		if cl.Storage.Compare("0") <= 0 {
-			c.report(cl.Pos, "%s.storage: it must be more than 0", at)
-		}
-		c.wholeBytes(cl.Pos, at+".storage", cl.Storage)
-	}
+func (c *checker) claim(cl *app.Claim, at place) {
+	c.meta(at.path+".", cl.Pos, cl.Labels, cl.Annotations)
+	c.storage(cl.Storage, at.field("storage"))
 	if len(cl.AccessModes) == 0 {
-		c.report(cl.Pos, "%s.accessModes: there is none", at)
-		c.hint("leave the field out for ReadWriteOnce")
+		at.field("accessModes").refuse("there is none").hint("leave the field out for ReadWriteOnce")
 	}
-	if i := slices.Index(cl.AccessModes, "ReadWriteOncePod"); i >= 0 && len(cl.AccessModes) > 1 {
-		c.report(cl.Pos, "%s.accessModes: ReadWriteOncePod cannot have other modes beside it", at)
+	c.accessModes(cl.AccessModes, at.field("accessModes"))
+	c.claimSpec(&claimRest{cl.Selector, cl.StorageClassName, cl.VolumeAttributesClassName, cl.DataSource, cl.DataSourceRef}, at)
+}
+
+// storage wants an amount of bytes.
+func (c *checker) storage(q app.Quantity, at place) {
+	if !c.quantity(at.pos, at.path, q) {
+		return
+	}
+	if q.Compare("0") <= 0 {
+		at.refuse("it must be more than 0")
+	}
+	c.wholeBytes(at.pos, at.path, q)
+}
+
+func (c *checker) accessModes(modes []string, at place) {
+	if slices.Contains(modes, "ReadWriteOncePod") && len(modes) > 1 {
+		at.refuse("ReadWriteOncePod cannot have other modes beside it")
+	}
+}
+
+// claimRest is what a claim of the app and one in a template have in common,
+// beside their storage.
+type claimRest struct {
+	selector        *app.LabelSelector
+	class, settings string
+	source          *app.TypedLocalObjectReference
+	sourceRef       *app.TypedObjectReference
+}
+
+func (c *checker) claimSpec(r *claimRest, at place) {
+	c.selector(r.selector, at.field("selector"))
+	at.field("storageClassName").dnsName(r.class)
+	at.field("volumeAttributesClassName").dnsName(r.settings)
+	if s := r.source; s != nil {
+		c.dataSource(s.APIGroup, s.Kind, at.field("dataSource").at(s.Pos))
+	}
+	ref := r.sourceRef
+	if ref == nil {
+		return
+	}
+	where := at.field("dataSourceRef").at(ref.Pos)
+	c.dataSource(ref.APIGroup, ref.Kind, where)
+	where.field("namespace").dnsLabel(ref.Namespace)
+	if s := r.source; s != nil && (ref.Namespace != "" || s.APIGroup != ref.APIGroup || s.Kind != ref.Kind || s.Name != ref.Name) {
+		at.field("dataSource").refuse("dataSourceRef says something else").hint("leave dataSource out: dataSourceRef says more")
+	}
+}
+
+func (c *checker) dataSource(group, kind string, at place) {
+	at.field("apiGroup").dnsName(group)
+	if group == "" && kind != "PersistentVolumeClaim" {
+		at.refuse("a %s needs an apiGroup", kind).hint("add apiGroup, such as \"snapshot.storage.k8s.io\"; without it, kind is \"PersistentVolumeClaim\"")
 	}
 }
 
@@ -99,23 +151,6 @@ func labelPath(key string) string {
 		return quoted(key)
 	}
 	return key
-}
-
-var (
-	qualifiedPart = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$`)
-	subdomain     = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
-)
-
-// qualifiedName reports whether a label's key is one Kubernetes accepts.
-func qualifiedName(key string) bool {
-	name := key
-	if prefix, rest, ok := strings.Cut(key, "/"); ok {
-		if len(prefix) > 253 || !subdomain.MatchString(prefix) {
-			return false
-		}
-		name = rest
-	}
-	return qualifiedPart.MatchString(name)
 }
 
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

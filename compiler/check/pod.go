@@ -1,59 +1,79 @@
 package check
 
 import (
-	"fmt"
-	"path"
 	"slices"
-	"strconv"
 	"strings"
-
-	"github.com/distribution/reference"
 
 	"github.com/cuepod/cuepod/compiler/app"
 )
 
 func (c *checker) pod(p *app.Pod) {
-	at := "pods." + p.Name
-	c.meta(at+".", p.Pos, p.Labels, p.Annotations)
+	at := c.place("pods."+p.Name, p.Pos)
+	at.lines = p.Lines
+	c.meta(at.path+".", p.Pos, p.Labels, p.Annotations)
 	if len(p.Containers) == 0 {
-		c.report(p.Pos, "%s: a pod needs at least one container", at)
-		c.hint("add containers: NAME: image: \"...\"")
+		at.refuse("a pod needs at least one container").hint("add containers: NAME: image: \"...\"")
 	}
+	c.kindOf(p, at)
+	c.containers(p, at)
+	for i := range p.Volumes {
+		v := &p.Volumes[i]
+		c.volume(p, v, at.field("volumes").field(v.Name).at(v.Pos))
+	}
+	for _, d := range p.DependsOn {
+		if c.app.Service(d.Service) == nil {
+			at.field("dependsOn", d.Service).at(d.Pos).missing("service", d.Service, "the app", c.serviceNames())
+		}
+	}
+	c.scheduling(p, at)
+	c.podSecurity(p, at)
+	c.podNetwork(p, at)
+	c.podResources(p, at)
+	c.podRest(p, at)
+}
+
+// containers checks the containers of a pod, alone and together.
+func (c *checker) containers(p *app.Pod, at place) {
 	for i := range p.InitContainers {
 		init := &p.InitContainers[i]
-		where := at + ".initContainers." + init.Name
+		where := at.field("initContainers", init.Name).at(init.Pos)
+		where.lines = init.Lines
 		c.container(p, init, where)
 		c.initContainer(p, init, where)
 	}
 	for i := range p.Containers {
-		c.container(p, &p.Containers[i], at+".containers."+p.Containers[i].Name)
+		ctr := &p.Containers[i]
+		where := at.field("containers", ctr.Name).at(ctr.Pos)
+		where.lines = ctr.Lines
+		c.container(p, ctr, where)
 	}
-	c.containerPorts(p, at)
-	for i := range p.Volumes {
-		c.volume(&p.Volumes[i], at+".volumes."+p.Volumes[i].Name)
-	}
-	for _, d := range p.DependsOn {
-		if c.app.Service(d.Service) == nil {
-			c.missing(d.Pos, at+".dependsOn."+d.Service, "service", d.Service, "the app", c.serviceNames())
-		}
-	}
+	c.containerPorts(p, at.path)
+	c.hostPorts(p, at)
 }
 
 // initContainer checks what a container that runs to its end cannot have.
-func (c *checker) initContainer(p *app.Pod, init *app.Container, at string) {
-	for _, probe := range []struct {
-		name  string
-		probe *app.Probe
-	}{{"livenessProbe", init.LivenessProbe}, {"readinessProbe", init.ReadinessProbe}, {"startupProbe", init.StartupProbe}} {
-		if probe.probe != nil {
-			c.report(probe.probe.Pos, "%s.%s: an init container cannot have a probe", at, probe.name)
-			c.hint("an init container runs to its end before the others start")
-		}
-	}
+func (c *checker) initContainer(p *app.Pod, init *app.Container, at place) {
 	for _, other := range p.Containers {
 		if other.Name == init.Name {
-			c.report(init.Pos, "%s: the pod also has a container of this name, at %s", at, other.Pos)
-			c.hint("names are unique among all containers of a pod")
+			at.refuse("the pod also has a container of this name, at %s", other.Pos).hint("names are unique among all containers of a pod")
+		}
+	}
+	if sidecar(init) {
+		return
+	}
+	for _, probe := range probes(init) {
+		if probe.probe != nil {
+			at.field(probe.name).at(probe.probe.Pos).refuse("an init container cannot have a probe").
+				hint("an init container runs to its end before the others start")
+		}
+	}
+	if init.Lifecycle != nil {
+		at.field("lifecycle").at(init.Lifecycle.Pos).refuse("an init container cannot have lifecycle hooks").
+			hint("an init container runs to its end before the others start; one with restartPolicy: \"Always\" stays, and can have them")
+	}
+	for i, r := range init.ResizePolicy {
+		if r.RestartPolicy == "RestartContainer" {
+			at.field("resizePolicy").item(i).at(r.Pos).field("restartPolicy").refuse("an init container that runs to its end cannot be restarted for it").hint("set it to \"NotRequired\"")
 		}
 	}
 }
@@ -67,341 +87,160 @@ func (c *checker) containerPorts(p *app.Pod, at string) {
 		protocol string
 	}
 	taken, named := map[key]app.ContainerPort{}, map[string]app.ContainerPort{}
-	ports := func(list []app.Container, at, hint string) {
-		for _, ctr := range list {
-			for _, port := range ctr.Ports {
-				where, k := at+ctr.Name+".ports."+port.Name, key{port.ContainerPort, port.Protocol}
-				if first, ok := taken[k]; ok {
-					c.report(port.Pos, "%s: %s port %d is already taken in this pod, at %s", where, port.Protocol, port.ContainerPort, first.Pos)
-					c.hint("%s", hint)
-				} else if first, ok := named[port.Name]; ok {
-					c.report(port.Pos, "%s: the pod already has a port of this name, at %s", where, first.Pos)
-					c.hint("services find a pod's port by its name: choose another name")
+	ports := func(ctr *app.Container, at, hint string) {
+		for _, port := range ctr.Ports {
+			where, k := at+ctr.Name+".ports."+port.Name, key{port.ContainerPort, port.Protocol}
+			if first, ok := taken[k]; ok {
+				c.report(port.Pos, "%s: %s port %d is already taken in this pod, at %s", where, port.Protocol, port.ContainerPort, first.Pos)
+				c.hint("%s", hint)
+			} else if first, ok := named[port.Name]; ok {
+				c.report(port.Pos, "%s: the pod already has a port of this name, at %s", where, first.Pos)
+				c.hint("services find a pod's port by its name: choose another name")
+			}
+			taken[k], named[port.Name] = port, port
+		}
+	}
+	const shared = "the containers of a pod share one address: choose another port"
+	for i := range p.Containers {
+		ports(&p.Containers[i], at+".containers.", shared)
+	}
+	for i := range p.InitContainers {
+		hint := "an init container ends before the others start: leave its port out"
+		if sidecar(&p.InitContainers[i]) {
+			hint = shared
+		}
+		ports(&p.InitContainers[i], at+".initContainers.", hint)
+	}
+}
+
+// hostPorts checks that no two containers ask for one port of the node, and
+// that a pod in the node's own network asks for the ports it listens on.
+func (c *checker) hostPorts(p *app.Pod, at place) {
+	type key struct {
+		port     int
+		protocol string
+	}
+	taken := map[key]app.ContainerPort{}
+	check := func(ctr *app.Container, at place) {
+		for _, port := range ctr.Ports {
+			at := at.field(ctr.Name, "ports", port.Name).at(port.Pos)
+			if port.HostIP != "" {
+				at.field("hostIP").ip(port.HostIP)
+			}
+			if port.HostPort == 0 {
+				if port.HostIP != "" {
+					at.field("hostIP").refuse("there is no hostPort").hint("add hostPort: NUMBER, or leave hostIP out")
 				}
-				taken[k], named[port.Name] = port, port
+				continue
 			}
-		}
-	}
-	ports(p.Containers, at+".containers.", "the containers of a pod share one address: choose another port")
-	ports(p.InitContainers, at+".initContainers.", "an init container ends before the others start: leave its port out")
-}
-
-func (c *checker) container(p *app.Pod, ctr *app.Container, at string) {
-	c.image(ctr, at+".image")
-	c.noNUL(ctr.Pos, at+".command", ctr.Command...)
-	c.noNUL(ctr.Pos, at+".args", ctr.Args...)
-	if ctr.WorkingDir != "" && !path.IsAbs(ctr.WorkingDir) {
-		c.report(ctr.Pos, "%s.workingDir: %q is not an absolute path", at, ctr.WorkingDir)
-	}
-	for i := range ctr.Env {
-		c.envVar(&ctr.Env[i], at+".env."+ctr.Env[i].Name)
-	}
-	for i, e := range ctr.EnvFrom {
-		c.envFrom(e, fmt.Sprintf("%s.envFrom[%d]", at, i))
-	}
-	for _, port := range ctr.Ports {
-		if !strings.ContainsAny(port.Name, "abcdefghijklmnopqrstuvwxyz") || strings.Contains(port.Name, "--") {
-			c.report(port.Pos, "%s.ports.%s: the name is not valid; it must have a letter, and no two \"-\" in a row", at, port.Name)
-		}
-	}
-	c.volumeMounts(p, ctr, at+".volumeMounts.")
-	c.resources(ctr, at+".resources")
-	c.capabilities(&ctr.SecurityContext, at+".securityContext.capabilities")
-	c.probe(ctr, ctr.LivenessProbe, at+".livenessProbe", false)
-	c.probe(ctr, ctr.ReadinessProbe, at+".readinessProbe", true)
-	c.probe(ctr, ctr.StartupProbe, at+".startupProbe", false)
-}
-
-// image checks an image's name by the rules of those who pull it.
-func (c *checker) image(ctr *app.Container, at string) {
-	if _, err := reference.ParseNormalizedNamed(ctr.Image); err == nil {
-		return
-	}
-	name, _, _ := strings.Cut(ctr.Image, ":")
-	if lower := strings.Replace(ctr.Image, name, strings.ToLower(name), 1); lower != ctr.Image {
-		if _, err := reference.ParseNormalizedNamed(lower); err == nil {
-			c.report(ctr.Pos, "%s: %q is not valid; an image's name has no capital letters", at, ctr.Image)
-			c.hint("did you mean %q?", lower)
-			return
-		}
-	}
-	c.report(ctr.Pos, "%s: %q is not the name of an image", at, ctr.Image)
-	c.hint("a name is NAME:TAG or REGISTRY/NAME:TAG, such as \"registry.example/web:1.2\", or has @DIGEST for the tag")
-}
-
-// capabilities refuses the kernel's own spelling: a server knows it for some
-// rules only, an engine for others.
-func (c *checker) capabilities(s *app.SecurityContext, at string) {
-	for _, name := range slices.Concat(s.Capabilities.Add, s.Capabilities.Drop) {
-		if short, ok := strings.CutPrefix(name, "CAP_"); ok {
-			c.report(s.Pos, "%s: %q is not valid; names are without CAP_", at, name)
-			c.hint("write it as %q", short)
-		}
-	}
-}
-
-func quoted(s string) string { return fmt.Sprintf("%q", s) }
-
-// noNUL refuses the byte that ends a string in C: the engine would start the
-// container and the kernel would then cut or refuse the argument.
-func (c *checker) noNUL(pos app.Pos, at string, values ...string) {
-	for _, v := range values {
-		if strings.ContainsRune(v, 0) {
-			c.report(pos, "%s: there is a NUL byte, which no program can be given", at)
-		}
-	}
-}
-
-func (c *checker) envVar(e *app.EnvVar, at string) {
-	c.noNUL(e.Pos, at, e.Value)
-	source := e.Source()
-	if ref := source.ConfigMapKeyRef; ref != nil {
-		c.keyRef(e, at, ref.Name, ref.Key, ref.Optional, c.configMapKey)
-	}
-	if ref := source.SecretKeyRef; ref != nil {
-		c.keyRef(e, at, ref.Name, ref.Key, ref.Optional, c.secretKey)
-	}
-	if ref := source.FieldRef; ref != nil && !FieldPath(ref.FieldPath) {
-		c.report(e.Pos, "%s: there is no field %q", at, ref.FieldPath)
-		c.hint("fields are: %s, metadata.labels['KEY'], metadata.annotations['KEY']", strings.Join(fieldPaths(), ", "))
-	}
-}
-
-// keyRef checks that the key exists, or that it could.
-func (c *checker) keyRef(e *app.EnvVar, at, name, key string, optional bool, exists func(pos app.Pos, path, name, key string)) {
-	if optional {
-		c.key(e.Pos, at, key)
-		return
-	}
-	exists(e.Pos, at, name, key)
-}
-
-// fieldPaths are the plain fields that a fieldRef can name.
-func fieldPaths() []string {
-	return []string{"metadata.name", "metadata.namespace", "spec.nodeName", "status.hostIP", "status.podIP"}
-}
-
-// FieldPath reports whether a fieldRef can name this field: a plain one, or
-// one label or annotation as in metadata.labels['key'].
-func FieldPath(p string) bool {
-	if slices.Contains(fieldPaths(), p) {
-		return true
-	}
-	for _, prefix := range []string{"metadata.labels['", "metadata.annotations['"} {
-		if key, ok := strings.CutPrefix(p, prefix); ok {
-			key, ok = strings.CutSuffix(key, "']")
-			return ok && qualifiedName(key)
-		}
-	}
-	return false
-}
-
-func (c *checker) envFrom(e app.EnvFromSource, at string) {
-	set, all := chosen(choice{"configMapRef", e.ConfigMapRef != nil}, choice{"secretRef", e.SecretRef != nil})
-	c.exactlyOne(e.Pos, at, "source", set, all)
-	if e.ConfigMapRef != nil && !e.ConfigMapRef.Optional {
-		c.configMapKey(e.Pos, at, e.ConfigMapRef.Name, "")
-	}
-	if e.SecretRef != nil && !e.SecretRef.Optional {
-		c.secretKey(e.Pos, at, e.SecretRef.Name, "")
-	}
-}
-
-// volumeMounts checks each mount, and that no two have one path, however
-// written.
-func (c *checker) volumeMounts(p *app.Pod, ctr *app.Container, at string) {
-	taken := map[string]app.VolumeMount{}
-	for _, m := range ctr.VolumeMounts {
-		c.volumeMount(p, m, at+quoted(m.MountPath))
-		if first, ok := taken[path.Clean(m.MountPath)]; ok {
-			c.report(m.Pos, "%s: it is the same path as %q, at %s", at+quoted(m.MountPath), first.MountPath, first.Pos)
-			c.hint("mount one volume at a path")
-		}
-		taken[path.Clean(m.MountPath)] = m
-	}
-}
-
-func (c *checker) volumeMount(p *app.Pod, m app.VolumeMount, at string) {
-	c.noNUL(m.Pos, at, m.MountPath)
-	if !path.IsAbs(m.MountPath) || strings.Contains(m.MountPath, ":") {
-		c.report(m.Pos, "%s: the path must be absolute and without \":\"", at)
-	}
-	if m.SubPath != "" && !relativePath(m.SubPath) {
-		c.report(m.Pos, "%s.subPath: %q must be a relative path without \"..\"", at, m.SubPath)
-	}
-	if p.Volume(m.Name) == nil {
-		have := names(p.Volumes, func(v app.Volume) string { return v.Name })
-		c.missing(m.Pos, at, "volume", m.Name, "pod "+p.Name, have)
-	}
-}
-
-// relativePath reports whether p stays below the directory it starts in.
-func relativePath(p string) bool {
-	return p != "" && !path.IsAbs(p) && !slices.Contains(strings.Split(p, "/"), "..") && !strings.ContainsRune(p, 0)
-}
-
-func (c *checker) resources(ctr *app.Container, at string) {
-	for _, name := range []string{"cpu", "memory"} {
-		request, hasRequest := ctr.Resources.Requests[name]
-		limit, hasLimit := ctr.Resources.Limits[name]
-		ok := (!hasRequest || c.quantity(ctr.Pos, at+".requests."+name, request)) &&
-			(!hasLimit || c.quantity(ctr.Pos, at+".limits."+name, limit))
-		if ok && name == "memory" {
-			c.wholeBytes(ctr.Pos, at+".requests."+name, request)
-			c.wholeBytes(ctr.Pos, at+".limits."+name, limit)
-		}
-		if ok && hasRequest && hasLimit && request.Compare(limit) > 0 {
-			c.report(ctr.Pos, "%s: the %s request %s is above the limit %s", at, name, request, limit)
-		}
-	}
-}
-
-// quantity reports whether q can be read.
-func (c *checker) quantity(pos app.Pos, at string, q app.Quantity) bool {
-	if _, err := q.Value(); err != nil {
-		c.report(pos, "%s: %v", at, err)
-		return false
-	}
-	return true
-}
-
-// wholeBytes refuses an amount of bytes with a fraction: most often an "m" that
-// should be an "M". Kubernetes looks for one by thousandths, and so has less
-// room here than in other quantities.
-func (c *checker) wholeBytes(pos app.Pos, at string, q app.Quantity) {
-	whole, err := q.Value()
-	if err != nil {
-		return // reported as no quantity, or absent
-	}
-	if _, err := q.Milli(); err != nil {
-		c.report(pos, "%s: %s is larger than Kubernetes allows (2^63-1 thousandths of a byte)", at, q)
-		return
-	}
-	if q.Compare(app.Quantity(strconv.FormatInt(whole, 10))) == 0 {
-		return
-	}
-	c.report(pos, "%s: %s is not a whole number of bytes", at, q)
-	if n, ok := strings.CutSuffix(string(q), "m"); ok {
-		c.hint("m means thousandths; did you mean %sM or %sMi?", n, n)
-	}
-}
-
-func (c *checker) probe(ctr *app.Container, p *app.Probe, at string, readiness bool) {
-	if p == nil {
-		return
-	}
-	set, all := chosen(
-		choice{"httpGet", p.HTTPGet != nil}, choice{"tcpSocket", p.TCPSocket != nil},
-		choice{"grpc", p.GRPC != nil}, choice{"exec", p.Exec != nil})
-	c.exactlyOne(p.Pos, at, "handler", set, all)
-	if p.HTTPGet != nil {
-		c.probePort(ctr, p, at+".httpGet.port", p.HTTPGet.Port)
-		for i, h := range p.HTTPGet.HTTPHeaders {
-			if strings.Trim(h.Name, headerLetters) != "" {
-				c.report(p.Pos, "%s.httpGet.httpHeaders[%d].name: %q is not valid; a header's name has letters, digits and \"-\"", at, i, h.Name)
+			if p.HostNetwork && port.HostPort != port.ContainerPort {
+				at.field("hostPort").refuse("with hostNetwork it must be the containerPort, %d", port.ContainerPort).hint("leave hostPort out: the container listens on the node itself")
 			}
+			k := key{port.HostPort, port.Protocol}
+			if first, ok := taken[k]; ok && (first.HostIP == port.HostIP || first.HostIP == "" || port.HostIP == "") {
+				at.field("hostPort").refuse("%s port %d of the node is already taken in this pod, at %s", port.Protocol, port.HostPort, first.Pos).hint("choose another hostPort")
+			}
+			taken[k] = port
 		}
 	}
-	if p.TCPSocket != nil {
-		c.probePort(ctr, p, at+".tcpSocket.port", p.TCPSocket.Port)
+	for i := range p.InitContainers {
+		check(&p.InitContainers[i], at.field("initContainers"))
 	}
-	if p.Exec != nil {
-		c.noNUL(p.Pos, at+".exec.command", p.Exec.Command...)
-		if len(p.Exec.Command) == 0 {
-			c.report(p.Pos, "%s.exec.command: there is no command", at)
-		}
-	}
-	if !readiness && p.SuccessThreshold != 1 {
-		c.report(p.Pos, "%s.successThreshold: it must be 1, not %d", at, p.SuccessThreshold)
-		c.hint("only a readiness probe may need several successes")
+	for i := range p.Containers {
+		check(&p.Containers[i], at.field("containers"))
 	}
 }
 
-// headerLetters are what Kubernetes allows in the name of a header.
-const headerLetters = "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+// podNetwork checks names and addresses.
+func (c *checker) podNetwork(p *app.Pod, at place) {
+	at.field("subdomain").dnsLabel(p.Subdomain)
+	if p.HostnameOverride != "" {
+		c.hostnameOverride(p, at.field("hostnameOverride"))
+	}
+	for _, alias := range p.HostAliases {
+		at := at.field("hostAliases").key(alias.IP).at(alias.Pos)
+		at.ip(alias.IP)
+		for i, name := range alias.Hostnames {
+			at.field("hostnames").item(i).dnsName(name)
+		}
+	}
+	c.dns(p, at)
+}
 
-// probePort checks a port by name: it has to be a TCP port of the container.
-func (c *checker) probePort(ctr *app.Container, p *app.Probe, at string, ref app.PortRef) {
-	if ref.Name == "" {
+// maxHostname is the kernel's limit for a host name.
+const maxHostname = 64
+
+func (c *checker) hostnameOverride(p *app.Pod, at place) {
+	at.dnsName(p.HostnameOverride)
+	if len(p.HostnameOverride) > maxHostname {
+		at.refuse("it has %d characters; a host name has at most %d", len(p.HostnameOverride), maxHostname)
+	}
+	if p.SetHostnameAsFQDN != nil && *p.SetHostnameAsFQDN {
+		at.refuse("setHostnameAsFQDN also sets the host name").hint("leave one of them out")
+	}
+	if p.HostNetwork {
+		at.refuse("with hostNetwork the host name is the node's").hint("leave it out")
+	}
+}
+
+// Limits of resolv.conf, as Kubernetes sets them.
+const (
+	maxNameservers = 3
+	maxSearches    = 32
+	maxSearchChars = 2048
+)
+
+func (c *checker) dns(p *app.Pod, at place) {
+	d := p.DNSConfig
+	if p.DNSPolicy == "None" && (d == nil || len(d.Nameservers) == 0) {
+		at.field("dnsPolicy").refuse("None needs a name server").hint("add dnsConfig: nameservers: [ADDRESS]")
+	}
+	if d == nil {
 		return
 	}
-	var have []string
-	for _, port := range ctr.Ports {
-		if port.Protocol == "TCP" {
-			have = append(have, port.Name)
+	at = at.field("dnsConfig").at(d.Pos)
+	if n := len(d.Nameservers); n > maxNameservers {
+		at.field("nameservers").refuse("there are %d; a resolver asks at most %d", n, maxNameservers)
+	}
+	for i, server := range d.Nameservers {
+		at.field("nameservers").item(i).ip(server)
+	}
+	if n := len(d.Searches); n > maxSearches {
+		at.field("searches").refuse("there are %d; a resolver tries at most %d", n, maxSearches)
+	}
+	if n := len(strings.Join(d.Searches, " ")); n > maxSearchChars {
+		at.field("searches").refuse("they have %d characters; a resolver reads at most %d", n, maxSearchChars)
+	}
+	for i, search := range d.Searches {
+		if name := strings.TrimSuffix(search, "."); search != "." && (len(name) > maxName || !searchDomain.MatchString(name)) {
+			at.field("searches").item(i).refuse("%q is not the name of a domain", search)
 		}
 	}
-	if !slices.Contains(have, ref.Name) {
-		c.missing(p.Pos, at, "TCP port", ref.Name, "container "+ctr.Name, have)
+	for i, option := range d.Options {
+		if option.Name == "" {
+			at.field("options").item(i).at(option.Pos).refuse("it has no name").hint("add name, such as \"ndots\"")
+		}
 	}
 }
 
-func (c *checker) volume(v *app.Volume, at string) {
-	set, all := chosen(
-		choice{"emptyDir", v.EmptyDir != nil}, choice{"configMap", v.ConfigMap != nil},
-		choice{"secret", v.Secret != nil}, choice{"persistentVolumeClaim", v.Claim != nil})
-	if v.Kubernetes != nil {
-		all = append(all, "kubernetes")
-		for _, f := range v.Kubernetes.Raw.Items {
-			if !slices.Contains(set, f.Name) && f.Name != "name" {
-				set = append(set, f.Name)
-			}
-		}
+// podRest checks what is of no larger subject.
+func (c *checker) podRest(p *app.Pod, at place) {
+	at.field("serviceAccountName").dnsName(p.ServiceAccountName)
+	for i, gate := range p.ReadinessGates {
+		at.field("readinessGates").item(i).at(gate.Pos).field("conditionType").qualified(gate.ConditionType)
 	}
-	c.exactlyOne(v.Pos, at, "source", set, all)
-	if v.EmptyDir != nil && v.EmptyDir.SizeLimit != "" {
-		c.quantity(v.Pos, at+".emptyDir.sizeLimit", v.EmptyDir.SizeLimit)
-	}
-	if v.ConfigMap != nil {
-		c.files(v, v.ConfigMap.Files(), at+".configMap", c.configMapKey)
-	}
-	if v.Secret != nil {
-		c.files(v, v.Secret.Files(), at+".secret", c.secretKey)
-	}
-	if v.Claim != nil && c.app.Claim(v.Claim.ClaimName) == nil {
-		c.missing(v.Pos, at, "persistentVolumeClaim", v.Claim.ClaimName, "the app", c.claimNames())
+	for i := range p.ResourceClaims {
+		claim := &p.ResourceClaims[i]
+		where := at.field("resourceClaims").key(claim.Name).at(claim.Pos)
+		where.one("source", choice{"resourceClaimName", claim.ResourceClaimName != ""}, choice{"resourceClaimTemplateName", claim.ResourceClaimTemplateName != ""})
+		where.field("resourceClaimName").dnsName(claim.ResourceClaimName)
+		where.field("resourceClaimTemplateName").dnsName(claim.ResourceClaimTemplateName)
 	}
 }
 
-// files checks a volume of files: what it names, and where it puts them.
-func (c *checker) files(v *app.Volume, f *app.Files, at string, exists func(pos app.Pos, path, name, key string)) {
-	if !f.Optional {
-		before := len(c.problems)
-		exists(v.Pos, at, f.Name, "")
-		if len(c.problems) == before {
-			for _, item := range f.Items {
-				exists(v.Pos, at+".items", f.Name, item.Key)
-			}
-		}
-	}
-	c.filePaths(v, f, at+".items")
-}
-
-// filePaths checks where a volume of files puts them: below its directory, and
-// none where another or a directory for another is. What starts with ".." is
-// for the kubelet.
-func (c *checker) filePaths(v *app.Volume, f *app.Files, at string) {
-	keyOf := map[string]string{}
-	for _, item := range f.Items {
-		key, p := item.Key, item.Path
-		if strings.ContainsRune(p, 0) {
-			c.noNUL(v.Pos, at, p)
-			continue
-		}
-		if !relativePath(p) || strings.HasPrefix(p, "..") {
-			c.report(v.Pos, "%s: the path %q must be relative, without \"..\" in it or at its start", at, p)
-			continue
-		}
-		if other, ok := keyOf[path.Clean(p)]; ok {
-			c.report(v.Pos, "%s: the keys %s and %s have the same path %q", at, other, key, p)
-		}
-		keyOf[path.Clean(p)] = key
-	}
-	for _, file := range sortedKeys(keyOf) {
-		for dir := path.Dir(file); dir != "."; dir = path.Dir(dir) {
-			if other, ok := keyOf[dir]; ok {
-				c.report(v.Pos, "%s: %q, for the key %s, is a file for the key %s and cannot hold %q", at, dir, keyOf[file], other, file)
-			}
-		}
-	}
+// volumeNames are those of what the containers of a pod can mount.
+func volumeNames(p *app.Pod) []string {
+	return slices.Concat(
+		names(p.Volumes, func(v app.Volume) string { return v.Name }),
+		names(p.VolumeClaimTemplates, func(cl app.Claim) string { return cl.Name }))
 }

@@ -16,7 +16,7 @@ func (c *checker) hatches() {
 	for i := range c.app.Pods {
 		p := &c.app.Pods[i]
 		at := "pods." + p.Name
-		c.typed(p.Kubernetes.Field("workload"), "Deployment", at+".kubernetes.workload")
+		c.typed(p.Kubernetes.Field("workload"), p.Kind, at+".kubernetes.workload")
 		c.typed(p.Kubernetes.Field("podSpec"), "PodSpec", at+".kubernetes.podSpec")
 		c.rawContainers(p, "containers", p.Containers)
 		c.rawContainers(p, "initContainers", p.InitContainers)
@@ -32,6 +32,9 @@ func (c *checker) hatches() {
 	}
 	for _, s := range c.app.Services {
 		c.typed(s.Kubernetes.Field(), "ServiceSpec", "services."+s.Name+".kubernetes")
+	}
+	for _, i := range c.app.Ingresses {
+		c.typed(i.Kubernetes.Field(), "IngressSpec", "ingresses."+i.Name+".kubernetes")
 	}
 }
 
@@ -217,10 +220,36 @@ func (c *checker) made() map[identity]maker {
 		made[identity{group, kind, c.app.Namespace, name}] = maker{path + "." + name, pos}
 	}
 	for _, p := range c.app.Pods {
-		add("apps", p.Kind, p.Name, "pods", p.Pos)
+		group := "apps"
+		if runsToEnd(&p) {
+			group = "batch"
+		}
+		add(group, p.Kind, p.Name, "pods", p.Pos)
+		if p.Autoscaling != nil {
+			add("autoscaling", "HorizontalPodAutoscaler", p.Name, "pods", p.Pos)
+		}
+		if p.DisruptionBudget != nil {
+			add("policy", "PodDisruptionBudget", p.Name, "pods", p.Pos)
+		}
 	}
 	for _, s := range c.app.Services {
 		add("", "Service", s.Name, "services", s.Pos)
+	}
+	for _, i := range c.app.Ingresses {
+		add("networking.k8s.io", "Ingress", i.Name, "ingresses", i.Pos)
+	}
+	for _, r := range c.app.HTTPRoutes {
+		add("gateway.networking.k8s.io", "HTTPRoute", r.Name, "httpRoutes", r.Pos)
+	}
+	for _, n := range c.app.NetworkPolicies {
+		add("networking.k8s.io", "NetworkPolicy", n.Name, "networkPolicies", n.Pos)
+	}
+	for _, s := range c.app.ServiceAccounts {
+		add("", "ServiceAccount", s.Name, "serviceAccounts", s.Pos)
+		if len(s.Rules) > 0 {
+			add("rbac.authorization.k8s.io", "Role", s.Name, "serviceAccounts", s.Pos)
+			add("rbac.authorization.k8s.io", "RoleBinding", s.Name, "serviceAccounts", s.Pos)
+		}
 	}
 	for _, s := range c.app.Secrets {
 		add("", "Secret", s.Name, "secrets", s.Pos)
