@@ -51,7 +51,7 @@ func (r *renderer) checkPod(p *app.Pod) {
 	}
 	for _, dep := range p.DependsOn {
 		if !r.answers(dep.Service) {
-			r.findings.Add("docker/depends-on", path+"dependsOn."+dep.Service, posOr(dep.Pos, p.Pos), "nobody waits: the service has no pods", "")
+			r.findings.Add("docker/depends-on", path+"dependsOn."+dep.Service, posOr(dep.Pos, p.Pos), "nobody waits: the service has no pods that stay", "")
 		}
 	}
 	if p.DNSPolicy == "None" || p.DNSPolicy == "Default" {

@@ -80,9 +80,10 @@ func (r *renderer) downwardFiles(items []app.DownwardAPIVolumeFile, defaultMode 
 		f := File{Path: i.Path, Mode: modeOr(i.Mode, defaultMode)}
 		switch {
 		case i.FieldRef != nil:
-			value, _ := r.field(i.FieldRef.FieldPath, p, d)
-			f.Data = Bytes(value)
-			f.Source = r.nameSource(i.FieldRef.FieldPath, p)
+			if f.Source = nameSource(i.FieldRef.FieldPath, p); f.Source == "" {
+				value, _ := r.field(i.FieldRef.FieldPath, p, d)
+				f.Data = Bytes(value)
+			}
 		case i.ResourceFieldRef != nil:
 			value, ok := resourceOf(i.ResourceFieldRef, p)
 			if !ok {
@@ -96,8 +97,8 @@ func (r *renderer) downwardFiles(items []app.DownwardAPIVolumeFile, defaultMode 
 }
 
 // nameSource marks what is the name of a job's pod, which is not known yet.
-func (r *renderer) nameSource(path string, p *app.Pod) Source {
-	if path == "metadata.name" && (p.Kind == "Job" || p.Kind == "CronJob") {
+func nameSource(path string, p *app.Pod) Source {
+	if path == "metadata.name" && runsToEnd(p) {
 		return FromPodName
 	}
 	return ""

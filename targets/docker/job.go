@@ -95,9 +95,24 @@ func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
 		renamed[old], volumes[i] = v.Name, v
 	}
 	p.Mounts = renameMounts(p.Mounts, renamed)
+	p.Files = instanceFiles(p.Files, name)
 	p.Init = instanceContainers(p.Init, app, name, renamed)
 	p.Containers = instanceContainers(p.Containers, app, name, renamed)
 	return p, volumes
+}
+
+// instanceFiles fills in the pod's name, where a file shows it.
+func instanceFiles(list []FileVolume, pod string) []FileVolume {
+	out := slices.Clone(list)
+	for i := range out {
+		out[i].Files = slices.Clone(out[i].Files)
+		for n := range out[i].Files {
+			if f := &out[i].Files[n]; f.Source == FromPodName {
+				f.Source, f.Data = "", Bytes(pod)
+			}
+		}
+	}
+	return out
 }
 
 func instanceContainers(list []Container, app, pod string, volumes map[string]string) []Container {

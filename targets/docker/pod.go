@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,8 +19,8 @@ const (
 
 // workload adds the replicas of a pod, or the job.
 func (r *renderer) workload(p *app.Pod, s *State) {
-	if p.Kind == "Job" || p.Kind == "CronJob" {
-		r.refuse(p.Pos, "pods.%s: a %s is not run locally yet", p.Name, p.Kind)
+	if runsToEnd(p) {
+		s.Jobs = append(s.Jobs, r.job(p))
 		return
 	}
 	first := 0
@@ -60,6 +61,8 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 		Ordered:     p.Kind == "StatefulSet" && p.PodManagementPolicy != "Parallel",
 		HostIPC:     p.HostIPC,
 		PID:         pidNamespace(p),
+
+		RestartPolicy: restartPolicy(p),
 	}
 	d.Hostname, d.Domain = r.hostname(p, name)
 	for _, dep := range p.DependsOn {
@@ -183,8 +186,10 @@ func hostIP(ip string) string {
 	return ip
 }
 
-// answers reports whether there is anybody to wait for behind a service.
+// answers reports whether there is anybody to wait for behind a service. Pods of
+// jobs come and go: nobody waits for one.
 func (r *renderer) answers(service string) bool {
 	s := r.app.Service(service)
-	return s != nil && s.Type != "ExternalName" && len(r.app.Behind(s)) > 0
+	return s != nil && s.Type != "ExternalName" &&
+		slices.ContainsFunc(r.app.Behind(s), func(p *app.Pod) bool { return !runsToEnd(p) && replicas(p) > 0 })
 }

@@ -34,7 +34,7 @@ func Rules() []targets.Rule {
 		{Code: "docker/claim-retention", Level: cannot, Summary: "claims are kept until somebody asks to remove them"},
 		{Code: codeClaimSize, Level: emulated, Summary: "a volume of the engine has no size"},
 		{Code: codeClaimSource, Level: cannot, Summary: "a claim begins empty"},
-		{Code: "docker/depends-on", Level: cannot, Summary: "nobody waits for a service that has no pods"},
+		{Code: "docker/depends-on", Level: cannot, Summary: "nobody waits for a service that has no pods, or those of jobs alone"},
 		{Code: "docker/dev", Level: cannot, Summary: "files are not copied into running containers"},
 		{Code: "docker/device", Level: cannot, Summary: "no devices are allotted"},
 		{Code: codeDNS, Level: cannot, Summary: "services' names are always looked up first, without further options"},

@@ -1,0 +1,81 @@
+package docker
+
+import (
+	"math"
+
+	"github.com/cuepod/cuepod/compiler/app"
+)
+
+// Kubernetes' defaults: pkg/apis/batch/v1/defaults.go.
+const (
+	defaultBackoffLimit   = 6
+	defaultSuccessfulJobs = 3
+	defaultFailedJobs     = 1
+)
+
+// job makes the job that runs a pod to its end. Its pods are named when they
+// are made; see Job.Instance.
+func (r *renderer) job(p *app.Pod) Job {
+	template, volumes := r.pod(p, p.Name, 0)
+	j := Job{
+		Name:                    p.Name,
+		Template:                template,
+		Volumes:                 volumes,
+		Completions:             p.Completions,
+		Parallelism:             valueOr(p.Parallelism, 1),
+		BackoffLimit:            valueOr(p.BackoffLimit, defaultBackoffLimit),
+		ActiveDeadlineSeconds:   valueOr(p.ActiveDeadlineSeconds, 0),
+		TTLSecondsAfterFinished: p.TTLSecondsAfterFinished,
+	}
+	if p.Completions == nil && p.Parallelism == nil {
+		one := 1
+		j.Completions = &one
+	}
+	if p.BackoffLimit == nil && p.BackoffLimitPerIndex != nil {
+		j.BackoffLimit = math.MaxInt32 // the limit of each index counts, which a finding tells
+	}
+	if p.Kind == "CronJob" {
+		j.Cron = &Cron{
+			Schedule:                   p.Schedule,
+			TimeZone:                   p.TimeZone,
+			ConcurrencyPolicy:          AllowConcurrent,
+			StartingDeadlineSeconds:    p.StartingDeadlineSeconds,
+			Suspend:                    isTrue(p.Suspend),
+			SuccessfulJobsHistoryLimit: valueOr(p.SuccessfulJobsHistoryLimit, defaultSuccessfulJobs),
+			FailedJobsHistoryLimit:     valueOr(p.FailedJobsHistoryLimit, defaultFailedJobs),
+		}
+		if p.ConcurrencyPolicy != "" {
+			j.Cron.ConcurrencyPolicy = ConcurrencyPolicy(p.ConcurrencyPolicy)
+		}
+	} else {
+		j.Suspend = isTrue(p.Suspend)
+	}
+	for _, c := range p.InitContainers {
+		if c.RestartPolicy == "Always" {
+			r.refuse(c.Pos, "pods.%s.initContainers.%s: a sidecar would keep the job from ending in a local run; let its containers end by themselves", p.Name, c.Name)
+		}
+	}
+	j.Hash = JobHash(&j)
+	return j
+}
+
+func valueOr[T any](v *T, otherwise T) T {
+	if v != nil {
+		return *v
+	}
+	return otherwise
+}
+
+// restartPolicy is "" for pods that are always kept running. Pods of a job end;
+// Kubernetes has no default for them, and the other target's is the same.
+func restartPolicy(p *app.Pod) RestartPolicy {
+	switch {
+	case p.RestartPolicy != "" && p.RestartPolicy != string(RestartAlways):
+		return RestartPolicy(p.RestartPolicy)
+	case runsToEnd(p):
+		return RestartNever
+	}
+	return ""
+}
+
+func runsToEnd(p *app.Pod) bool { return p.Kind == "Job" || p.Kind == "CronJob" }
