@@ -139,3 +139,12 @@ func (p *places) best(e cueerrors.Error) (pos, second app.Pos) {
 	}
 	return pos, app.Pos{}
 }
+
+// noApp is the mistake of a package that is no definition.
+const noApp = "the package does not define app"
+
+// NoApp reports whether all that is wrong is that the package defines no app:
+// it may be meant for others to import.
+func (e *Error) NoApp() bool {
+	return len(e.Diagnostics) == 1 && e.Diagnostics[0].Message == noApp
+}
