@@ -16,9 +16,17 @@ func addBuild(service *yaml.Map, c *app.Container) {
 	}
 	service.Set("build", yaml.New().
 		Set("context", escape(relative(c.Build.Context))).
-		Opt("dockerfile", escape(c.Build.Dockerfile)).
+		Opt("dockerfile", escape(dockerfile(c.Build.Dockerfile))).
 		Opt("target", escape(c.Build.Target)).
 		Opt("args", escapeMap(c.Build.Args)))
+}
+
+// dockerfile leaves out what is Compose's default.
+func dockerfile(name string) string {
+	if name == "Dockerfile" {
+		return ""
+	}
+	return name
 }
 
 // pullPolicy leaves out what is Compose's default.

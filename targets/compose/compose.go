@@ -70,7 +70,7 @@ func Render(a *app.App, opts Options) (targets.Output, error) {
 	}
 	return targets.Output{
 		Files:    []targets.File{{Name: "compose.yaml", Data: yaml.Append(nil, file)}},
-		Findings: r.findings.List(),
+		Findings: slices.Compact(r.findings.List()), // what containers or pods share is told once
 	}, nil
 }
 

@@ -1,6 +1,7 @@
 package compose_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,12 +16,12 @@ import (
 func TestWorkloads_RunUnderDockerCompose(t *testing.T) {
 	t.Setenv("WORKLOADS_TOKEN", "s3cret")
 	project := startedProject(t)
-	port := freePort(t)
+	port, node := freePort(t), freePort(t)
 	host := t.TempDir()
 	if err := os.WriteFile(filepath.Join(host, "note"), []byte("of the host"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	project.write(t, workloads(port, host))
+	project.write(t, workloads(port, node, host))
 	project.compose(t, "up", "--detach")
 	eventually(t, "the pod answers", func() bool { return get(port, "/ready") == "ready" })
 	for path, want := range map[string]string{
@@ -41,6 +42,7 @@ func TestWorkloads_RunUnderDockerCompose(t *testing.T) {
 	if got := get(port, "/pid"); got == "1" || got == "" {
 		t.Errorf("the process has number %q: the pod's processes are not shared", got)
 	}
+	eventually(t, "the pod on the host's network answers", func() bool { return get(node, "/ready") == "ready" })
 	checkStatefulSet(t, port)
 	checkJobs(t, project)
 	checkStop(t, project, port)
@@ -98,7 +100,7 @@ func checkStop(t *testing.T, project *project, port int) {
 	}
 }
 
-func workloads(port int, host string) *app.App {
+func workloads(port, node int, host string) *app.App {
 	image := "cuepod-compose-test:latest"
 	yes, group, nobody, private := true, int64(2000), int64(65532), 0o400
 	serve := func(name, address string) app.Container {
@@ -123,12 +125,15 @@ func workloads(port int, host string) *app.App {
 	db.ReadinessProbe = probe(app.Probe{HTTPGet: &app.HTTPGetAction{Path: "/ready", Port: app.PortRef{Number: 8080}}})
 	try := app.Container{Name: "try", Image: image, Args: []string{"flaky", "/state/$(JOB_COMPLETION_INDEX)"}, VolumeMounts: []app.VolumeMount{{Name: "state", MountPath: "/state"}}}
 	two := 2
+	web.TTY, web.Stdin = true, true
+	web.SecurityContext = app.SecurityContext{ProcMount: "Unmasked", SeccompProfile: &app.SeccompProfile{Type: "Unconfined"}, SELinuxOptions: &app.SELinuxOptions{Level: "s0"}}
 	return &app.App{
 		Name: "workloads",
 		Pods: []app.Pod{{
 			Name: "web", Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 1, DependsOn: []app.Dependency{{Service: "db", Condition: "ready"}},
-			ShareProcessNamespace: &yes, HostAliases: []app.HostAlias{{IP: "127.0.0.1", Hostnames: []string{"alias"}}},
-			SecurityContext: app.PodSecurityContext{RunAsUser: &nobody, RunAsGroup: &nobody, FSGroup: &group},
+			ShareProcessNamespace: &yes, DNSConfig: &app.PodDNSConfig{Options: []app.PodDNSConfigOption{{Name: "ndots", Value: "2"}}},
+			HostAliases:     []app.HostAlias{{IP: "127.0.0.1", Hostnames: []string{"alias"}}},
+			SecurityContext: app.PodSecurityContext{RunAsUser: &nobody, RunAsGroup: &nobody, FSGroup: &group, Sysctls: []app.Sysctl{{Name: "net.core.somaxconn", Value: "1024"}}},
 			InitContainers: []app.Container{
 				proxy,
 				{Name: "ask", Image: image, Args: []string{"get", "http://alias:9000/ready"}}, // the sidecar answers already
@@ -146,6 +151,9 @@ func workloads(port int, host string) *app.App {
 		}, {
 			Name: "db", Kind: "StatefulSet", Replicas: 2, TerminationGracePeriodSeconds: 1, Ordinals: &app.StatefulSetOrdinals{Start: 3},
 			Containers: []app.Container{db}, VolumeClaimTemplates: []app.Claim{{Name: "data", Storage: "1Mi"}},
+		}, {
+			Name: "node", Kind: "DaemonSet", Replicas: 1, TerminationGracePeriodSeconds: 1, HostNetwork: true, HostPID: true, HostIPC: true,
+			Containers: []app.Container{serve("main", fmt.Sprintf("127.0.0.1:%d", node))},
 		}, {
 			Name: "load", Kind: "Job", Replicas: 1, Completions: &two, BackoffLimit: &two, CompletionMode: "Indexed", TerminationGracePeriodSeconds: 1,
 			Containers: []app.Container{try}, Volumes: []app.Volume{{Name: "state", EmptyDir: &app.EmptyDir{}}},

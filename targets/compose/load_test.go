@@ -64,13 +64,23 @@ func load(t *testing.T, file []byte, env map[string]string) (*types.Project, err
 	})
 }
 
+// loadAll reads a file with every service that a profile asks for.
+func loadAll(t *testing.T, file []byte, env map[string]string) (*types.Project, error) {
+	t.Helper()
+	project, err := load(t, file, env)
+	if err != nil {
+		return nil, err
+	}
+	return project.WithProfiles([]string{"*"})
+}
+
 // What compose-go reads is what was written, with variables replaced and
 // dollar signs back to one.
 func TestGoldens_LoadAsMeant(t *testing.T) {
 	for name, file := range composeFiles(t) {
 		t.Run(name, func(t *testing.T) {
 			env := values(file)
-			project, err := load(t, file, env)
+			project, err := loadAll(t, file, env)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -85,6 +95,7 @@ func TestGoldens_LoadAsMeant(t *testing.T) {
 					Healthcheck struct {
 						Test []string `yaml:"test"`
 					} `yaml:"healthcheck"`
+					shape `yaml:",inline"`
 				} `yaml:"services"`
 				Configs map[string]struct {
 					Content string `yaml:"content"`
@@ -107,6 +118,7 @@ func TestGoldens_LoadAsMeant(t *testing.T) {
 					test = got.HealthCheck.Test
 				}
 				for _, pair := range []struct{ want, got any }{
+					{want.shape.unescaped(env), shapeOf(&got, project.WorkingDir)},
 					{unescape(want.Image, env), got.Image},
 					{unescapeAll(want.Entrypoint, env), []string(got.Entrypoint)},
 					{unescapeAll(want.Command, env), []string(got.Command)},
@@ -190,7 +202,7 @@ func TestGoldens_RequireTheirSecrets(t *testing.T) {
 // What compose-go does not check and the engine refuses.
 func TestGoldens_JoinedServicesAreWhole(t *testing.T) {
 	for name, file := range composeFiles(t) {
-		project, err := load(t, file, values(file))
+		project, err := loadAll(t, file, values(file))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -210,6 +222,9 @@ func problems(project *types.Project) []string {
 		}
 		if s.Hostname != "" || len(s.Ports) > 0 || len(s.Networks) > 0 || len(s.Expose) > 0 {
 			out = append(out, s.Name+" joins another network namespace and sets hostname, ports, expose or networks")
+		}
+		if ipc := project.Services[holder].Ipc; ipc == "host" && s.Ipc == "host" {
+			continue
 		}
 		if s.Ipc != s.NetworkMode {
 			out = append(out, s.Name+" joins network and IPC of different services")

@@ -169,9 +169,9 @@ func containerPort(c *app.Container, ref app.PortRef) (int, error) {
 }
 
 func (p *replica) probeFindings(c *app.Container, path string, as role) {
-	for _, probe := range []*app.Probe{c.ReadinessProbe, c.StartupProbe} {
+	for name, probe := range map[string]*app.Probe{"readinessProbe": c.ReadinessProbe, "startupProbe": c.StartupProbe} {
 		if probe != nil && probe.HTTPGet != nil && probe.HTTPGet.Protocol == "HTTP2" {
-			p.find("compose/http2-probe", path, probe.Pos, "the probe asks in HTTP/1.1", "")
+			p.find("compose/http2-probe", path+"."+name+".httpGet.protocol", at(probe.HTTPGet.Pos, probe.Pos), "the probe asks in HTTP/1.1", "")
 		}
 	}
 	if probe := c.LivenessProbe; probe != nil {

@@ -57,7 +57,7 @@ func (r *renderer) secretFile(s *app.Secret, k app.SecretKey) string {
 
 // relative makes clear that a path is one.
 func relative(path string) string {
-	if strings.HasPrefix(path, "/") || strings.HasPrefix(path, "./") || strings.HasPrefix(path, "../") {
+	if path == "." || strings.HasPrefix(path, "/") || strings.HasPrefix(path, "./") || strings.HasPrefix(path, "../") {
 		return path
 	}
 	return "./" + path

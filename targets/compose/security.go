@@ -95,23 +95,26 @@ func (p *replica) securityOptions(s *app.SecurityContext, path string) yaml.Flow
 	if profile := s.SeccompProfile; profile != nil {
 		switch profile.Type {
 		case "Unconfined":
-			out = append(out, "seccomp:unconfined")
+			out = append(out, "seccomp=unconfined")
 		case "Localhost":
+			if profile == p.pod.SecurityContext.SeccompProfile { // told once
+				path = "pods." + p.pod.Name + ".securityContext"
+			}
 			p.find("compose/profile", path+".seccompProfile", at(profile.Pos, s.Pos), "the engine's own seccomp profile is in the place of "+profile.LocalhostProfile+", which is a file of a node", "")
 		}
 	}
 	if profile := s.AppArmorProfile; profile != nil {
 		switch profile.Type {
 		case "Unconfined":
-			out = append(out, "apparmor:unconfined")
+			out = append(out, "apparmor=unconfined")
 		case "Localhost":
-			out = append(out, escape("apparmor:"+profile.LocalhostProfile))
+			out = append(out, escape("apparmor="+profile.LocalhostProfile))
 		}
 	}
 	if label := s.SELinuxOptions; label != nil {
 		for _, part := range [][2]string{{"user", label.User}, {"role", label.Role}, {"type", label.Type}, {"level", label.Level}} {
 			if part[1] != "" {
-				out = append(out, escape("label:"+part[0]+":"+part[1]))
+				out = append(out, escape("label="+part[0]+":"+part[1]))
 			}
 		}
 	}

@@ -46,7 +46,9 @@ func (p *replica) started(c *app.Container) (*yaml.Map, error) {
 		Set("image", escape(p.r.holder)).
 		Set("entrypoint", yaml.Flow{holderProgram}).
 		Set("command", oneLine(append([]string{"check"}, args...))).
-		Set("network_mode", "service:"+p.name).
+		Set("network_mode", "service:"+p.name)
+	p.addNamespaces(service)
+	service.
 		Set("depends_on", conditions(map[string]string{p.memberName(c.Name): "service_started"})).
 		Set("restart", "on-failure").
 		Set("read_only", true)

@@ -63,7 +63,7 @@ func supportOfJobs() targets.Support {
 	of(s, "Pod", says("compose/job-policy", "a container is tried again whatever its exit code, and all pods have to succeed", ""), "podFailurePolicy successPolicy podReplacementPolicy managedBy")
 	of(s, "Pod", says("compose/job-policy", "the containers stay until docker compose down", ""), "ttlSecondsAfterFinished")
 	of(s, "Pod", says("compose/deadline", "nothing ends a pod that takes too long", ""), "activeDeadlineSeconds")
-	of(s, "Pod", made("compose/job"), "suspend")
+	of(s, "Pod", made("compose/job", "compose/cron-job"), "suspend")
 	of(s, "Pod", targets.Field{Level: targets.Cannot, Codes: []string{"compose/cron-job"}}, "schedule")
 	of(s, "Pod", says("compose/cron-job", "Compose has no clock", ""), "timeZone startingDeadlineSeconds concurrencyPolicy")
 	of(s, "Pod", says("compose/cron-job", "the containers of the last run stay until the next, or until docker compose down", ""), "successfulJobsHistoryLimit failedJobsHistoryLimit")
