@@ -45,6 +45,9 @@ type Options struct {
 	// schema, before the rules beyond the schema are checked: it may break them.
 	// It is called from the goroutine of Compile.
 	Decoded func(*app.App) `json:"-"`
+	// Cache, when set, remembers what this compile finds for the next one of the
+	// same definition. The result then shares memory with it.
+	Cache *Cache `json:"-"`
 }
 
 // Found is what reading a definition finds.
@@ -94,10 +97,18 @@ type Error struct {
 
 // Compile evaluates the definition at opts.Dir. Mistakes in the definition, in
 // opts.Env, opts.Set or a value file come back as an *Error; any other error
-// means that the definition could not be read. It is safe for concurrent use.
+// means that the definition could not be read. It is safe for concurrent
+// use, but for opts.Cache.
 //
 // Evaluation itself cannot be interrupted: ctx is looked at between steps.
 func Compile(ctx context.Context, opts Options) (*Result, error) {
+	if opts.Cache != nil {
+		return opts.Cache.compile(ctx, opts)
+	}
+	return compileWhole(ctx, opts)
+}
+
+func compileWhole(ctx context.Context, opts Options) (*Result, error) {
 	// CUE checks fields against the schema at several times the cost of all else.
 	// So the decoder checks them, and CUE only where there is a mistake to
 	// explain.
@@ -120,18 +131,23 @@ func compileWith(ctx context.Context, opts Options, outline bool) (*Result, erro
 		return nil, err
 	}
 	src.found, src.expr, src.input = opts.Found, opts.Expr, opts.Input
-	result, err := src.compile(ctx, opts)
+	return src.run(ctx, opts)
+}
+
+// run compiles the package.
+func (s *source) run(ctx context.Context, opts Options) (*Result, error) {
+	result, err := s.compile(ctx, opts)
 	var bad *Error
 	if errors.As(err, &bad) {
-		if outline && !src.decoded {
+		if s.outline && !s.decoded {
 			return nil, &unfitError{"a mistake was found before"}
 		}
-		return nil, &Error{Diagnostics: bad.Diagnostics, Inputs: src.inputs()}
+		return nil, &Error{Diagnostics: bad.Diagnostics, Inputs: s.inputs()}
 	}
 	if err != nil {
 		return nil, err
 	}
-	result.Root, result.Inputs = src.root, src.inputs()
+	result.Root, result.Inputs = s.root, s.inputs()
 	return result, nil
 }
 
@@ -140,6 +156,11 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 	if err := s.prepare(); err != nil {
 		return nil, err
 	}
+	return s.compilePackage(ctx, opts)
+}
+
+// compilePackage takes the steps once it is known which files there are.
+func (s *source) compilePackage(ctx context.Context, opts Options) (*Result, error) {
 	root, params, err := s.evaluate(ctx, opts)
 	if err != nil {
 		return nil, err
@@ -170,6 +191,9 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 		return nil, &unfitError{d.misfits[0]}
 	}
 	s.decoded = true
+	if s.model != nil {
+		a = s.model(a)
+	}
 	problems := append(d.problems, s.readFiles(a)...)
 	s.addSecretFiles(a)
 	if opts.Decoded != nil {

@@ -23,9 +23,13 @@ func (s *source) inputPackage() error {
 }
 
 // packageArgs are the package's files as the cue command takes them: those of
-// the directory, or the input and the file that is made up beside it.
+// the directory, or those that are named, or the input and the file that is made
+// up beside it.
 func (s *source) packageArgs() []string {
-	if s.input == nil {
+	switch {
+	case s.args != nil:
+		return s.args
+	case s.input == nil:
 		return []string{"."}
 	}
 	return []string{"./" + inputFile, "./" + unifyFile}

@@ -43,6 +43,11 @@ type source struct {
 	inst    *build.Instance // the last one loaded, complete or not
 	read    map[string]bool // further files and directories that were read
 	found   func(Found)     // see Options
+	// What a compile with a cache adds; all may be nil.
+	loaded func()                  // is called when the package is loaded
+	model  func(*app.App) *app.App // gives the model to go on with
+	args   []string                // the files to load, in place of the directory
+	first  app.Pos                 // where the package begins, if not in a file that is loaded
 }
 
 // unifyFile is the name of the in-memory file that unifies `app` with the
@@ -90,6 +95,11 @@ func (s *source) prepare() error {
 	if err := s.findPackage(); err != nil {
 		return err
 	}
+	return s.addFiles()
+}
+
+// addFiles makes up the files that the package lacks.
+func (s *source) addFiles() error {
 	if err := s.addModuleFile(); err != nil {
 		return err
 	}
@@ -264,6 +274,9 @@ func (s *source) load(ctx context.Context, tags ...string) error {
 	if err := s.checkEmbeds(); err != nil {
 		return err
 	}
+	if s.loaded != nil {
+		s.loaded()
+	}
 	if s.found != nil {
 		s.found(Found{Pos: s.packagePos(), Inputs: s.inputs()})
 	}
@@ -294,6 +307,9 @@ func (s *source) core() cue.Value {
 // packagePos is where to point when there is nothing better: the package
 // clause of the first file.
 func (s *source) packagePos() app.Pos {
+	if s.first.IsValid() {
+		return s.first
+	}
 	for _, f := range s.inst.Files {
 		if pos := s.pos(f.Pos()); pos.IsValid() {
 			return pos
