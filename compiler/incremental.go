@@ -64,7 +64,8 @@ func (c *Cache) compile(ctx context.Context, opts Options) (*Result, error) {
 		return compileWhole(ctx, opts)
 	}
 	if p := c.part(src, opts, snap); p != nil {
-		if result, err := p.compile(ctx, src, opts); err == nil {
+		result, err := p.compile(ctx, src, opts)
+		if err == nil {
 			c.remember(p)
 			return result, nil
 		}
