@@ -25,9 +25,11 @@ type services struct {
 	compile func(context.Context, compiler.Options) (*compiler.Result, error)
 	// compileApart compiles in a process with this environment; nil means that there is no other than compile.
 	compileApart func(context.Context, compiler.Options, sandbox.Limits, []string) (*compiler.Result, error)
-	engine       func(lookupEnv func(string) (string, bool)) (engine.Engine, error)
-	agent        runner.AgentImage
-	holder       func(arch, ref string) (archive []byte, err error) // image of Compose's pod holders
+	// worker is compileApart for one definition again and again.
+	worker func(sandbox.Limits, []string) (*sandbox.Worker, error)
+	engine func(lookupEnv func(string) (string, bool)) (engine.Engine, error)
+	agent  runner.AgentImage
+	holder func(arch, ref string) (archive []byte, err error) // image of Compose's pod holders
 
 	up     func(context.Context, runner.Config) error
 	plan   func(context.Context, runner.Config) (reconcile.Plan, error)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,6 +27,7 @@ type evaluation struct {
 	sandbox bool   // --sandbox
 	asked   *pflag.Flag
 	lasting bool // the command lives on when a compile is given up
+	again   *again
 }
 
 func (e *evaluation) flags(cmd *cobra.Command) {
@@ -61,19 +64,79 @@ func (e *evaluation) apart(ci bool) bool {
 	return e.lasting || ci
 }
 
+// again is what a command that compiles one definition again and again keeps from
+// one time to the next. A compile begins when the one before has ended.
+type again struct {
+	mu     sync.Mutex
+	worker *sandbox.Worker // for evaluation in a process apart, made when it is needed
+	cache  *compiler.Cache // for evaluation in this process
+}
+
+func (a *again) close() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.worker != nil {
+		a.worker.Close()
+	}
+}
+
 // evaluate compiles within the limits.
 func (c *cli) evaluate(ctx context.Context, e evaluation, opts compiler.Options) (*compiler.Result, error) {
 	limits, err := e.limits()
 	if err != nil {
 		return nil, err
 	}
-	if c.compileApart != nil && e.apart(c.env["CI"] == "true") {
+	apart := c.compileApart != nil && e.apart(c.env["CI"] == "true")
+	switch {
+	case apart && e.again != nil:
+		return c.evaluateAgain(ctx, e.again, limits, opts)
+	case apart:
 		return c.compileApart(ctx, opts, limits, environ(c.env))
-	}
-	if !e.lasting {
+	case e.again != nil:
+		return c.evaluateHere(ctx, e.again, limits, opts)
+	case !e.lasting:
 		sandbox.Tune(limits)
 	}
 	return sandbox.Within(ctx, opts, limits, c.compile)
+}
+
+// evaluateAgain compiles in a process that lives on.
+func (c *cli) evaluateAgain(ctx context.Context, a *again, limits sandbox.Limits, opts compiler.Options) (*compiler.Result, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.worker == nil {
+		w, err := c.worker(limits, environ(c.env))
+		if err != nil {
+			return nil, err
+		}
+		a.worker = w
+	}
+	return a.worker.Compile(ctx, opts)
+}
+
+// evaluateHere compiles in this process with the cache.
+func (c *cli) evaluateHere(ctx context.Context, a *again, limits sandbox.Limits, opts compiler.Options) (*compiler.Result, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	opts.Cache = a.cache
+	var done atomic.Bool
+	result, err := sandbox.Within(ctx, opts, limits, func(ctx context.Context, opts compiler.Options) (*compiler.Result, error) {
+		defer done.Store(true)
+		return c.compile(ctx, opts)
+	})
+	if !done.Load() { // it was given up, goes on, and has the cache
+		a.cache = &compiler.Cache{}
+	}
+	return result, err
+}
+
+// newWorker is compileInChild for one definition again and again.
+func newWorker(limits sandbox.Limits, environ []string) (*sandbox.Worker, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return sandbox.NewWorker(limits, self, environ), nil
 }
 
 // compileInChild runs this program again as the child of a sandbox.

@@ -46,6 +46,7 @@ func realServices() services {
 	return services{
 		compile:      compiler.Compile,
 		compileApart: compileInChild,
+		worker:       newWorker,
 		engine: func(lookupEnv func(string) (string, bool)) (engine.Engine, error) {
 			return dockerapi.New(dockerapi.Options{LookupEnv: lookupEnv})
 		},

@@ -64,6 +64,8 @@ func (c *cli) supervise(ctx context.Context, f upFlags) error {
 		return err
 	}
 	defer eng.Close()
+	f.again = &again{cache: &compiler.Cache{}}
+	defer f.again.close()
 	s := c.newSupervision(eng, f)
 	if f.background {
 		s.parent = openParent()

@@ -9,8 +9,10 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -48,67 +50,100 @@ func Apart(ctx context.Context, opts compiler.Options, limits Limits, self strin
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	ask, err := json.Marshal(request{opts, limits})
+	c, err := startChild(self, environ)
+	if err != nil {
+		return nil, err
+	}
+	defer c.stop()
+	return c.compile(ctx, request{Options: opts, Limits: limits})
+}
+
+// child is one child process.
+type child struct {
+	cmd     *exec.Cmd
+	stdin   io.WriteCloser // open while the child is wanted: its end tells the child that we died
+	stdout  io.LimitedReader
+	answers *json.Decoder // of stdout
+	tell    func(compiler.Found)
+	found   compiler.Found // the last
+	stderr  head
+	ended   bool
+	end     error // how the process ended
+	died    bool  // without an answer, and not because it was told to
+}
+
+func startChild(self string, environ []string) (*child, error) {
+	c := &child{cmd: exec.Command(self)}
+	c.cmd.Args = []string{"cuepod", Subcommand}
+	c.cmd.Env = environ
+	c.cmd.Stderr = &c.stderr
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us, who end it in order
+	stdin, err := c.cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("compile apart: %w", err)
 	}
+	stdout, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("compile apart: %w", err)
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("compile apart: %w", err)
+	}
+	c.stdin, c.stdout = stdin, io.LimitedReader{R: stdout}
+	c.answers = json.NewDecoder(&c.stdout)
+	return c, nil
+}
+
+// stop ends the process, unless it has ended, and waits for it.
+func (c *child) stop() {
+	if c.ended {
+		return
+	}
+	c.ended = true
+	c.stdin.Close() // so it ends, whatever it does
+	c.end = c.cmd.Wait()
+}
+
+// compile asks the process and reads its answer. Unless it keeps what it found,
+// and whenever there is no answer, the process has then ended.
+func (c *child) compile(ctx context.Context, ask request) (*compiler.Result, error) {
+	text, err := json.Marshal(ask)
+	if err != nil {
+		return nil, fmt.Errorf("compile apart: %w", err)
+	}
+	limits := ask.Limits
 	bounded, cancel := ctx, context.CancelFunc(func() {})
 	if limits.Time > 0 {
 		bounded, cancel = context.WithTimeout(ctx, limits.Time+grace)
 	}
 	defer cancel()
-	c := child{found: compiler.Found{}, tell: opts.Found}
-	result, err := c.run(bounded, self, environ, ask)
+	watch := context.AfterFunc(bounded, func() { _ = c.cmd.Process.Kill() }) // an error says that it has ended
+	c.found, c.tell, c.stdout.N = compiler.Found{}, ask.Options.Found, maxAnswer
+	result, last, err := c.ask(text)
+	if !watch() || last {
+		c.stop()
+	}
+	c.died = errors.Is(err, errNoOutcome) && bounded.Err() == nil
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
 	case err == nil || !errors.Is(err, errNoOutcome):
 		return result, err
 	case bounded.Err() != nil:
-		return nil, tooLong(opts.Dir, c.found, limits, false)
+		return nil, tooLong(ask.Options.Dir, c.found, limits, false)
 	case c.outOfMemory():
-		return nil, tooLarge(opts.Dir, c.found, limits)
+		return nil, tooLarge(ask.Options.Dir, c.found, limits)
 	case strings.Contains(c.stderr.String(), "stack overflow"):
-		return nil, breach(opts.Dir, c.found, "the definition is nested too deeply to evaluate", "it may refer to itself")
+		return nil, breach(ask.Options.Dir, c.found, "the definition is nested too deeply to evaluate", "it may refer to itself")
 	}
 	return nil, fmt.Errorf("compile apart: the compiler crashed (%v); this is a mistake in cuepod:\n%s", c.end, strings.TrimSpace(c.stderr.String()))
 }
 
-// child is one child process.
-type child struct {
-	tell   func(compiler.Found)
-	found  compiler.Found // the last
-	stderr head
-	end    error // how the process ended
-}
-
-// run starts the process and reads its answer.
-func (c *child) run(ctx context.Context, self string, environ []string, ask []byte) (*compiler.Result, error) {
-	cmd := exec.CommandContext(ctx, self)
-	cmd.Args = []string{"cuepod", Subcommand}
-	cmd.Env = environ
-	cmd.Stderr = &c.stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us, who end it in order
-	stdin, err := cmd.StdinPipe()                         // open until the answer is here: its end tells the child that we died
-	if err != nil {
-		return nil, fmt.Errorf("compile apart: %w", err)
+func (c *child) ask(text []byte) (result *compiler.Result, last bool, err error) {
+	if _, err := c.stdin.Write(text); err != nil {
+		return nil, true, errNoOutcome // it died at once; why is on standard error
 	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, fmt.Errorf("compile apart: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("compile apart: %w", err)
-	}
-	var result *compiler.Result
-	if _, err = stdin.Write(ask); err != nil {
-		err = errNoOutcome // it died at once; why is on standard error
-	} else {
-		result, err = readFrames(io.LimitReader(stdout, maxAnswer), c.hear)
-	}
-	stdin.Close() // so it ends, whatever it does
-	c.end = cmd.Wait()
-	return result, err
+	return readFrames(c.answers, c.hear)
 }
 
 func (c *child) hear(f compiler.Found) {
@@ -134,9 +169,9 @@ func (c *child) outOfMemory() bool {
 	return text == "" && c.end != nil && strings.Contains(c.end.Error(), "killed")
 }
 
-// Serve is the child: it reads one request, answers it and returns the exit
-// code. It sets limits for the whole process and ends it when stdin does, so
-// nothing else may run there.
+// Serve is the child: it reads requests, answers each and returns the exit code
+// after the first that is not to be kept. It sets limits for the whole process
+// and ends it when stdin does, so nothing else may run there.
 func Serve(stdin io.Reader, stdout, stderr io.Writer, compile Compile) int {
 	var ask request
 	in := json.NewDecoder(stdin)
@@ -144,9 +179,15 @@ func Serve(stdin io.Reader, stdout, stderr io.Writer, compile Compile) int {
 		fmt.Fprintf(stderr, "compile apart: request: %v\n", err)
 		return 1
 	}
+	more := make(chan request)
 	go func() {
-		_, _ = io.Copy(io.Discard, stdin) // it only ends when the parent is gone or done
-		os.Exit(1)
+		for {
+			var ask request
+			if in.Decode(&ask) != nil { // the parent is gone, or needs us no more
+				os.Exit(1)
+			}
+			more <- ask
+		}
 	}()
 	if err := confine(ask.Limits); err != nil {
 		fmt.Fprintf(stderr, "compile apart: %v\n", err)
@@ -154,13 +195,35 @@ func Serve(stdin io.Reader, stdout, stderr io.Writer, compile Compile) int {
 	}
 	w := &frameWriter{out: json.NewEncoder(stdout)}
 	w.out.SetEscapeHTML(false)
-	ask.Options.Found = func(f compiler.Found) { w.write(frame{Found: &f}) }
-	w.write(outcomeFrame(Within(context.Background(), ask.Options, ask.Limits, compile)))
-	if w.err != nil {
-		fmt.Fprintf(stderr, "compile apart: answer: %v\n", w.err)
-		return 1
+	var cache *compiler.Cache
+	if ask.Keep {
+		cache = &compiler.Cache{}
 	}
-	return 0
+	for limits := ask.Limits; ; ask = <-more {
+		ask.Options.Cache = cache
+		ask.Options.Found = func(f compiler.Found) { w.write(frame{Found: &f}) }
+		outcome, complete := within(ask.Options, limits, compile)
+		outcome.Last = cache == nil || !complete
+		w.write(outcome)
+		if w.failure() != nil {
+			fmt.Fprintf(stderr, "compile apart: answer: %v\n", w.failure())
+			return 1
+		}
+		if outcome.Last {
+			return 0
+		}
+		debug.FreeOSMemory() // for the next, which may need all that there is
+	}
+}
+
+// within compiles within limits. What is not complete was given up, and goes on.
+func within(opts compiler.Options, limits Limits, compile Compile) (outcome frame, complete bool) {
+	var done atomic.Bool
+	result, err := Within(context.Background(), opts, limits, func(ctx context.Context, opts compiler.Options) (*compiler.Result, error) {
+		defer done.Store(true)
+		return compile(ctx, opts)
+	})
+	return outcomeFrame(result, err), done.Load()
 }
 
 // confine sets what the kernel lets this process have. RLIMIT_DATA counts what
@@ -191,6 +254,12 @@ func (w *frameWriter) write(f frame) {
 	if err := w.out.Encode(f); w.err == nil {
 		w.err = err
 	}
+}
+
+func (w *frameWriter) failure() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.err
 }
 
 // head keeps the beginning of what is written to it.

@@ -9,20 +9,23 @@ import (
 	"github.com/cuepod/cuepod/compiler"
 )
 
-// request is what the child reads, once.
+// request is what the child reads: once, unless it is to keep what it found for
+// the next.
 type request struct {
 	Options compiler.Options
-	Limits  Limits
+	Limits  Limits // of the first request; they last
+	Keep    bool   `json:",omitempty"`
 }
 
 // frame is one thing that the child writes: what it found, any number of times,
-// then one outcome. JSON keeps every value of the model as it is, nil and empty
+// then one outcome for each request. JSON keeps every value of the model as it is, nil and empty
 // apart; gob drops a pointer's zero.
 type frame struct {
 	Found   *compiler.Found  `json:",omitempty"`
 	Result  *compiler.Result `json:",omitempty"`
 	Invalid *compiler.Error  `json:",omitempty"` // mistakes in the definition
 	Failure string           `json:",omitempty"` // the text of any other error
+	Last    bool             `json:",omitempty"` // with an outcome: the child ends
 }
 
 // outcomeFrame is the last frame of a compile.
@@ -40,26 +43,27 @@ func outcomeFrame(result *compiler.Result, err error) frame {
 // errNoOutcome says that the child ended in the middle.
 var errNoOutcome = errors.New("compile apart: the process ended without a result")
 
-// readFrames reads up to the outcome, and calls tell with what was found.
-func readFrames(r io.Reader, tell func(compiler.Found)) (*compiler.Result, error) {
-	for in := json.NewDecoder(r); ; {
+// readFrames reads up to the outcome, and calls tell with what was found. With
+// last, nothing will follow.
+func readFrames(in *json.Decoder, tell func(compiler.Found)) (result *compiler.Result, last bool, err error) {
+	for {
 		var f frame
 		err := in.Decode(&f)
 		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil, errNoOutcome
+			return nil, true, errNoOutcome
 		}
 		if err != nil {
-			return nil, fmt.Errorf("compile apart: answer: %w", err)
+			return nil, true, fmt.Errorf("compile apart: answer: %w", err)
 		}
 		switch {
 		case f.Found != nil:
 			tell(*f.Found)
 		case f.Result != nil:
-			return f.Result, nil
+			return f.Result, f.Last, nil
 		case f.Invalid != nil:
-			return nil, f.Invalid
+			return nil, f.Last, f.Invalid
 		default:
-			return nil, errors.New(f.Failure)
+			return nil, f.Last, errors.New(f.Failure)
 		}
 	}
 }

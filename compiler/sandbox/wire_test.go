@@ -74,30 +74,31 @@ func roundTrip(t *testing.T, result *compiler.Result, err error) (*compiler.Resu
 	if encodeErr != nil {
 		t.Fatal(encodeErr)
 	}
-	return readFrames(bytes.NewReader(data), nil)
+	result, _, err = readFrames(json.NewDecoder(bytes.NewReader(data)), nil)
+	return result, err
 }
 
 func TestReadFrames(t *testing.T) {
 	var heard []compiler.Found
 	tell := func(f compiler.Found) { heard = append(heard, f) }
 	in := `{"Found":{"Inputs":["/a"]}}` + "\n" + `{"Found":{"Inputs":["/a","/b"]}}` + "\n" + `{"Result":{"Root":"/"}}`
-	result, err := readFrames(strings.NewReader(in), tell)
+	result, _, err := readFrames(json.NewDecoder(strings.NewReader(in)), tell)
 	if err != nil || result.Root != "/" {
 		t.Errorf("got %v, %v", result, err)
 	}
 	if want := []compiler.Found{{Inputs: []string{"/a"}}, {Inputs: []string{"/a", "/b"}}}; !reflect.DeepEqual(heard, want) {
 		t.Errorf("heard %v", heard)
 	}
-	if _, err := readFrames(strings.NewReader(`{"Failure":"no such directory"}`), tell); err == nil || err.Error() != "no such directory" {
+	if _, _, err := readFrames(json.NewDecoder(strings.NewReader(`{"Failure":"no such directory"}`)), tell); err == nil || err.Error() != "no such directory" {
 		t.Errorf("a failure: %v", err)
 	}
-	if _, err := readFrames(strings.NewReader(`{"Found":{}}`), tell); !errors.Is(err, errNoOutcome) {
+	if _, _, err := readFrames(json.NewDecoder(strings.NewReader(`{"Found":{}}`)), tell); !errors.Is(err, errNoOutcome) {
 		t.Errorf("an early end: %v", err)
 	}
-	if _, err := readFrames(strings.NewReader(`{"Result":{"Root`), tell); !errors.Is(err, errNoOutcome) {
+	if _, _, err := readFrames(json.NewDecoder(strings.NewReader(`{"Result":{"Root`)), tell); !errors.Is(err, errNoOutcome) {
 		t.Errorf("an end in the middle: %v", err)
 	}
-	if _, err := readFrames(strings.NewReader(`hello`), tell); err == nil || errors.Is(err, errNoOutcome) {
+	if _, _, err := readFrames(json.NewDecoder(strings.NewReader(`hello`)), tell); err == nil || errors.Is(err, errNoOutcome) {
 		t.Errorf("no JSON: %v", err)
 	}
 }
