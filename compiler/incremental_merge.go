@@ -1,7 +1,6 @@
 package compiler
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -73,14 +72,15 @@ func merge[T any](m *merger, section string, old, now []T, name func(*T) string)
 		}
 	}
 	m.found += len(kept)
+	for i := range now {
+		if m.kept[entry{section, name(&now[i])}] {
+			m.err = fmt.Errorf("the base defines %s.%s too", section, name(&now[i]))
+		}
+	}
 	for len(kept) > 0 && len(now) > 0 {
-		switch cmp.Compare(name(&kept[0]), name(&now[0])) {
-		case 0:
-			m.err = fmt.Errorf("the base defines %s.%s too", section, name(&now[0]))
-			return nil
-		case -1:
+		if name(&kept[0]) < name(&now[0]) {
 			out, kept = append(out, kept[0]), kept[1:]
-		default:
+		} else {
 			out, now = append(out, now[0]), now[1:]
 		}
 	}

@@ -23,6 +23,8 @@ import (
 // whatever is unified with the app. So none of these may occur, and what is
 // unified with the app and its sections has to be structs that are written out,
 // with or without comprehensions and patterns, and references to such structs.
+// They may have no fields that are no entries, optional or hidden: entries come
+// before and after these, and where that is only the whole section tells.
 // An entry that the base refers to by name may not be defined in a leaf.
 type qualifier struct {
 	base  *scope
@@ -277,8 +279,11 @@ func (q *qualifier) declaration(s *scope, file *ast.File, d ast.Decl, at level) 
 			q.appField(s, file, x)
 			return
 		}
-		if x.Alias != nil {
+		switch _, plain := plainLabel(x); {
+		case x.Alias != nil:
 			q.reject(x, "an alias")
+		case x.Constraint != token.ILLEGAL, !plain && isNamed(x):
+			q.reject(x, "a field that orders entries and is none")
 		}
 		switch label := x.Label.(type) {
 		case *ast.Ident, *ast.BasicLit:
@@ -303,6 +308,12 @@ func (q *qualifier) declaration(s *scope, file *ast.File, d ast.Decl, at level) 
 	default:
 		q.reject(d, "a declaration in what the app is made of")
 	}
+}
+
+// isNamed reports whether the label of a field is a name.
+func isNamed(f *ast.Field) bool {
+	_, ok := topLabel(f)
+	return ok
 }
 
 func (q *qualifier) appField(s *scope, file *ast.File, f *ast.Field) {
