@@ -9,7 +9,8 @@
 //     on until the process ends, which suits a command that ends on an error.
 //   - Apart runs it in a child process and kills that. It costs the start of a
 //     process, and suits one that goes on, and definitions that nobody trusts:
-//     the kernel holds the child to its memory however fast it grows.
+//     the kernel holds the child to its memory however fast it grows. A Worker
+//     keeps the child for the next compile, which then evaluates what changed.
 //
 // Both end at once when their context does.
 package sandbox
