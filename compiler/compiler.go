@@ -170,7 +170,7 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 		return nil, &unfitError{d.misfits[0]}
 	}
 	s.decoded = true
-	problems := append(d.problems, s.readFiles(a)...)
+	problems := append(d.problems, s.readFiles(a, marks)...)
 	s.addSecretFiles(a)
 	if opts.Decoded != nil {
 		opts.Decoded(a)
