@@ -155,7 +155,7 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 	if s.expr == "" && s.rank(marks.position()) == rankNone && len(s.written(v)) == 0 {
 		return nil, newError([]Diagnostic{{
 			Pos:     s.packagePos(),
-			Message: "the package does not define app",
+			Message: noApp,
 			Hint:    "write app: core.#App & { ... }, with import \"" + schema.Core + "\"",
 		}})
 	}
@@ -180,7 +180,7 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 		problems = append(problems, Diagnostic(p))
 	}
 	if len(problems) > 0 {
-		return nil, newError(problems)
+		return nil, newError(s.atComponents(root, problems))
 	}
 	return &Result{App: a, Params: params}, nil
 }
@@ -217,6 +217,9 @@ func (s *source) validate(root, v cue.Value) error {
 	if appErr == nil && rootErr == nil {
 		return nil
 	}
+	if bad := s.componentMistakes(root); len(bad) > 0 {
+		return newError(bad)
+	}
 	beside := s.beside(rootErr)
 	if appErr == nil && len(beside) == 0 {
 		return newError(s.translate(rootErr))
@@ -224,7 +227,7 @@ func (s *source) validate(root, v cue.Value) error {
 	if appErr == nil {
 		return newError(beside)
 	}
-	return newError(append(beside, s.diagnose(v, appErr, len(beside) > 0)...))
+	return newError(s.atComponents(root, append(beside, s.diagnose(v, appErr, len(beside) > 0)...)))
 }
 
 // beside are the mistakes outside the app.
