@@ -330,11 +330,10 @@ func (g *diagnoser) twoDefaults(n node, parts []cue.Value) bool {
 
 // wants says in words what a schema allows.
 func (g *diagnoser) wants(schema cue.Value) string {
-	schema = withoutDefault(schema)
 	if list := options(schema); len(list) > 0 {
 		return orList(list)
 	}
-	if words, ok := g.words[fmt.Sprint(schema)]; ok {
+	if words, ok := g.words[fmt.Sprint(withoutDefault(schema))]; ok {
 		return words
 	}
 	return typeCUE(schema)
