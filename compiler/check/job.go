@@ -209,20 +209,12 @@ func (c *checker) cronJob(p *app.Pod, at place) {
 		schedule.refuse("%q has a time zone in it", p.Schedule).hint("set timeZone beside it")
 		return
 	}
-	if _, err := cron.Parse(p.Schedule, ""); err != nil {
-		schedule.refuse("%v", unprefixed(err)).hint("write \"MINUTE HOUR DAY MONTH WEEKDAY\", such as \"17 3 * * *\", or @daily")
+	if word := strings.Join(strings.Fields(p.Schedule), " "); strings.HasPrefix(word, "@") && word != p.Schedule {
+		schedule.refuse("%q has spaces that do not belong there", p.Schedule).hint("write it as %q", word)
+	} else if _, err := cron.Parse(p.Schedule, ""); err != nil {
+		schedule.refuse("%s", strings.TrimPrefix(err.Error(), "schedule ")).hint("write \"MINUTE HOUR DAY MONTH WEEKDAY\", such as \"17 3 * * *\", or @daily")
 	}
 	if _, err := cron.Parse("@daily", p.TimeZone); err != nil {
-		at.field("timeZone").refuse("%v", unprefixed(err)).hint("name one of the time zone database, such as \"Europe/Berlin\"")
+		at.field("timeZone").refuse("there is no time zone %q", p.TimeZone).hint("name one of the time zone database, such as \"Europe/Berlin\"")
 	}
-}
-
-// unprefixed is the text of an error without the name of the field, with which
-// the path ends already.
-func unprefixed(err error) string {
-	text := err.Error()
-	for _, prefix := range []string{"schedule ", "time zone "} {
-		text = strings.TrimPrefix(text, prefix)
-	}
-	return text
 }
