@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/cuecontext"
 	gocmp "github.com/google/go-cmp/cmp"
 
 	"github.com/cuepod/cuepod/compiler/app"
@@ -99,7 +100,7 @@ func plainSample(t *testing.T, schema cue.Value, path string) string {
 		candidates = append(candidates, strconv.Quote(arms[0]))
 	}
 	for _, c := range candidates {
-		v := schema.Context().CompileString(c)
+		v := cuecontext.New().CompileString(c)
 		if schema.Unify(v).Validate(cue.Concrete(true)) == nil {
 			return c
 		}
