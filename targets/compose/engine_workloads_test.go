@@ -87,7 +87,7 @@ func checkJobs(t *testing.T, project *project) {
 	if got := state("report-0-main"); got != "" {
 		t.Errorf("the CronJob ran by itself: %s", got)
 	}
-	project.compose(t, "--profile", "report", "up", "--detach")
+	project.compose(t, "--profile", "report", "up", "--detach", "report-0-main")
 	eventually(t, "the CronJob has run once", func() bool { return state("report-0-main") == "exited 0" })
 }
 

@@ -11,7 +11,7 @@ func Rules() []targets.Rule {
 		{Code: "compose/daemon-set", Level: emulated, Summary: "one machine is one node: the pod runs once"},
 		{Code: "compose/job", Level: emulated, Summary: "the Job runs at every `docker compose up`; what fails is started again in the same pod"},
 		{Code: "compose/job-policy", Level: cannot, Summary: "a Job's containers are tried again until they succeed or the number of retries is reached, and nothing else counts"},
-		{Code: "compose/cron-job", Level: cannot, Summary: "Compose has no clock: `docker compose --profile POD up` runs it once"},
+		{Code: "compose/cron-job", Level: cannot, Summary: "Compose has no clock: `docker compose --profile POD up POD-0-CONTAINER` runs it once"},
 		{Code: "compose/deadline", Level: cannot, Summary: "nothing ends what takes too long"},
 		{Code: "compose/rollout", Level: emulated, Summary: "`docker compose up` replaces what changed, each container when the one that it waits for is there"},
 		{Code: "compose/scheduling", Level: emulated, Summary: "one machine has nothing to choose between"},
