@@ -172,9 +172,11 @@ func TestJob_ThatFailsFailsUpOnce(t *testing.T) {
 		began := time.Now()
 		err := up(t.Context(), cfg, nil)
 		var failed *FailedError
-		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "job migrate: it failed: BackoffLimitExceeded; container migrate-1/run exited with code 3") ||
-			!strings.Contains(err.Error(), "working in migrate-1") {
+		if !errors.As(err, &failed) || err.Error() != "job migrate: it failed: BackoffLimitExceeded" {
 			t.Errorf("error %v", err)
+		}
+		if got := r.told(); !strings.Contains(got, "failed job migrate: it failed: BackoffLimitExceeded; container migrate-1/run exited with code 3; its last words:\n    working in migrate-1") {
+			t.Errorf("told:\n%s", got)
 		}
 		if took := time.Since(began); took < 12*time.Second || took > 20*time.Second {
 			t.Errorf("took %v: two tries of a second, ten between them", took)

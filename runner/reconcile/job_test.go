@@ -543,7 +543,10 @@ func TestCronJob_History(t *testing.T) {
 	w.want(runAt(30)+"-0 Succeeded, "+runAt(40)+"-0 Succeeded, "+runAt(50)+"-0 running",
 		runAt(30)+" Complete, "+runAt(40)+" Complete, "+runAt(50))
 	w.end(runAt(50)+"-0_run", 1)
-	w.goOn()
+	plans := w.goOn()
+	if told := fmt.Sprint(plans[0].Summary(), plans[len(plans)-1].Summary()); strings.Contains(told, "history") {
+		t.Errorf("the history is told of: %s", told)
+	}
 	// No failed run is kept, but that it was there is known: it does not run again.
 	w.want(runAt(30)+"-0 Succeeded, "+runAt(40)+"-0 Succeeded", runAt(30)+" Complete, "+runAt(40)+" Complete, "+runAt(50)+" Failed BackoffLimitExceeded")
 }
@@ -645,5 +648,24 @@ func TestJob_InterruptedAnywhereItConverges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestJob_IndexedWantsASuccessOfEachIndex(t *testing.T) {
+	three := 3
+	w := newJobWorld(t, testJob("part", func(j *docker.Job) { j.Indexed, j.Completions, j.Parallelism = true, &three, 2 }))
+	w.goOn()
+	w.want("part-0-0 running, part-1-1 running", "part")
+	w.end("part-1-1_run", 0)
+	w.goOn()
+	w.want("part-0-0 running, part-1-1 Succeeded, part-2-2 running", "part")
+	w.end("part-0-0_run", 1)
+	w.after(10 * time.Second)
+	w.want("part-0-0 Failed, part-0-3 running, part-1-1 Succeeded, part-2-2 running", "part")
+	w.end("part-0-3_run", 0)
+	w.end("part-2-2_run", 0)
+	w.goOn()
+	if got := w.results(); got != "part Complete" {
+		t.Errorf("runs %s", got)
 	}
 }

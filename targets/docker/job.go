@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -18,8 +19,9 @@ type Job struct {
 	// Completions is how many pods have to succeed. nil means a work queue: done
 	// when one pod has succeeded and all have ended.
 	Completions             *int  `json:"completions,omitempty"`
-	Parallelism             int   `json:"parallelism"`  // pods at once
-	BackoffLimit            int   `json:"backoffLimit"` // failures that are tried again
+	Indexed                 bool  `json:"indexed,omitempty"` // completionMode: a success for each index below Completions
+	Parallelism             int   `json:"parallelism"`       // pods at once
+	BackoffLimit            int   `json:"backoffLimit"`      // failures that are tried again
 	ActiveDeadlineSeconds   int64 `json:"activeDeadlineSeconds,omitempty"`
 	TTLSecondsAfterFinished *int  `json:"ttlSecondsAfterFinished,omitempty"` // nil keeps finished pods
 	Suspend                 bool  `json:"suspend,omitempty"`
@@ -66,7 +68,8 @@ func JobHash(j *Job) string {
 		Containers  []string
 		Restart     RestartPolicy
 		Completions *int
-	}{podHash(&pod, j.Volumes), containers(pod.Init), containers(pod.Containers), pod.RestartPolicy, j.Completions})
+		Indexed     bool
+	}{podHash(&pod, j.Volumes), containers(pod.Init), containers(pod.Containers), pod.RestartPolicy, j.Completions, j.Indexed})
 }
 
 // CronHash digests when a CronJob runs. With another hash, times before the
@@ -83,8 +86,13 @@ func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
 	p := j.Template
 	p.Name, p.Workload, p.EngineName, p.Job, p.Run, p.Hash = name, j.Name, InfraName(app, name), run, id, j.Hash
 	p.Ordered, p.DependsOn = false, nil // whoever makes pods of a job waits for what it depends on
+	host, index := name, -1
+	if j.Indexed {
+		index = IndexOf(run, name)
+		host = fmt.Sprintf("%s-%d", run, index)
+	}
 	if p.Hostname == j.Template.Name {
-		p.Hostname = strings.TrimRight(name[:min(len(name), maxHostname)], "-.")
+		p.Hostname = strings.TrimRight(host[:min(len(host), maxHostname)], "-.")
 	}
 	own := VolumeName(app, j.Template.Name, "")
 	renamed := map[string]string{}
@@ -95,19 +103,47 @@ func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
 		renamed[old], volumes[i] = v.Name, v
 	}
 	p.Mounts = renameMounts(p.Mounts, renamed)
-	p.Init = instanceContainers(p.Init, app, name, renamed)
-	p.Containers = instanceContainers(p.Containers, app, name, renamed)
+	p.Init = instanceContainers(p.Init, app, name, index, renamed)
+	p.Containers = instanceContainers(p.Containers, app, name, index, renamed)
 	return p, volumes
 }
 
-func instanceContainers(list []Container, app, pod string, volumes map[string]string) []Container {
+// PodName is the name of a pod of a run. serial is another for every pod.
+func (j *Job) PodName(run string, index, serial int) string {
+	if j.Indexed {
+		return fmt.Sprintf("%s-%d-%d", run, index, serial)
+	}
+	return fmt.Sprintf("%s-%d", run, serial)
+}
+
+// IndexOf is the completion index of a pod of a run of an indexed job, or -1.
+func IndexOf(run, pod string) int {
+	rest, ok := strings.CutPrefix(pod, run+"-")
+	text, _, more := strings.Cut(rest, "-")
+	index, err := strconv.Atoi(text)
+	if !ok || !more || err != nil {
+		return -1
+	}
+	return index
+}
+
+// indexVariable is what Kubernetes tells every container of an indexed job.
+const indexVariable = "JOB_COMPLETION_INDEX"
+
+func instanceContainers(list []Container, app, pod string, index int, volumes map[string]string) []Container {
 	out := slices.Clone(list)
 	for i := range out {
 		c := &out[i]
 		c.EngineName, c.Mounts, c.Env = ContainerName(app, pod, c.Name), renameMounts(c.Mounts, volumes), slices.Clone(c.Env)
+		if index >= 0 && !slices.ContainsFunc(c.Env, func(e EnvVar) bool { return e.Name == indexVariable }) {
+			c.Env = append(c.Env, EnvVar{Name: indexVariable, Source: FromJobIndex})
+		}
 		for n := range c.Env {
-			if e := &c.Env[n]; e.Source == FromPodName {
+			switch e := &c.Env[n]; e.Source {
+			case FromPodName:
 				e.Source, e.Value = Verbatim, pod
+			case FromJobIndex:
+				e.Source, e.Value = Verbatim, strconv.Itoa(index)
 			}
 		}
 	}
@@ -145,6 +181,9 @@ func (j *Job) Changes(from *Job) []string {
 		if j.Template.Container(c.Name) == nil {
 			out = append(out, "container "+c.Name+" removed")
 		}
+	}
+	if from.Indexed != j.Indexed {
+		out = append(out, "completionMode changed")
 	}
 	if was, now := completionsWord(from.Completions), completionsWord(j.Completions); was != now {
 		out = append(out, fmt.Sprintf("completions %s -> %s", was, now))
