@@ -3,7 +3,6 @@ package docker
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -86,10 +85,9 @@ func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
 	p := j.Template
 	p.Name, p.Workload, p.EngineName, p.Job, p.Run, p.Hash = name, j.Name, InfraName(app, name), run, id, j.Hash
 	p.Ordered, p.DependsOn = false, nil // whoever makes pods of a job waits for what it depends on
-	host, index := name, -1
+	host := name
 	if j.Indexed {
-		index = IndexOf(run, name)
-		host = fmt.Sprintf("%s-%d", run, index)
+		host = fmt.Sprintf("%s-%d", run, IndexOf(run, name))
 	}
 	if p.Hostname == j.Template.Name {
 		p.Hostname = strings.TrimRight(host[:min(len(host), maxHostname)], "-.")
@@ -103,47 +101,22 @@ func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
 		renamed[old], volumes[i] = v.Name, v
 	}
 	p.Mounts = renameMounts(p.Mounts, renamed)
-	p.Init = instanceContainers(p.Init, app, name, index, renamed)
-	p.Containers = instanceContainers(p.Containers, app, name, index, renamed)
+	p.Init = instanceContainers(p.Init, app, name, renamed)
+	p.Containers = instanceContainers(p.Containers, app, name, renamed)
+	if j.Indexed {
+		p.tellIndex(IndexOf(run, name))
+	}
 	return p, volumes
 }
 
-// PodName is the name of a pod of a run. serial is another for every pod.
-func (j *Job) PodName(run string, index, serial int) string {
-	if j.Indexed {
-		return fmt.Sprintf("%s-%d-%d", run, index, serial)
-	}
-	return fmt.Sprintf("%s-%d", run, serial)
-}
-
-// IndexOf is the completion index of a pod of a run of an indexed job, or -1.
-func IndexOf(run, pod string) int {
-	rest, ok := strings.CutPrefix(pod, run+"-")
-	text, _, more := strings.Cut(rest, "-")
-	index, err := strconv.Atoi(text)
-	if !ok || !more || err != nil {
-		return -1
-	}
-	return index
-}
-
-// indexVariable is what Kubernetes tells every container of an indexed job.
-const indexVariable = "JOB_COMPLETION_INDEX"
-
-func instanceContainers(list []Container, app, pod string, index int, volumes map[string]string) []Container {
+func instanceContainers(list []Container, app, pod string, volumes map[string]string) []Container {
 	out := slices.Clone(list)
 	for i := range out {
 		c := &out[i]
 		c.EngineName, c.Mounts, c.Env = ContainerName(app, pod, c.Name), renameMounts(c.Mounts, volumes), slices.Clone(c.Env)
-		if index >= 0 && !slices.ContainsFunc(c.Env, func(e EnvVar) bool { return e.Name == indexVariable }) {
-			c.Env = append(c.Env, EnvVar{Name: indexVariable, Source: FromJobIndex})
-		}
 		for n := range c.Env {
-			switch e := &c.Env[n]; e.Source {
-			case FromPodName:
+			if e := &c.Env[n]; e.Source == FromPodName {
 				e.Source, e.Value = Verbatim, pod
-			case FromJobIndex:
-				e.Source, e.Value = Verbatim, strconv.Itoa(index)
 			}
 		}
 	}
