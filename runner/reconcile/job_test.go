@@ -669,3 +669,26 @@ func TestJob_IndexedWantsASuccessOfEachIndex(t *testing.T) {
 		t.Errorf("runs %s", got)
 	}
 }
+
+func TestWithJobs_EndedPodsAreNoEndpoints(t *testing.T) {
+	two := 2
+	w := newJobWorld(t, testJob("batch", func(j *docker.Job) { j.Completions, j.Parallelism = &two, 2 }))
+	w.d.State.Services = append(w.d.State.Services, docker.Service{Name: "batch", Jobs: []string{"batch"},
+		Ports: []docker.ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Targets: map[string]int{"batch": 8080}}}})
+	w.goOn()
+	endpoints := func() string {
+		s := WithJobs(w.d.State, &w.Observed, Plan{})
+		b := s.Services[len(s.Services)-1]
+		return fmt.Sprint(b.Pods, b.Ports[0].Targets)
+	}
+	if got, want := endpoints(), "[batch-0 batch-1] map[batch:8080 batch-0:8080 batch-1:8080]"; got != want {
+		t.Errorf("endpoints %s, want %s", got, want)
+	}
+	w.end("batch-0_run", 0)
+	if got, want := endpoints(), "[batch-1] map[batch:8080 batch-1:8080]"; got != want {
+		t.Errorf("after an end: endpoints %s, want %s", got, want)
+	}
+	if s := w.d.State.Services; len(s[len(s)-1].Pods) != 0 {
+		t.Error("the state itself was changed")
+	}
+}
