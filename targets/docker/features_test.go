@@ -395,6 +395,20 @@ func TestJobs(t *testing.T) {
 		t.Error("making an instance changed the template")
 	}
 
+	a.Pods[0].CompletionMode, a.Pods[0].Completions = "Indexed", ptr(3)
+	const index = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+	a.Pods[0].Volumes[1].DownwardAPI.Items[0].FieldRef.FieldPath = index
+	a.Pods[0].Containers[0].Env[0].ValueFrom.FieldRef.FieldPath = index
+	s, _ = render(t, a)
+	p, _ = s.Jobs[0].Instance("shop", "web", "1", s.Jobs[0].PodName("web", 2, 5))
+	if e := p.Containers[0].Env[0]; !s.Jobs[0].Indexed || e.Value != "2" || e.Source != Verbatim || p.Files[0].Files[0].Data != "2" {
+		t.Errorf("pod of an index: %+v, %+v", e, p.Files)
+	}
+	a.Pods[0].CompletionMode, a.Pods[0].Completions = "", nil
+	if s, _ = render(t, a); s.Jobs[0].Indexed || s.Jobs[0].Template.Containers[0].Env[0].Source != Verbatim {
+		t.Errorf("a job without an index has one: %+v", s.Jobs[0])
+	}
+
 	a.Pods[0].Parallelism, a.Pods[0].RestartPolicy, a.Pods[0].Suspend = ptr(3), "OnFailure", ptr(true)
 	s, _ = render(t, a)
 	if j := s.Jobs[0]; j.Completions != nil || j.Parallelism != 3 || j.Template.RestartPolicy != RestartOnFailure || !j.Suspend {

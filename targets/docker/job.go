@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -101,7 +102,7 @@ func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
 		renamed[old], volumes[i] = v.Name, v
 	}
 	p.Mounts = renameMounts(p.Mounts, renamed)
-	p.Files = instanceFiles(p.Files, name)
+	p.Files = instanceFiles(p.Files, name, IndexOf(run, name))
 	p.Init = instanceContainers(p.Init, app, name, renamed)
 	p.Containers = instanceContainers(p.Containers, app, name, renamed)
 	if j.Indexed {
@@ -110,14 +111,17 @@ func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
 	return p, volumes
 }
 
-// instanceFiles fills in the pod's name, where a file shows it.
-func instanceFiles(list []FileVolume, pod string) []FileVolume {
+// instanceFiles fills in the pod's name and index, where a file shows them.
+func instanceFiles(list []FileVolume, pod string, index int) []FileVolume {
 	out := slices.Clone(list)
 	for i := range out {
 		out[i].Files = slices.Clone(out[i].Files)
 		for n := range out[i].Files {
-			if f := &out[i].Files[n]; f.Source == FromPodName {
+			switch f := &out[i].Files[n]; f.Source {
+			case FromPodName:
 				f.Source, f.Data = "", Bytes(pod)
+			case FromJobIndex:
+				f.Source, f.Data = "", Bytes(strconv.Itoa(index))
 			}
 		}
 	}

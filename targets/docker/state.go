@@ -225,7 +225,7 @@ type File struct {
 	Mode   int     `json:"mode"`
 	Data   Bytes   `json:"data,omitempty"`
 	Secret *KeyRef `json:"secret,omitempty"`
-	// Source is FromPodName for the pod's name in the template of a job, else "".
+	// Source is FromPodName or FromJobIndex in the template of a job, else "".
 	Source Source `json:"source,omitempty"`
 }
 
