@@ -92,7 +92,15 @@ func seeds(t *testing.T) []*seed {
 	}
 	// These have all fields: they count more often.
 	full, kinds := archived(t, "full", "../../../compiler/testdata/full.txtar"), archived(t, "kinds", "testdata/kinds.txtar")
-	return append(list, full, full, full, kinds, kinds, kinds, kinds, kinds)
+	list = append(list, full, full, full, kinds, kinds, kinds, kinds, kinds)
+	right, err := filepath.Glob("../../../compiler/testdata/*-right.txtar")
+	if err != nil || len(right) == 0 {
+		t.Fatalf("no definitions that are right: %v", err)
+	}
+	for _, path := range right {
+		list = append(list, archived(t, strings.TrimSuffix(filepath.Base(path), ".txtar"), path))
+	}
+	return list
 }
 
 // archived is the seed that an archive holds.
@@ -267,19 +275,19 @@ type rule struct {
 // stricter lists the rules by which the compiler refuses what a server accepts.
 func stricter() []rule {
 	return []rule{
-		{"reference", regexp.MustCompile(`: there is no (pod|service|configMap|secret|key|persistentVolumeClaim|volume|TCP port|UDP port) "`),
+		{"reference", regexp.MustCompile(`: there is no (pod|service|configMap|secret|key|persistentVolumeClaim|volume|container|serviceAccount|port|TCP port|UDP port) "`),
 			"a server takes objects in any order, and so a name that nobody defines; the pod then waits for ever"},
 		{"exactly one", regexp.MustCompile(`: there (is no|are \d+) (source|handler)`),
 			"a server takes a variable without a source for an empty one, and sees no sources of secrets"},
 		{"order", regexp.MustCompile(`: the pods wait for each other`),
 			"Kubernetes has no `dependsOn`"},
-		{"absolute path", regexp.MustCompile(`(volumeMounts\."|workingDir: ).* absolute`),
+		{"absolute path", regexp.MustCompile(`(volumeMounts\."|workingDir: |terminationMessagePath: ).* absolute`),
 			"a server leaves it to the container runtime, which refuses the container or takes it from `/`"},
 		{"same mount", regexp.MustCompile(`volumeMounts\..*: it is the same path as`),
 			"a server compares paths as they are written; the container runtime refuses the second"},
 		{"NUL", regexp.MustCompile(`there is a NUL byte`),
 			"no program can be given one; the container fails when it starts"},
-		{"image", regexp.MustCompile(`\.image: .* (is not the name of an image|has no capital letters)`),
+		{"image", regexp.MustCompile(`(\.image|image\.reference): .* (is not the name of an image|has no capital letters)`),
 			"a server looks for spaces at the ends only; nothing can be pulled under such a name"},
 		{"capability", regexp.MustCompile(`names are without CAP_`),
 			"a server takes any name; container runtimes differ in what they make of `CAP_`"},
@@ -293,6 +301,30 @@ func stricter() []rule {
 			"a server sees it only when the second service comes"},
 		{"secret", regexp.MustCompile(`^secrets\.`),
 			"the output holds no secrets; whoever makes them would find out"},
+		{"kind", regexp.MustCompile(`: a \w+ has no \w+`),
+			"nothing is made of it, so a server never sees it"},
+		{"whose", regexp.MustCompile(`nothing says (which pods answer|which pods it is for)|there is also a pod|no pod of the app has these labels`),
+			"a server lets somebody else give the service its endpoints, and takes a policy for all pods"},
+		{"scaling", regexp.MustCompile(`there is nothing to scale by|decides how many replicas|requests no (cpu|memory)|: \"\w+\" does not fit \w+`),
+			"the autoscaler reads no number, and never acts"},
+		{"budget", regexp.MustCompile(`disruptionBudget: there is no limit`),
+			"a budget without a limit protects nothing"},
+		{"service name of a set", regexp.MustCompile(`serviceName: .*(is not headless|are not behind)`),
+			"the pods then have no names"},
+		{"address", regexp.MustCompile(`a service without an address is headless|the service has no sessionAffinity|is not an IP address`),
+			"it has no effect, or the node refuses the pod"},
+		{"policy types", regexp.MustCompile(`there are rules for (Ingress|Egress), and it is not named`),
+			"rules of a type that is not named have no effect"},
+		{"nameless", regexp.MustCompile(`it names no secret|activeDeadlineSeconds: it must be at least 1`),
+			"a server takes it, and nothing can come of it"},
+		{"device", regexp.MustCompile(`\" is (no|a) device`),
+			"the kubelet cannot mount a device, or make one of files"},
+		{"local run", regexp.MustCompile(`\.(dev|build)\b`),
+			"the cluster has neither `build` nor `dev`"},
+		{"label value", regexp.MustCompile(`(volumeClaimTemplates|autoscaling)\..* is not valid`),
+			"a server looks when the claim is made, or never"},
+		{"number", regexp.MustCompile(`the operator \w+ needs a whole number`),
+			"the scheduler compares nothing with it: no node fits"},
 	}
 }
 
