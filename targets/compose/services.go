@@ -21,9 +21,7 @@ func (r *renderer) service(s *app.Service) error {
 		r.findings.Add("compose/service-metadata", path, s.Pos, "labels and annotations of the service are left out: Compose has nothing that could carry them", "")
 	}
 	if s.Type == "ExternalName" {
-		r.findings.Add("compose/external-name", path+".externalName", fieldPos(s.Lines, "externalName", s.Pos),
-			"the name does not resolve: Docker's DNS has no second names for hosts elsewhere", "use "+s.ExternalName+" itself")
-		return nil
+		return r.externalName(s, path)
 	}
 	if s.Pod != "" && r.app.Pod(s.Pod) == nil {
 		return fmt.Errorf("there is no pod %q", s.Pod)
