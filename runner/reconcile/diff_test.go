@@ -112,6 +112,20 @@ func TestDiff_FirstRun(t *testing.T) {
 	golden(t, "first-run", plans[0].String())
 }
 
+func TestDiff_NewPodTellsItsHostPorts(t *testing.T) {
+	d := shopState(func(s *docker.State) {
+		s.Pods[0].HostPorts = []docker.HostPort{{HostIP: "127.0.0.1", HostPort: 8081, Port: 80, Protocol: "TCP"}, {HostIP: "0.0.0.0", HostPort: 53, Port: 5353, Protocol: "UDP"}}
+	})
+	plan := Diff(d, newWorld("postgres:1", "web:1", "log:1").Observed, now).String()
+	const want = "new pod, publishes 127.0.0.1:8081 for port 80, 0.0.0.0:53 for port 5353"
+	if !strings.Contains(plan, want) {
+		t.Errorf("%q is not in the plan:\n%s", want, plan)
+	}
+	if strings.Count(plan, "publishes") != 1+1 { // and the portal
+		t.Errorf("pods without ports publish some:\n%s", plan)
+	}
+}
+
 func TestDiff_SecondRunIsEmpty(t *testing.T) {
 	if p := Diff(shopState(), runningShop(t).Observed, now); !p.Empty() || len(p.Waits) > 0 {
 		t.Errorf("the second plan is not empty:\n%s", p)

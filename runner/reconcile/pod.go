@@ -80,7 +80,19 @@ func (b *builder) newPodCause(p *docker.Pod) string {
 	if n := b.running[p.Workload]; n > 0 {
 		return fmt.Sprintf("replicas %d -> %d", n, b.wanted[p.Workload])
 	}
-	return "new pod"
+	return "new pod" + hostPorts(p)
+}
+
+// hostPorts tells what a pod publishes on the host.
+func hostPorts(p *docker.Pod) string {
+	var ports []string
+	for _, h := range p.HostPorts {
+		ports = append(ports, fmt.Sprintf("%s:%d for port %d", h.HostIP, h.HostPort, h.Port))
+	}
+	if len(ports) == 0 {
+		return ""
+	}
+	return ", publishes " + strings.Join(ports, ", ")
 }
 
 // pod plans one replica. It returns its last step, and whether the steps take
