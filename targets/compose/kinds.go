@@ -72,13 +72,13 @@ func parallelism(pod *app.Pod) int {
 // defaultBackoff is Kubernetes' number of retries of a Job.
 const defaultBackoff = 6
 
-// retries is how often a Job's container is tried again.
+// retries is how often each container of a Job is tried again.
 func retries(pod *app.Pod) int {
 	switch {
-	case pod.BackoffLimit != nil:
-		return *pod.BackoffLimit
 	case pod.BackoffLimitPerIndex != nil:
 		return *pod.BackoffLimitPerIndex
+	case pod.BackoffLimit != nil:
+		return *pod.BackoffLimit
 	}
 	return defaultBackoff
 }

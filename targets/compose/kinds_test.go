@@ -51,10 +51,11 @@ func TestRender_RestartsAsThePodSays(t *testing.T) {
 		{app.Pod{Kind: "Job"}, "", "", "on-failure:6 on-failure:6"},
 		{app.Pod{Kind: "Job", RestartPolicy: "OnFailure", BackoffLimit: &three}, "Always", "", "unless-stopped on-failure:3"},
 		{app.Pod{Kind: "Job", RestartPolicy: "Never", BackoffLimit: &none}, "", "", "no no"},
+		{app.Pod{Kind: "Job", BackoffLimit: &none, BackoffLimitPerIndex: &three}, "", "", "on-failure:3 on-failure:3"},
 		{app.Pod{Kind: "CronJob", BackoffLimit: &three}, "", "Never", "on-failure:3 no"},
 	} {
 		project, _ := rendered(t, one(func(_ *app.App, p *app.Pod, m *app.Container) {
-			p.Kind, p.RestartPolicy, p.BackoffLimit = c.pod.Kind, c.pod.RestartPolicy, c.pod.BackoffLimit
+			p.Kind, p.RestartPolicy, p.BackoffLimit, p.BackoffLimitPerIndex = c.pod.Kind, c.pod.RestartPolicy, c.pod.BackoffLimit, c.pod.BackoffLimitPerIndex
 			p.InitContainers = []app.Container{{Name: "init", Image: "i", RestartPolicy: c.init}}
 			m.RestartPolicy = c.container
 		}))
