@@ -80,7 +80,7 @@ func (b *builder) newPodCause(p *docker.Pod) string {
 	if n := b.running[p.Workload]; n > 0 {
 		return fmt.Sprintf("replicas %d -> %d", n, b.wanted[p.Workload])
 	}
-	return "new pod" + hostPorts(p)
+	return "new pod"
 }
 
 // hostPorts tells what a pod publishes on the host.
@@ -172,7 +172,7 @@ func (b *builder) createPod(p *docker.Pod, cause string, after ...int) int {
 	volumes := b.createVolumes(p, ready)
 	step := Step{Object: object, Role: RoleInfra, Name: p.EngineName, Pod: p.Name}
 	create := step
-	create.Op, create.Cause = CreateContainer, cause
+	create.Op, create.Cause = CreateContainer, cause+hostPorts(p)
 	created := b.add(create, append(volumes, ready...)...)
 	return b.startPod(p, cause, created)
 }
