@@ -61,27 +61,31 @@ func (c *checker) plainJob(p *app.Pod, at place) {
 }
 
 func (c *checker) indexedJob(p *app.Pod, at place) {
-	if p.Completions == nil {
-		at.field("completionMode").refuse("an Indexed Job needs completions").hint("add completions: NUMBER, how many pods have to succeed")
+	completions := 1 // what Kubernetes fills in
+	switch {
+	case p.Completions != nil:
+		completions = *p.Completions
+	case p.Parallelism != nil:
+		at.field("completionMode").refuse("an Indexed Job with parallelism needs completions").hint("add completions: NUMBER, how many pods have to succeed")
 		return
 	}
 	most := maxIndexedParallelism
-	if *p.Completions > manyCompletions && p.BackoffLimitPerIndex != nil {
+	if completions > manyCompletions && p.BackoffLimitPerIndex != nil {
 		most = maxWhenMany
 		if p.MaxFailedIndexes == nil {
 			at.field("completions").refuse("more than %d completions with backoffLimitPerIndex need maxFailedIndexes", manyCompletions).hint("add maxFailedIndexes: NUMBER")
 		}
 	}
 	within(at.field("parallelism"), p.Parallelism, 0, most)
-	within(at.field("maxFailedIndexes"), p.MaxFailedIndexes, 0, min(most, *p.Completions))
+	within(at.field("maxFailedIndexes"), p.MaxFailedIndexes, 0, min(most, completions))
 	if p.MaxFailedIndexes != nil && p.BackoffLimitPerIndex == nil {
 		at.field("maxFailedIndexes").refuse("it needs backoffLimitPerIndex").hint("add backoffLimitPerIndex: how often one index may fail")
 	}
-	if last := p.Name + "-" + strconv.Itoa(*p.Completions-1); p.Kind == "Job" && len(last) > maxLabel {
+	if last := p.Name + "-" + strconv.Itoa(completions-1); p.Kind == "Job" && len(last) > maxLabel {
 		at.field("completions").refuse("the last pod would be called %q, which is longer than %d characters", last, maxLabel).hint("give the pod a shorter name")
 	}
 	if p.SuccessPolicy != nil {
-		c.successPolicy(p.SuccessPolicy, *p.Completions, at.field("successPolicy").at(p.SuccessPolicy.Pos))
+		c.successPolicy(p.SuccessPolicy, completions, at.field("successPolicy").at(p.SuccessPolicy.Pos))
 	}
 }
 

@@ -161,7 +161,9 @@ func (c *checker) podNetwork(p *app.Pod, at place) {
 		at := at.field("hostAliases").key(alias.IP).at(alias.Pos)
 		at.ip(alias.IP)
 		for i, name := range alias.Hostnames {
-			at.field("hostnames").item(i).dnsName(name)
+			if at := at.field("hostnames").item(i); at.notEmpty(name) {
+				at.dnsName(name)
+			}
 		}
 	}
 	c.dns(p, at)

@@ -123,7 +123,7 @@ func (c *checker) serviceAddresses(s *app.Service, at place) {
 		at.field("loadBalancerIP").ip(s.LoadBalancerIP)
 	}
 	for i, cidr := range s.LoadBalancerSourceRanges {
-		at.field("loadBalancerSourceRanges").item(i).cidr(strings.TrimSpace(cidr))
+		at.field("loadBalancerSourceRanges").item(i).cidr(cidr)
 	}
 	for i, ip := range s.ExternalIPs {
 		at := at.field("externalIPs").item(i)
