@@ -82,6 +82,7 @@ type renderer struct {
 	app      *app.App
 	holder   string // image
 	findings *targets.Findings
+	serving  serving
 
 	services *yaml.Map
 	volumes  *yaml.Map
@@ -97,7 +98,7 @@ type renderer struct {
 
 func newRenderer(a *app.App, opts Options) *renderer {
 	r := &renderer{
-		app: a, holder: opts.HolderImage, findings: targets.NewFindings(Rules()),
+		app: a, holder: opts.HolderImage, findings: targets.NewFindings(Rules()), serving: whoServes(a),
 		services: yaml.New(), volumes: yaml.New(),
 		configs: map[string]*yaml.Map{}, secrets: map[string]*yaml.Map{}, taken: map[string]string{}, used: map[secretKey]secretUse{},
 		hostPorts: pinnedPorts(a),
