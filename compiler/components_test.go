@@ -15,6 +15,8 @@ import (
 
 // allComponents is an app of every component, with nearly every param.
 const allComponents = `
+params: copies: int | *2
+_copies: params.copies
 _db: components.#Postgres & {params: {name: "db", image: "postgres:15", database: "orders", user: "clerk", password: env: "DB_PASSWORD", storage: "5Gi", storageClassName: "fast", settings: max_connections: "50", resources: limits: memory: "1Gi", terminationGracePeriodSeconds: 20, runAsUser: 70}}
 _plain: components.#Postgres & {params: name: "plain"}
 _cache: components.#Redis & {params: name: "cache"}
@@ -27,7 +29,7 @@ _web: components.#WebService & {params: {
 }}
 _small: components.#WebService & {params: {name: "small", image: "web:1", env: WEB: value: _web.outputs.url}}
 _scaled: components.#WebService & {params: {name: "scaled", image: "web:1", autoscaling: {minReplicas: 2, maxReplicas: 5, cpu: 70}, disruptionBudget: minAvailable: 1}}
-_worker: components.#Worker & {params: {name: "worker", image: "web:1", args: ["work"], replicas: 2, terminationGracePeriodSeconds: 60, livenessProbe: exec: command: ["/web", "alive"]}}
+_worker: components.#Worker & {params: {name: "worker", image: "web:1", args: ["work"], replicas: _copies, terminationGracePeriodSeconds: 60, livenessProbe: exec: command: ["/web", "alive"]}}
 _pool: components.#Worker & {params: {name: "pool", image: "web:1", autoscaling: {maxReplicas: 2, cpu: 50}}}
 _clean: components.#CronJob & {params: {name: "clean", image: "web:1", args: ["clean"], schedule: "17 3 * * *", timeZone: "Europe/Berlin", concurrencyPolicy: "Replace", successfulJobsHistoryLimit: 1, failedJobsHistoryLimit: 1, backoffLimit: 0, activeDeadlineSeconds: 60}}
 app: core.#App & _db.app & _plain.app & _cache.app & _queue.app & _web.app & _small.app & _scaled.app & _worker.app & _pool.app & _clean.app & {
@@ -122,6 +124,7 @@ func TestComponents_WhatTheyMake(t *testing.T) {
 	check("memory follows maxmemory", a.Pod("queue").Containers[0].Resources.Limits["memory"], app.Quantity("320Mi"))
 	check("resources are a param's", a.Pod("db").Containers[0].Resources.Limits["memory"], app.Quantity("1Gi"))
 	check("what an app adds to a pod", a.Pod("web").Labels["tier"], "front")
+	check("a default of the app's, where the component has one too", a.Pod("worker").Replicas, 2)
 	check("a budget for copies", a.Pod("web").DisruptionBudget.MaxUnavailable, app.CountOrPercent("1"))
 	check("none for one copy", a.Pod("small").DisruptionBudget == nil, true)
 	check("a budget of the app's own", []app.CountOrPercent{a.Pod("scaled").DisruptionBudget.MinAvailable, a.Pod("scaled").DisruptionBudget.MaxUnavailable}, []app.CountOrPercent{"1", ""})
@@ -159,7 +162,7 @@ func TestComponents_Mistakes(t *testing.T) {
 		},
 		"one of several": {
 			`_x: components.#CronJob & {params: {name: "c", image: "x:1", schedule: "1 2 3 4 5", concurrencyPolicy: "forbid"}}` + use,
-			"app.cue:5:85: _x.params.concurrencyPolicy: \"forbid\" is not valid; it must be \"Allow\", \"Replace\" or \"Forbid\"\n    hint: did you mean \"Forbid\"?",
+			"app.cue:5:85: _x.params.concurrencyPolicy: \"forbid\" is not valid; it must be \"Allow\", \"Forbid\" or \"Replace\"\n    hint: did you mean \"Forbid\"?",
 		},
 		"a param is missing": {
 			`_x: components.#Worker & {params: name: "w"}` + use,
@@ -193,6 +196,10 @@ func TestComponents_Mistakes(t *testing.T) {
 			`_x: components.#Redis & {params: {name: "r", password: {generate: {}, external: true}}}` + use,
 			"app.cue:5:46: secrets.r-credentials.keys.password: there are 2 sources: external, generate\n    hint: give it exactly one of external, env, file, generate",
 		},
+		"a param of the app's own": {
+			"params: image: string | *\"own:1\"\n_p: params\n_x: components.#Worker & {params: {name: \"w\", image: _p.imag}}" + use,
+			"app.cue:7:57: _x.params.image: there is no field \"imag\"",
+		},
 		"in a struct of components": {
 			"_x: components.#Redis & {params: name: \"r\"}\n_parts: db: components.#Postgres & {params: {name: \"db\", user: 1}}" + use,
 			"app.cue:6:58: _parts.db.params.user: expected a string, got the number 1\n    hint: write it in quotes: \"1\"",
@@ -214,8 +221,12 @@ func TestComponents_Mistakes(t *testing.T) {
 			"app.cue:7:16: pods.db.kind: two values that exclude each other: \"Deployment\" here, and \"StatefulSet\" at MODULE/components/postgres.cue:LINE\n    hint: keep one of them, or make one a default by writing *VALUE | _",
 		},
 		"two components of one name": {
-			`_x: components.#Redis & {params: {name: "r", maxmemory: 1}}` + "\n" + `_y: components.#Redis & {params: {name: "r", maxmemory: 1, image: "x:1"}}` + strings.Replace(use, "_x.app", "_x.app & _y.app & _z.app", 1) + `_z: components.#Redis & {params: {name: "r", maxmemory: 1, image: "x:2"}}`,
-			"app.cue:6:60: pods.r.containers.redis.image: two values that exclude each other: \"x:1\" here, and \"x:2\" at app.cue:8:60\n    hint: keep one of them, or make one a default by writing *VALUE | _",
+			"_x: components.#Redis & {params: {name: \"r\", image: \"x:1\"}}\n_y: components.#Redis & {params: {name: \"r\", image: \"x:2\"}}" + strings.Replace(use, "_x.app", "_x.app & _y.app", 1),
+			"app.cue:5:46: pods.r.containers.redis.image: two values that exclude each other: \"x:1\" here, and \"x:2\" at app.cue:6:46\n    hint: keep one of them, or make one a default by writing *VALUE | _",
+		},
+		"two components of one name that say other things": {
+			"_x: components.#Redis & {params: name: \"r\"}\n_y: components.#Postgres & {params: {name: \"r\", storage: \"1Gi\"}}" + strings.Replace(use, "_x.app", "_x.app & _y.app", 1),
+			"app.cue:5:5: pods.r.kind: two values that exclude each other: \"StatefulSet\" here, and \"Deployment\" at MODULE/components/redis.cue:LINE\n    hint: keep one of them, or make one a default by writing *VALUE | _",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
