@@ -436,6 +436,8 @@ func (c *converter) text(doc fields.Field, words, v string) any {
 	switch arms := regexp.MustCompile(`"([^"]*)"`).FindAllStringSubmatch(doc.Type, -1); {
 	case len(arms) > 0:
 		return arms[len(arms)-1][1]
+	case doc.Name == "image" || doc.Name == "reference":
+		return kebab(v)
 	case strings.Contains(words, `percentage such as`):
 		return "25%"
 	case strings.HasPrefix(words, "made of lower-case"), strings.HasPrefix(words, "a port number") && doc.Type != "int":

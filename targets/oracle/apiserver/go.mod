@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	cuelang.org/go v0.17.1
 	github.com/cuepod/cuepod v0.0.0-00010101000000-000000000000
+	github.com/cuepod/cuepod/targets/oracle v0.0.0-00010101000000-000000000000
 	golang.org/x/tools v0.52.0
 	k8s.io/apiextensions-apiserver v0.0.0
 	k8s.io/apimachinery v0.37.2
@@ -97,6 +98,7 @@ require (
 
 replace (
 	github.com/cuepod/cuepod => ../../..
+	github.com/cuepod/cuepod/targets/oracle => ..
 	k8s.io/api => k8s.io/api v0.37.2
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.37.2
 	k8s.io/apimachinery => k8s.io/apimachinery v0.37.2
