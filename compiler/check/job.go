@@ -61,12 +61,12 @@ func (c *checker) plainJob(p *app.Pod, at place) {
 }
 
 func (c *checker) indexedJob(p *app.Pod, at place) {
-	completions := 1 // what Kubernetes fills in
+	completions := 1 // what Kubernetes fills in, when there is no parallelism either, and not in a CronJob
 	switch {
 	case p.Completions != nil:
 		completions = *p.Completions
-	case p.Parallelism != nil:
-		at.field("completionMode").refuse("an Indexed Job with parallelism needs completions").hint("add completions: NUMBER, how many pods have to succeed")
+	case p.Parallelism != nil || p.Kind == "CronJob":
+		at.field("completionMode").refuse("an Indexed Job needs completions").hint("add completions: NUMBER, how many pods have to succeed")
 		return
 	}
 	most := maxIndexedParallelism

@@ -14,6 +14,7 @@ func (c *checker) pod(p *app.Pod) {
 	if len(p.Containers) == 0 {
 		at.refuse("a pod needs at least one container").hint("add containers: NAME: image: \"...\"")
 	}
+	c.podMetadata(p, at)
 	c.kindOf(p, at)
 	c.containers(p, at)
 	for i := range p.Volumes {

@@ -14,6 +14,7 @@ func (c *checker) service(s *app.Service) {
 	if s.Name[0] >= '0' && s.Name[0] <= '9' {
 		at.refuse("a service's name must start with a letter")
 	}
+	c.serviceMetadata(s, at)
 	c.behind(s, at)
 	c.headless(s, at)
 	if len(s.Ports) == 0 && !s.Headless && s.Type != "ExternalName" {
