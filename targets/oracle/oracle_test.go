@@ -142,6 +142,22 @@ func TestCheck_RefusesMistakes(t *testing.T) {
 		{"port: 81", "port: 80", "is there twice"},
 		{"- name: admin\n", "- ", "needs a name"},
 		{"name: web # service", "name: web.x", "the name"},
+		{"serviceName: db", "servicename: db", "unknown field"},
+		{"name: own\n              mountPath", "name: other\n              mountPath", "no volume other"},
+		{"restartPolicy: Never", "restartPolicy: Always", "none of a Job's"},
+		{"component: db # selector", "component: web", "does not select its own pods"},
+		{"component: db # template", "component: web", "also selects the pods of db"},
+		{"name: settings-0a1b2c3d # projected", "name: settings", "no ConfigMap settings"},
+		{"key: title # projected", "key: heading", "has no key heading"},
+		{"name: keys # projected", "name: kees", "no Secret kees"},
+		{"name: web # backend", "name: wob", "no Service wob"},
+		{"number: 80 # backend", "number: 82", "no such port"},
+		{"name: web # route", "name: wob", "no Service wob"},
+		{"port: 80 # route", "port: 82", "no such port"},
+		{"name: web # target", "name: db", "no Deployment db"},
+		{"name: reader # role", "name: other", "no Role other"},
+		{"name: reader # account", "name: other", "no ServiceAccount other"},
+		{"externalName: a.example", "selector: {component: web}", "is another name for"},
 		{"kind: PersistentVolumeClaim\nmetadata:\n  name: data", "kind: ConfigMap\nmetadata:\n  name: settings-0a1b2c3d", "unknown field"},
 	} {
 		bad := strings.Replace(good, c.old, c.new, 1)
@@ -249,6 +265,124 @@ spec:
         - name: data
           persistentVolumeClaim:
             claimName: data
+        - name: all
+          projected:
+            sources:
+              - configMap:
+                  name: settings-0a1b2c3d # projected
+                  items:
+                    - key: title # projected
+                      path: title
+              - secret:
+                  name: keys # projected
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: alias
+spec:
+  type: ExternalName
+  externalName: a.example
+---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata:
+  name: db
+spec:
+  serviceName: db
+  selector:
+    matchLabels:
+      component: db # selector
+  template:
+    metadata:
+      labels:
+        component: db # template
+        extra: a
+    spec:
+      containers:
+        - name: db
+          image: db:1
+          volumeMounts:
+            - name: own
+              mountPath: /own
+  volumeClaimTemplates:
+    - metadata:
+        name: own
+      spec:
+        accessModes: [ReadWriteOnce]
+        resources: {requests: {storage: 1Gi}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: migrate
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+        - name: migrate
+          image: db:1
+---
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata:
+  name: web
+spec:
+  rules:
+    - http:
+        paths:
+          - path: /
+            pathType: Prefix
+            backend:
+              service:
+                name: web # backend
+                port:
+                  number: 80 # backend
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata:
+  name: web
+spec:
+  rules:
+    - backendRefs:
+        - name: web # route
+          port: 80 # route
+---
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  name: web
+spec:
+  scaleTargetRef:
+    apiVersion: apps/v1
+    kind: Deployment
+    name: web # target
+  maxReplicas: 3
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: reader
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: reader
+rules: []
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: reader
+roleRef:
+  apiGroup: rbac.authorization.k8s.io
+  kind: Role
+  name: reader # role
+subjects:
+  - kind: ServiceAccount
+    name: reader # account
 `
 
 // Kubernetes' own reader gets back the strings that our writer was given, text
