@@ -87,7 +87,7 @@ func (r *renderer) downwardFiles(items []app.DownwardAPIVolumeFile, defaultMode 
 		case i.ResourceFieldRef != nil:
 			value, ok := resourceOf(i.ResourceFieldRef, p)
 			if !ok {
-				continue // checkResourceRef tells
+				continue // checkVolumes tells
 			}
 			f.Data = Bytes(value)
 		}

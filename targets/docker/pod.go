@@ -30,7 +30,7 @@ func (r *renderer) workload(p *app.Pod, s *State) {
 	for n := range replicas(p) {
 		pod, volumes := r.pod(p, fmt.Sprintf("%s-%d", p.Name, first+n), first+n)
 		if n > 0 {
-			pod.HostPorts = nil // checkHostPorts tells: one machine has one such port
+			pod.HostPorts = nil // checkPorts tells: one machine has one such port
 			pod.Hash = podHash(&pod, volumes)
 		}
 		s.Pods = append(s.Pods, pod)
