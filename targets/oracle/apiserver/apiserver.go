@@ -84,7 +84,7 @@ func (s *Server) Check(ctx context.Context, manifests []byte) []string {
 			add("%v", err)
 			continue
 		}
-		failures, warnings, err := validate(ctx, object, kind)
+		failures, warnings, err := survive(ctx, object, kind)
 		if err != nil {
 			add("%v", err)
 		}
@@ -101,6 +101,17 @@ func (s *Server) Check(ctx context.Context, manifests []byte) []string {
 // namespace is where objects without one are taken to go.
 const namespace = "default"
 
+// survive is validate, where a panic of the server's is a refusal, as it is for
+// who sends the object: of some invalid Jobs it looks at what is not there.
+func survive(ctx context.Context, object runtime.Object, kind *schema.GroupVersionKind) (failures field.ErrorList, warnings []string, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("the server's validation panics: %v", p)
+		}
+	}()
+	return validate(ctx, object, kind)
+}
+
 // validate does for one object what the server's create path does between
 // decoding and storing.
 func validate(ctx context.Context, object runtime.Object, kind *schema.GroupVersionKind) (field.ErrorList, []string, error) {
@@ -116,6 +127,9 @@ func validate(ctx context.Context, object runtime.Object, kind *schema.GroupVers
 		o.Namespace = orDefault(o.Namespace)
 		if o.Spec.ClusterIP != "" && o.Spec.ClusterIPs == nil {
 			o.Spec.ClusterIPs = []string{o.Spec.ClusterIP} // as the server's storage does
+		}
+		if service.NeedsHealthCheck(o) && o.Spec.HealthCheckNodePort == 0 {
+			o.Spec.HealthCheckNodePort = 30999 // so does the port that it chooses
 		}
 		return corevalidation.ValidateServiceCreate(o), service.GetWarningsForService(o, nil), nil
 	case *core.ConfigMap:

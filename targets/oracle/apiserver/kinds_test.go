@@ -22,6 +22,9 @@ func TestCheck_Kinds(t *testing.T) {
 		{"restartPolicy: Never # job", "restartPolicy: Always", "restartPolicy: Required value"},
 		{"backoffLimit: 3", "backoffLimit: -3", "backoffLimit"},
 		{"completionMode: Indexed", "completionMode: Both", "completionMode"},
+		{"  completions: 2", "  parallelism: 2\n  successPolicy:\n    rules:\n      - succeededIndexes: 0-1", "validation panics"},
+		{"externalTrafficPolicy: Local", "externalTrafficPolicy: local", "externalTrafficPolicy"},
+		{"externalTrafficPolicy: Local", "externalTrafficPolicy: Cluster\n  healthCheckNodePort: 30123", "healthCheckNodePort"},
 		{"schedule: 17 3 * * *", "schedule: 17 25 * * *", "schedule"},
 		{"timeZone: Etc/UTC", "timeZone: Etc/Nowhere", "timeZone"},
 		{"concurrencyPolicy: Forbid", "concurrencyPolicy: Never", "concurrencyPolicy"},
@@ -160,6 +163,16 @@ spec:
   minAvailable: 50%
   selector:
     matchLabels: {component: db}
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: web
+spec:
+  type: LoadBalancer
+  externalTrafficPolicy: Local
+  ports:
+    - port: 80
 ---
 apiVersion: networking.k8s.io/v1
 kind: Ingress

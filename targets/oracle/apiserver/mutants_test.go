@@ -313,7 +313,7 @@ func stricter() []rule {
 			"the pods then have no names"},
 		{"address", regexp.MustCompile(`a service without an address is headless|the service has no sessionAffinity|is not an IP address`),
 			"it has no effect, or the node refuses the pod"},
-		{"policy types", regexp.MustCompile(`there are rules for (Ingress|Egress), and it is not named`),
+		{"policy types", regexp.MustCompile(`there are rules for (Ingress|Egress), and it is not named|policyTypes: \w+ is there twice`),
 			"rules of a type that is not named have no effect"},
 		{"nameless", regexp.MustCompile(`it names no secret|projected: it has no sources|(imagePullSecrets|secretRef).*\.name: .* is not valid|activeDeadlineSeconds: it must be at least 1`),
 			"a server takes it, and nothing can come of it"},
