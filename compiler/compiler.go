@@ -123,7 +123,7 @@ func compileWith(ctx context.Context, opts Options, outline bool) (*Result, erro
 	result, err := src.compile(ctx, opts)
 	var bad *Error
 	if errors.As(err, &bad) {
-		if outline && !src.decoded {
+		if outline && !src.explained {
 			return nil, &unfitError{"a mistake was found before"}
 		}
 		return nil, &Error{Diagnostics: bad.Diagnostics, Inputs: src.inputs()}
@@ -167,9 +167,13 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 	}
 	a, d := s.decode(v, marks)
 	if len(d.misfits) > 0 {
-		return nil, &unfitError{d.misfits[0]}
+		if bad := s.explain(v, d.misfits); len(bad) > 0 {
+			s.explained = true
+			return nil, newError(bad)
+		}
+		return nil, &unfitError{d.misfits[0].String()}
 	}
-	s.decoded = true
+	s.explained = true
 	problems := append(d.problems, s.readFiles(a, marks)...)
 	s.addSecretFiles(a)
 	if opts.Decoded != nil {

@@ -21,8 +21,8 @@ type decoder struct {
 	places   *places
 	path     []string                     // of the object at hand, for messages
 	patterns map[string]func(string) bool // compiled regular expressions of the schema
-	misfits  []string                     // path and reason
-	problems []Diagnostic                 // what only the definition shows, not the model
+	misfits  []misfit
+	problems []Diagnostic // what only the definition shows, not the model
 }
 
 // object is a value of the definition and where it is.
@@ -40,7 +40,7 @@ const (
 
 // unfit notes that the object at hand is not what the schema wants.
 func (d *decoder) unfit(_ object, reason string) {
-	d.misfits = append(d.misfits, strings.Join(d.path, ".")+": "+reason)
+	d.misfits = append(d.misfits, misfit{slices.Clone(d.path), reason})
 }
 
 // locate finds where the user wrote an object that has a name, or that is an
