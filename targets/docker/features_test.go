@@ -441,3 +441,28 @@ func TestExpandSubPath(t *testing.T) {
 		}
 	}
 }
+
+// A new volume of the engine belongs to root: with a group of its own, a pod may
+// write to it all the same, as on a cluster.
+func TestFSGroup_ClaimsAreThePodsToWrite(t *testing.T) {
+	shared := func(group *int64, readOnly bool) []Mount {
+		a := one(func(p *app.Pod, _ *app.Container) {
+			p.Kind, p.SecurityContext.FSGroup = "StatefulSet", group
+			p.Volumes = []app.Volume{{Name: "files", Claim: &app.ClaimSource{ClaimName: "kept", ReadOnly: readOnly}}}
+			p.VolumeClaimTemplates = []app.Claim{{Name: "data", Storage: "1Gi"}}
+		})
+		a.Claims = []app.Claim{{Name: "kept", Storage: "1Gi"}}
+		s, _ := render(t, a)
+		return s.Pods[0].Mounts
+	}
+	own := Mount{Volume: "shop_data-web-0", Path: "/volumes/data"}
+	for name, tc := range map[string]struct{ got, want []Mount }{
+		"with a group": {shared(ptr[int64](8), false), []Mount{{Volume: "shop_kept", Path: "/volumes/files"}, own}},
+		"to read only": {shared(ptr[int64](8), true), []Mount{own}},
+		"without":      {shared(nil, false), nil},
+	} {
+		if diff := cmp.Diff(tc.want, tc.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}

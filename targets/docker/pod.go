@@ -80,6 +80,7 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 	for i := range p.VolumeClaimTemplates {
 		claim := p.VolumeClaimTemplates[i].Name + "-" + name // Kubernetes' name of the claim
 		volumes = append(volumes, Volume{Name: ClaimName(r.app.Name, claim), Kind: Claim, Claim: claim})
+		r.shareClaim(p.VolumeClaimTemplates[i].Name, claim, p, &d)
 	}
 	for i := range p.InitContainers {
 		c := r.container(&p.InitContainers[i], p, &d)

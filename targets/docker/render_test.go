@@ -192,7 +192,7 @@ func TestRender_Hashes(t *testing.T) {
 		{"shared processes", func(a *app.App) { a.Pods[0].ShareProcessNamespace = ptr(true) }, false, true},
 		{"the machine's processes", func(a *app.App) { a.Pods[0].HostPID = true }, false, true},
 		{"the machine's IPC", func(a *app.App) { a.Pods[0].HostIPC = true }, false, true},
-		{"group of the pod", func(a *app.App) { a.Pods[0].SecurityContext.FSGroup = ptr[int64](5) }, true, false},
+		{"group of the pod", func(a *app.App) { a.Pods[0].SecurityContext.FSGroup = ptr[int64](5) }, true, true},
 		{"user of the pod, over which the container's is", func(a *app.App) { a.Pods[0].SecurityContext.RunAsUser = ptr[int64](5) }, false, false},
 		{"seccomp", func(a *app.App) {
 			a.Pods[0].SecurityContext.SeccompProfile = &app.SeccompProfile{Type: "Unconfined"}
