@@ -305,7 +305,10 @@ func wholeSchema() cue.Value {
 	names, err := fs.Glob(schema.Files(), "core/*.cue")
 	for _, name := range names {
 		data, readErr := fs.ReadFile(schema.Files(), name)
-		err = errors.Join(err, readErr, inst.AddFile("/mod/extract/"+schema.Module+"/"+name, data))
+		file, parseErr := parser.ParseFile("/mod/extract/"+schema.Module+"/"+name, data, parser.ParseComments)
+		if err = errors.Join(err, readErr, parseErr); err == nil {
+			err = inst.AddSyntax(file)
+		}
 	}
 	if err != nil {
 		panic("compiler: the embedded schema cannot be read: " + err.Error())
