@@ -323,7 +323,7 @@ func stricter() []rule {
 			"the cluster has neither `build` nor `dev`"},
 		{"label value", regexp.MustCompile(`(volumeClaimTemplates|autoscaling)\..* is not valid`),
 			"a server looks when the claim is made, or never"},
-		{"signal", regexp.MustCompile(`what signals there are depends on the system|schedulingGroup|an init container cannot have lifecycle hooks`),
+		{"signal", regexp.MustCompile(`what signals there are depends on the system|stopSignal: .* is not valid|schedulingGroup|an init container cannot have lifecycle hooks`),
 			"a server leaves out a field that it does not know yet"},
 		{"gateway", regexp.MustCompile(`it belongs to no gateway`),
 			"a route of no gateway gets no requests"},
