@@ -3,14 +3,20 @@ package compiler
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"cuelang.org/go/cue/ast"
+	"cuelang.org/go/cue/format"
+	"cuelang.org/go/cue/parser"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cuepod/cuepod/compiler/app"
+	schema "github.com/cuepod/cuepod/cue"
 )
 
 // allComponents is an app of every component, with nearly every param.
@@ -282,5 +288,132 @@ app: core.#App & _p.app & {name: "a"}
 		"app.cue:18:2: _p.params: unknown field \"prot\"\n    hint: did you mean \"port\"?"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+// definitions are the fields at the top of the components' package, by name.
+func definitions(t *testing.T) map[string]*ast.Field {
+	t.Helper()
+	files, err := fs.Glob(schema.Files(), "components/*.cue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]*ast.Field{}
+	for _, path := range files {
+		data, err := fs.ReadFile(schema.Files(), path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := parser.ParseFile(path, data, parser.ParseComments)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range f.Decls {
+			if field, ok := decl.(*ast.Field); ok {
+				name, _, _ := ast.LabelName(field.Label)
+				found[name] = field
+			}
+		}
+	}
+	return found
+}
+
+// documented is one param or output.
+type documented struct{ name, constraint, kind, doc string }
+
+// documentedFields are the fields of a definition, those of what it embeds first.
+func documentedFields(t *testing.T, defs map[string]*ast.Field, name string) []documented {
+	t.Helper()
+	if defs[name] == nil {
+		t.Fatalf("there is no %s", name)
+	}
+	var list []documented
+	for _, decl := range defs[name].Value.(*ast.StructLit).Elts {
+		switch d := decl.(type) {
+		case *ast.EmbedDecl:
+			list = append(list, documentedFields(t, defs, d.Expr.(*ast.Ident).Name)...)
+		case *ast.Field:
+			name, _, err := ast.LabelName(d.Label)
+			kind, err2 := format.Node(d.Value)
+			if err := errors.Join(err, err2); err != nil {
+				t.Fatal(err)
+			}
+			list = append(list, documented{name, d.Constraint.String(), strings.Join(strings.Fields(string(kind)), " "), docOf(d)})
+		}
+	}
+	return list
+}
+
+func docOf(d *ast.Field) string {
+	var doc []string
+	for _, group := range ast.Comments(d) {
+		doc = append(doc, strings.Join(strings.Fields(group.Text()), " "))
+	}
+	return strings.Join(doc, " ")
+}
+
+// TestComponents_Docs: docs/components.md lists the components as they are.
+// CUEPOD_UPDATE=1 rewrites the list.
+func TestComponents_Docs(t *testing.T) {
+	const page, begin, end = "../docs/components.md", "<!-- the components, from cue/components -->\n", "<!-- end of the components -->\n"
+	defs := definitions(t)
+	var b strings.Builder
+	for _, name := range []string{"WebService", "Worker", "CronJob", "Redis", "Postgres"} {
+		fmt.Fprintf(&b, "\n### %s\n\n%s\n\n| param | what it is | type |\n|---|---|---|\n", name, docOf(defs["#"+name]))
+		for _, e := range documentedFields(t, defs, "#"+name+"Params") {
+			required := ""
+			if e.constraint == "!" {
+				required = " **Required.**"
+			}
+			fmt.Fprintf(&b, "| `%s` | %s%s | `%s` |\n", e.name, e.doc, required, strings.ReplaceAll(e.kind, "|", "\\|"))
+		}
+		fmt.Fprintf(&b, "\n| output | what it is |\n|---|---|\n")
+		for _, e := range documentedFields(t, defs, "#"+name+"Outputs") {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", e.name, e.doc)
+		}
+	}
+	b.WriteString("\n")
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(text), begin)
+	list, after, ok2 := strings.Cut(rest, end)
+	if !ok || !ok2 {
+		t.Fatalf("%s has no place for the list", page)
+	}
+	if os.Getenv("CUEPOD_UPDATE") != "" {
+		list = b.String()
+		if err := os.WriteFile(page, []byte(before+begin+list+end+after), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(b.String(), list); diff != "" {
+		t.Errorf("%s is not current; CUEPOD_UPDATE=1 rewrites it (-want +got):\n%s", page, diff)
+	}
+}
+
+// TestComponents_CommentsTellTheDefaults: the default of a param is in its comment,
+// for whoever reads it in an editor or in the docs.
+func TestComponents_CommentsTellTheDefaults(t *testing.T) {
+	defs := definitions(t)
+	checked := 0
+	for name, params := range map[string]string{
+		"_programDefaults": "#ProgramParams", "_webServiceDefaults": "#WebServiceParams", "_workerDefaults": "#WorkerParams",
+		"_cronJobDefaults": "#CronJobParams", "_redisDefaults": "#RedisParams", "_postgresDefaults": "#PostgresParams",
+	} {
+		docs := map[string]string{}
+		for _, e := range documentedFields(t, defs, params) {
+			docs[e.name] = e.doc
+		}
+		for _, e := range documentedFields(t, defs, name) {
+			checked++
+			if want := "Default " + e.kind + "."; !strings.HasSuffix(docs[e.name], want) {
+				t.Errorf("%s.%s: the comment %q does not end with %q", params, e.name, docs[e.name], want)
+			}
+		}
+	}
+	if checked < 20 {
+		t.Errorf("only %d defaults found", checked)
 	}
 }
