@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets"
 	"github.com/cuepod/cuepod/targets/compose"
 	"github.com/cuepod/cuepod/targets/docker"
@@ -87,6 +88,37 @@ func TestSupport_CoversTheSchemaAndTheFindings(t *testing.T) {
 		if !seen[code] {
 			t.Errorf("%s is in no golden", code)
 		}
+	}
+}
+
+// TestSupport_EveryFieldIsToldOrKept renders an app that has every field of the
+// schema: no target stumbles over one, and each tells of every field that its
+// table says it cannot keep.
+func TestSupport_EveryFieldIsToldOrKept(t *testing.T) {
+	text, err := os.ReadFile("../compiler/testdata/every-field.cue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := compile(t, text)
+	for i, table := range tables() {
+		out, err := renderers[i].render(a)
+		if err != nil {
+			t.Logf("%s refuses it: %v", renderers[i].name, err) // a path of the host, for one
+			findings := targets.NewFindings(slices.Concat(kubernetes.Rules(), compose.Rules(), docker.Rules()))
+			table.Report(a, findings)
+			out.Findings = findings.List()
+		}
+		a.Walk(func(f app.Field) bool {
+			entry := table[f.Kind+"."+f.Name]
+			if entry.Says == "" {
+				return true
+			}
+			path := f.Path()
+			if !slices.ContainsFunc(out.Findings, func(g targets.Finding) bool { return g.Path == path && g.Code == entry.Codes[0] && g.Pos.IsValid() }) {
+				t.Errorf("%s says nothing of %s", renderers[i].name, path)
+			}
+			return false
+		})
 	}
 }
 
