@@ -165,7 +165,7 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	a, d := s.decode(v, marks)
+	a, d := s.decode(root, v, marks)
 	if len(d.misfits) > 0 {
 		if bad := s.explain(v, d.misfits); len(bad) > 0 {
 			s.explained = true
@@ -190,8 +190,8 @@ func (s *source) compile(ctx context.Context, opts Options) (*Result, error) {
 }
 
 // decode makes the model from the value of the app.
-func (s *source) decode(v cue.Value, marks *mark) (*app.App, *decoder) {
-	d := &decoder{places: &s.places, patterns: map[string]func(string) bool{}}
+func (s *source) decode(root, v cue.Value, marks *mark) (*app.App, *decoder) {
+	d := &decoder{places: &s.places, patterns: map[string]func(string) bool{}, made: s.made(root)}
 	a := &app.App{}
 	d.decodeApp(d.locate(object{v, marks, s.packagePos()}), a)
 	return a, d

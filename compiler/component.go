@@ -7,9 +7,11 @@ import (
 	"strings"
 
 	"cuelang.org/go/cue"
+	"cuelang.org/go/cue/build"
 	"cuelang.org/go/cue/token"
 
 	"github.com/cuepod/cuepod/compiler/app"
+	schema "github.com/cuepod/cuepod/cue"
 )
 
 // component is a value of the package that is made from a definition with params
@@ -72,6 +74,27 @@ func definitionOf(v cue.Value) (cue.Value, bool) {
 	return def, def.LookupPath(cue.ParsePath("params")).Exists() && def.LookupPath(cue.ParsePath("app")).Exists()
 }
 
+// made is where the user makes the components that objects of the app come from,
+// by the path of the object: pods, web.
+func (s *source) made(root cue.Value) map[[2]string]app.Pos {
+	made := map[[2]string]app.Pos{}
+	imported := func(i *build.Instance) bool { return i.ImportPath == schema.Components }
+	if !slices.ContainsFunc(s.inst.Dependencies(), imported) {
+		return made // a look at every field of the package has its price
+	}
+	for _, c := range s.components(root, nil, s.packagePos()) {
+		kinds, err := c.app.Fields()
+		for err == nil && kinds.Next() {
+			kind := kinds.Selector().Unquoted()
+			objects, err := kinds.Value().Fields()
+			for err == nil && objects.Next() {
+				made[[2]string{kind, objects.Selector().Unquoted()}] = c.pos
+			}
+		}
+	}
+	return made
+}
+
 // componentMistakes are the mistakes in the params of components. With one, what
 // CUE says of the app is only what follows from it.
 func (s *source) componentMistakes(root cue.Value) []Diagnostic {
@@ -100,25 +123,23 @@ func (s *source) componentMistakes(root cue.Value) []Diagnostic {
 // atComponents moves mistakes in what a component makes to where the user sets
 // the param that it follows from, or else makes the component.
 func (s *source) atComponents(root cue.Value, list []Diagnostic) []Diagnostic {
-	var components []component
+	components := s.components(root, nil, s.packagePos())
 	for i, d := range list {
-		if !d.Pos.IsValid() || s.rankOf(d.Pos) != rankOther {
-			continue
-		}
-		if components == nil {
-			components = s.components(root, nil, s.packagePos())
-		}
 		at, _, _ := strings.Cut(d.Message, ": ")
 		parts, err := splitPath(at)
-		if err != nil || len(parts) < 2 {
+		if err != nil || len(parts) < 2 || !d.Pos.IsValid() {
 			continue // it is not about an object
 		}
 		for _, c := range components {
-			if made := c.app.LookupPath(stringPath(parts[:2])); made.Exists() {
-				list[i].Pos = s.ofParam(c.app.LookupPath(stringPath(parts)), c.pos)
-				list[i].Hint = cmp.Or(d.Hint, "see also "+d.Pos.String())
-				break
+			elsewhere := s.rankOf(d.Pos) == rankOther
+			if !elsewhere && d.Pos != c.pos || !c.app.LookupPath(stringPath(parts[:2])).Exists() {
+				continue
 			}
+			list[i].Pos = s.ofParam(c.app.LookupPath(stringPath(parts)), c.pos)
+			if elsewhere {
+				list[i].Hint = cmp.Or(d.Hint, "see also "+d.Pos.String())
+			}
+			break
 		}
 	}
 	return list

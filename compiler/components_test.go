@@ -136,6 +136,11 @@ func TestComponents_WhatTheyMake(t *testing.T) {
 	check("a budget of the app's own", []app.CountOrPercent{a.Pod("scaled").DisruptionBudget.MinAvailable, a.Pod("scaled").DisruptionBudget.MaxUnavailable}, []app.CountOrPercent{"1", ""})
 	check("an ingress where there is a host", len(a.Ingresses), 1)
 	check("an output in a text", a.Pod("small").Containers[0].Env[0].Value, "http://web:81")
+	for what, pos := range map[string]app.Pos{"pod": a.Pod("web").Pos, "container": a.Pod("web").Containers[0].Pos, "service": a.Service("web").Pos} {
+		if filepath.Base(pos.File) != "app.cue" || pos.Line < 5 {
+			t.Errorf("the %s of a component is at %s, want where the app makes the component", what, pos)
+		}
+	}
 	for _, p := range a.Pods {
 		for _, c := range p.Containers {
 			if s := c.SecurityContext; p.Name != "own" && (s.RunAsNonRoot == nil || !*s.RunAsNonRoot || s.RunAsUser == nil || *s.RunAsUser == 0) {
