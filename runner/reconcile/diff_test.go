@@ -126,6 +126,24 @@ func TestDiff_NewPodTellsItsHostPorts(t *testing.T) {
 	}
 }
 
+// A volume that the engine makes for a container has no labels, and so is nobody's.
+func TestDiff_InfraWaitsForTheClaimsThatItMounts(t *testing.T) {
+	for name, mounts := range map[string][]docker.Mount{"mounted": {{Volume: "shop_data", Path: "/volumes/data"}}, "not mounted": nil} {
+		d := shopState(func(s *docker.State) { s.Pods[0].Mounts = mounts })
+		plan := Diff(d, newWorld("postgres:1", "web:1", "log:1").Observed, now)
+		find := func(op Op, name string) int {
+			return slices.IndexFunc(plan.Steps, func(s Step) bool { return s.Op == op && s.Name == name })
+		}
+		volume, infra := find(CreateVolume, "shop_data"), find(CreateContainer, "shop_db-0")
+		if volume < 0 || infra < 0 {
+			t.Fatalf("%s: steps are missing:\n%s", name, plan)
+		}
+		if got := slices.Contains(plan.Steps[infra].After, volume); got != (mounts != nil) {
+			t.Errorf("%s: infra waits for the claim's volume: %t", name, got)
+		}
+	}
+}
+
 func TestDiff_SecondRunIsEmpty(t *testing.T) {
 	if p := Diff(shopState(), runningShop(t).Observed, now); !p.Empty() || len(p.Waits) > 0 {
 		t.Errorf("the second plan is not empty:\n%s", p)

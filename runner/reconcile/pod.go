@@ -173,7 +173,7 @@ func (b *builder) createPod(p *docker.Pod, cause string, after ...int) int {
 	step := Step{Object: object, Role: RoleInfra, Name: p.EngineName, Pod: p.Name}
 	create := step
 	create.Op, create.Cause = CreateContainer, cause+hostPorts(p)
-	created := b.add(create, append(volumes, ready...)...)
+	created := b.add(create, slices.Concat(volumes, ready, b.claimSteps(p.Mounts))...)
 	return b.startPod(p, cause, created)
 }
 
@@ -429,15 +429,16 @@ func (b *builder) create(step Step, createAfter, startAfter []int, c *docker.Con
 		pull = none
 	}
 	step.Op = CreateContainer
-	created := b.add(step, slices.Concat(createAfter, []int{pull, b.recordStep}, b.claimSteps(c))...)
+	created := b.add(step, slices.Concat(createAfter, []int{pull, b.recordStep}, b.claimSteps(c.Mounts))...)
 	step.Op, step.Cause = StartContainer, ""
 	return b.add(step, slices.Concat(startAfter, []int{created})...)
 }
 
-// claimSteps are the steps that create the claims' volumes a container mounts.
-func (b *builder) claimSteps(c *docker.Container) []int {
+// claimSteps are the steps that create the claims' volumes that are mounted. The
+// engine would make them itself, without our labels.
+func (b *builder) claimSteps(mounts []docker.Mount) []int {
 	var out []int
-	for _, m := range c.Mounts {
+	for _, m := range mounts {
 		if s, ok := b.volumes[m.Volume]; ok && b.steps[s].Op == CreateVolume {
 			out = append(out, s)
 		}
