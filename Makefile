@@ -49,7 +49,7 @@ demo-images:
 
 .PHONY: images
 images: demo-images ## put the images of the example and the tests on the engine
-	@$(USE_ENGINE); scripts/images.sh nginx nginx:1.29
+	@$(USE_ENGINE); scripts/images.sh nginx nginx:1.29; scripts/images.sh postgres postgres:15; examples/shop/images.sh
 
 .PHONY: clean
 clean: ## remove what build made

@@ -1,11 +1,13 @@
 package compiler
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // BenchmarkCompile shows the cost of a compile by number of pods; ns/pod shows
@@ -73,3 +75,31 @@ const microservice = `
 	services: "svc-%[1]d": {pod: "svc-%[1]d", ports: {http: {port: 80, targetPort: "http"}, admin: port: 9090}}
 	configMaps: "svc-%[1]d": data: {"app.conf": "a=b\n", MODE: "x"}
 `
+
+// BenchmarkMistake tells what one misspelt field among a thousand pods costs,
+// compared with the compile of the same definition without it.
+func BenchmarkMistake(b *testing.B) {
+	cost := func(b *testing.B, dir string, wrong bool) time.Duration {
+		opts := Options{Dir: dir, CacheDir: newCache(b)}
+		begin := time.Now()
+		if _, err := Compile(b.Context(), opts); (err != nil) != wrong {
+			b.Fatal(err)
+		}
+		return time.Since(begin)
+	}
+	right, wrong := generate(b, 1000), generate(b, 1000)
+	path := filepath.Join(wrong, "bench.cue")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := os.WriteFile(path, bytes.Replace(data, []byte("replicas:"), []byte("replica:"), 1), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	var without, with time.Duration
+	for b.Loop() {
+		without += cost(b, right, false)
+		with += cost(b, wrong, true)
+	}
+	b.ReportMetric(float64(with)/float64(without), "x-whole-compile")
+}

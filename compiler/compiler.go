@@ -139,7 +139,7 @@ func (s *source) run(ctx context.Context, opts Options) (*Result, error) {
 	result, err := s.compile(ctx, opts)
 	var bad *Error
 	if errors.As(err, &bad) {
-		if s.outline && !s.decoded {
+		if s.outline && !s.explained {
 			return nil, &unfitError{"a mistake was found before"}
 		}
 		return nil, &Error{Diagnostics: bad.Diagnostics, Inputs: s.inputs()}
@@ -176,7 +176,7 @@ func (s *source) compilePackage(ctx context.Context, opts Options) (*Result, err
 	if s.expr == "" && s.rank(marks.position()) == rankNone && len(s.written(v)) == 0 {
 		return nil, newError([]Diagnostic{{
 			Pos:     s.packagePos(),
-			Message: "the package does not define app",
+			Message: noApp,
 			Hint:    "write app: core.#App & { ... }, with import \"" + schema.Core + "\"",
 		}})
 	}
@@ -186,15 +186,19 @@ func (s *source) compilePackage(ctx context.Context, opts Options) (*Result, err
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	a, d := s.decode(v, marks)
+	a, d := s.decode(root, v, marks)
 	if len(d.misfits) > 0 {
-		return nil, &unfitError{d.misfits[0]}
+		if bad := s.explain(v, d.misfits); len(bad) > 0 {
+			s.explained = true
+			return nil, newError(bad)
+		}
+		return nil, &unfitError{d.misfits[0].String()}
 	}
-	s.decoded = true
+	s.explained = true
 	if s.model != nil {
 		a = s.model(a)
 	}
-	problems := append(d.problems, s.readFiles(a)...)
+	problems := append(d.problems, s.readFiles(a, marks)...)
 	s.addSecretFiles(a)
 	if opts.Decoded != nil {
 		opts.Decoded(a)
@@ -204,14 +208,14 @@ func (s *source) compilePackage(ctx context.Context, opts Options) (*Result, err
 		problems = append(problems, Diagnostic(p))
 	}
 	if len(problems) > 0 {
-		return nil, newError(problems)
+		return nil, newError(s.atComponents(root, problems))
 	}
 	return &Result{App: a, Params: params}, nil
 }
 
 // decode makes the model from the value of the app.
-func (s *source) decode(v cue.Value, marks *mark) (*app.App, *decoder) {
-	d := &decoder{places: &s.places, patterns: map[string]func(string) bool{}}
+func (s *source) decode(root, v cue.Value, marks *mark) (*app.App, *decoder) {
+	d := &decoder{places: &s.places, patterns: map[string]func(string) bool{}, made: s.made(root)}
 	a := &app.App{}
 	d.decodeApp(d.locate(object{v, marks, s.packagePos()}), a)
 	return a, d
@@ -241,6 +245,9 @@ func (s *source) validate(root, v cue.Value) error {
 	if appErr == nil && rootErr == nil {
 		return nil
 	}
+	if bad := s.componentMistakes(root); len(bad) > 0 {
+		return newError(bad)
+	}
 	beside := s.beside(rootErr)
 	if appErr == nil && len(beside) == 0 {
 		return newError(s.translate(rootErr))
@@ -248,7 +255,7 @@ func (s *source) validate(root, v cue.Value) error {
 	if appErr == nil {
 		return newError(beside)
 	}
-	return newError(append(beside, s.diagnose(v, appErr, len(beside) > 0)...))
+	return newError(s.atComponents(root, append(beside, s.diagnose(v, appErr, len(beside) > 0)...)))
 }
 
 // beside are the mistakes outside the app.

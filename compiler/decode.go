@@ -18,11 +18,14 @@ import (
 // of the model are generated from the schema, and take exactly what the schema
 // takes: what does not fit is a misfit, whose value means nothing.
 type decoder struct {
-	places   *places
-	path     []string                     // of the object at hand, for messages
+	places *places
+	path   []string // of the object at hand, for messages
+	// made is where the user makes the components that objects come from, by the
+	// path of the object: pods, web.
+	made     map[[2]string]app.Pos
 	patterns map[string]func(string) bool // compiled regular expressions of the schema
-	misfits  []string                     // path and reason
-	problems []Diagnostic                 // what only the definition shows, not the model
+	misfits  []misfit
+	problems []Diagnostic // what only the definition shows, not the model
 }
 
 // object is a value of the definition and where it is.
@@ -40,13 +43,21 @@ const (
 
 // unfit notes that the object at hand is not what the schema wants.
 func (d *decoder) unfit(_ object, reason string) {
-	d.misfits = append(d.misfits, strings.Join(d.path, ".")+": "+reason)
+	d.misfits = append(d.misfits, misfit{slices.Clone(d.path), reason})
 }
 
 // locate finds where the user wrote an object that has a name, or that is an
 // item of a list.
 func (d *decoder) locate(o object) object {
-	o.pos = d.places.position(o.v, o.mark, o.pos)
+	at, made := app.Pos{}, false
+	if len(d.made) > 0 && len(d.path) > 1 {
+		at, made = d.made[[2]string{d.path[0], d.path[1]}]
+	}
+	pos := d.places.position(o.v, o.mark, o.pos)
+	if made && d.places.rankOf(pos) == rankOther {
+		pos = at // a person looks there first, not in the component's file
+	}
+	o.pos = pos
 	return o
 }
 

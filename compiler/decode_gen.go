@@ -1105,6 +1105,7 @@ func (d *decoder) decodePod(o object, x *app.Pod) {
 			x.Kind = d.text(o, d.match("^(Deployment|StatefulSet|DaemonSet|Job|CronJob)$"))
 		case "replicas":
 			x.Replicas = int(d.integer(o, 0, 2147483647))
+			d.line(&x.Lines, name, o)
 		case "labels":
 			x.Labels = map[string]string{}
 			d.entries(o, anyText, func(key string, o object) { x.Labels[key] = d.text(o, anyText) })

@@ -158,7 +158,7 @@ func (g *diagnoser) leaf(n node) {
 	if n.value.Validate(cue.Concrete(true)) == nil {
 		return
 	}
-	parts := g.places.written(n.value)
+	parts := n.parts(g.places)
 	for _, part := range parts {
 		if err := part.Err(); err != nil && part.IncompleteKind() == cue.BottomKind {
 			g.evaluation(n, err)
@@ -172,6 +172,15 @@ func (g *diagnoser) leaf(n node) {
 	default:
 		g.incomplete(n, parts)
 	}
+}
+
+// parts are what the user wrote of n, without the schema's own: that of a
+// component is written in files like the user's.
+func (n node) parts(p *places) []cue.Value {
+	schema := conjuncts(n.schema)
+	return slices.DeleteFunc(p.written(n.value), func(part cue.Value) bool {
+		return slices.ContainsFunc(schema, func(s cue.Value) bool { return s.Source() != nil && s.Source() == part.Source() })
+	})
 }
 
 // evaluation reports what CUE says of an expression. It may follow from a
@@ -196,6 +205,11 @@ func (g *diagnoser) conflict(n node, parts []cue.Value) bool {
 			if a.Unify(b).Err() == nil {
 				continue
 			}
+			if g.places.source(a) == g.places.source(b) {
+				g.report(g.places.pos(a.Pos()), "give each component a name of its own",
+					"%s: two components make it, and exclude each other: %s and %s", n, show(a), show(b))
+				return true
+			}
 			if b.IsConcrete() && !a.IsConcrete() {
 				a, b = b, a
 			}
@@ -203,8 +217,8 @@ func (g *diagnoser) conflict(n node, parts []cue.Value) bool {
 				g.report(g.places.pos(a.Pos()), "", "%s: %s is not valid; %s allows %s", n, show(a), g.places.where(b.Pos()), typeCUE(b))
 				return true
 			}
-			g.report(g.places.pos(a.Pos()), "keep one of them, or make one a default by writing *VALUE | _",
-				"%s: two values that exclude each other: %s here, and %s at %s", n, show(a), show(b), g.places.where(b.Pos()))
+			g.report(g.places.pos(g.places.source(a)), "keep one of them, or make one a default by writing *VALUE | _",
+				"%s: two values that exclude each other: %s here, and %s at %s", n, show(a), show(b), g.places.where(g.places.source(b)))
 			return true
 		}
 	}
@@ -319,10 +333,22 @@ func (g *diagnoser) wants(schema cue.Value) string {
 	if list := options(schema); len(list) > 0 {
 		return orList(list)
 	}
-	if words, ok := g.words[fmt.Sprint(schema)]; ok {
+	if words, ok := g.words[fmt.Sprint(withoutDefault(schema))]; ok {
 		return words
 	}
 	return typeCUE(schema)
+}
+
+// withoutDefault is T of T | *default, where T allows the default.
+func withoutDefault(schema cue.Value) cue.Value {
+	op, args := schema.Expr()
+	if op == cue.NoOp && len(args) == 1 {
+		return args[0]
+	}
+	if op == cue.OrOp && len(args) == 2 && !args[0].IsConcrete() && args[0].Subsume(args[1]) == nil {
+		return args[0]
+	}
+	return schema
 }
 
 // options are the values of an enumeration, as CUE, or nil.

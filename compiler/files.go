@@ -1,7 +1,9 @@
 package compiler
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -13,15 +15,16 @@ import (
 
 // readFiles puts the content of the files that ConfigMaps name among their
 // values, and records the files. A file that is not text becomes bytes.
-func (s *source) readFiles(a *app.App) []Diagnostic {
+func (s *source) readFiles(a *app.App, marks *mark) []Diagnostic {
 	var bad []Diagnostic
 	for i := range a.ConfigMaps {
 		c := &a.ConfigMaps[i]
 		for _, key := range sortedKeys(c.Files) {
 			if err := s.readFile(c, key); err != nil {
+				at := fmt.Sprintf("configMaps.%s.files.%q", c.Name, key)
 				bad = append(bad, Diagnostic{
-					Pos:     c.Pos,
-					Message: fmt.Sprintf("configMaps.%s.files.%s: %v", c.Name, key, err),
+					Pos:     inner(c.Pos, s.pos(marks.find(at+":").position())),
+					Message: fmt.Sprintf("%s: %v", at, err),
 					Hint:    "files are relative to the module's root and inside it",
 				})
 			}
@@ -42,7 +45,11 @@ func (s *source) readFile(c *app.ConfigMap, key string) error {
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return fmt.Errorf("the file cannot be read: %w", err)
+		var reason *fs.PathError // without the path, which is said relative to the module
+		if errors.As(err, &reason) {
+			err = reason.Err
+		}
+		return fmt.Errorf("the file %s cannot be read: %w", c.Files[key], err)
 	}
 	if utf8.Valid(data) {
 		if c.Data == nil {

@@ -34,8 +34,8 @@ type source struct {
 	input []byte
 	reg   *registry
 	// outline says that structs of the schema are open: see openSource.
-	outline bool
-	decoded bool // there is a model, so that mistakes are beyond the schema
+	outline   bool
+	explained bool // the mistakes that were found are all, with the outline too
 	// overlay holds the files that exist only in memory: the one that unifies
 	// `app` with the schema, and the module file when it lacks our dependency.
 	overlay map[string]load.Source
@@ -302,6 +302,31 @@ func (s *source) core() cue.Value {
 		}
 	}
 	panic("compiler: the in-memory file imports " + schema.Core + ", yet it is no dependency")
+}
+
+// importsParts reports whether the package imports others than the schema and
+// CUE's own.
+func (s *source) importsParts() bool {
+	return slices.ContainsFunc(s.inst.Dependencies(), func(dep *build.Instance) bool {
+		return dep.ModuleFile != nil && dep.ImportPath != schema.Core || within(s.root, dep.Dir)
+	})
+}
+
+// wholeSchema is the schema's package, evaluated apart from any definition.
+func wholeSchema() cue.Value {
+	inst := build.NewContext().NewInstance(schema.Core, nil)
+	names, err := fs.Glob(schema.Files(), "core/*.cue")
+	for _, name := range names {
+		data, readErr := fs.ReadFile(schema.Files(), name)
+		file, parseErr := parser.ParseFile("/mod/extract/"+schema.Module+"/"+name, data, parser.ParseComments)
+		if err = errors.Join(err, readErr, parseErr); err == nil {
+			err = inst.AddSyntax(file)
+		}
+	}
+	if err != nil {
+		panic("compiler: the embedded schema cannot be read: " + err.Error())
+	}
+	return cuecontext.New().BuildInstance(inst)
 }
 
 // packagePos is where to point when there is nothing better: the package

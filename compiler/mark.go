@@ -191,8 +191,8 @@ func (m *mark) deepest(path []string) *mark {
 
 // find is the mark of the field whose path a message begins with, or nil when
 // that field is not written out. A name in the path may be quoted and may hold
-// dots. The path ends at ":"; what is in the items of a list is at the list,
-// as there are no marks below, and the items themselves are at none.
+// dots. The path ends at ":"; the items of a list, and what is in them, are at
+// the list, as there are no marks below.
 func (m *mark) find(message string) *mark {
 	if m == nil || message == "" {
 		return nil
@@ -210,9 +210,7 @@ func (m *mark) find(message string) *mark {
 			case ':':
 				found = cmp.Or(found, child)
 			case '[':
-				if _, rest, _ := strings.Cut(rest, "]"); strings.HasPrefix(rest, ".") {
-					found = cmp.Or(found, child)
-				}
+				found = cmp.Or(found, child)
 			}
 		}
 	}

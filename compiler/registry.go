@@ -32,14 +32,13 @@ type registry struct {
 	// beside is what else is put into the cache: the schema, when the outline is
 	// served, so that the cue command finds it there.
 	beside *registry
-	client   *modregistry.Client // to the in-memory registry
-	cache    *modcache.Cache     // of the embedded module
-	others   modconfig.Registry
+	client *modregistry.Client // to the in-memory registry
+	cache  *modcache.Cache     // of the embedded module
+	others modconfig.Registry
 }
 
 var _ modconfig.CachedRegistry = (*registry)(nil)
 
-//
 // With outline it serves the schema's outline, under a version of its own.
 func newRegistry(cacheDir string, outline bool) (*registry, error) {
 	if cacheDir == "" {

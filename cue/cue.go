@@ -18,6 +18,9 @@ const (
 	// Core is the import path of the package that defines #App.
 	Core = "cuepod.dev/core"
 
+	// Components is the import path of the package of components.
+	Components = "cuepod.dev/components"
+
 	// release is the version in which this module is, or will be, published.
 	// A "-dev" suffix marks a version that is still changing.
 	release = "v0.1.0-dev"

@@ -141,9 +141,19 @@ func rules() []rule {
 			reason: "joins the parts, and is what every start has to load",
 		},
 		{
-			packages: "examples/guestbook/...", mayImport: []string{"examples/guestbook/..."},
+			packages: "examples/guestbook/...", mayImport: []string{"examples/guestbook/...", "examples/internal/..."},
 			never:  []string{anyModule},
 			reason: "an application, not a part of ours: small static images need no module",
+		},
+		{
+			packages: "examples/shop/...", mayImport: []string{"examples/shop/...", "examples/internal/..."},
+			never:  []string{anyModule},
+			reason: "an application, as the guestbook is",
+		},
+		{
+			packages: "examples/internal/...", mayImport: []string{"examples/internal/..."},
+			never:  []string{anyModule},
+			reason: "what the applications share",
 		},
 	}
 }

@@ -14,7 +14,9 @@ import (
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/engine/fake"
+	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"
+	"github.com/google/go-cmp/cmp"
 )
 
 // work is what the containers of jobs do, and how often they did.
@@ -172,9 +174,11 @@ func TestJob_ThatFailsFailsUpOnce(t *testing.T) {
 		began := time.Now()
 		err := up(t.Context(), cfg, nil)
 		var failed *FailedError
-		if !errors.As(err, &failed) || !strings.Contains(err.Error(), "job migrate: it failed: BackoffLimitExceeded; container migrate-1/run exited with code 3") ||
-			!strings.Contains(err.Error(), "working in migrate-1") {
+		if !errors.As(err, &failed) || err.Error() != "job migrate: it failed: BackoffLimitExceeded" {
 			t.Errorf("error %v", err)
+		}
+		if got := r.told(); !strings.Contains(got, "failed job migrate: it failed: BackoffLimitExceeded; container migrate-1/run exited with code 3; its last words:\n    working in migrate-1") {
+			t.Errorf("told:\n%s", got)
 		}
 		if took := time.Since(began); took < 12*time.Second || took > 20*time.Second {
 			t.Errorf("took %v: two tries of a second, ten between them", took)
@@ -674,6 +678,12 @@ func TestJob_WithANewSecretOnReload(t *testing.T) {
 		r.ready()
 		r.up()
 		r.told()
+		r.eng.SetHook(func(_ context.Context, ph fake.Phase, op, _ string) error {
+			if ph == fake.Before && op == "CopyTo" {
+				time.Sleep(time.Second) // the record is there, the secret is not
+			}
+			return nil
+		})
 		r.shape = withJobs(aJob("migrate", func(j *docker.Job) {
 			j.Template.Containers[0].Env = []docker.EnvVar{{Name: "TOKEN", Source: docker.FromSecret, Secret: &docker.KeyRef{Name: "token", Key: "value"}}}
 		}))
@@ -683,6 +693,92 @@ func TestJob_WithANewSecretOnReload(t *testing.T) {
 		time.Sleep(time.Minute)
 		if got := r.told(); strings.Contains(got, "problem") || !strings.Contains(got, "is ready") || w.count() != 1 {
 			t.Errorf("%d runs; told:\n%s", w.count(), got)
+		}
+	})
+}
+
+// Two containers may stand for one run, as a supervisor was killed between
+// writing the second and removing the first.
+func TestArrange_TheResultOfARunCounts(t *testing.T) {
+	id := Identity{App: "shop", Root: "/src/shop"}
+	begun := reconcile.Job{Name: "migrate", Workload: "migrate", Run: "17", Hash: "h", Created: time.Unix(17, 0).UTC()}
+	done := begun
+	done.Result, done.Finished = reconcile.JobComplete, time.Unix(18, 0).UTC()
+	container := func(cid string, j reconcile.Job) engine.Container {
+		return engine.Container{ID: cid, Labels: jobSpec(id, "image", j).Labels}
+	}
+	a, b := container("a", begun), container("b", done)
+	want := done
+	want.ID, want.Stale = "b", []string{"a"}
+	for _, list := range [][]engine.Container{{a, b}, {b, a}} {
+		o, err := arrange(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]reconcile.Job{want}, o.Jobs); diff != "" {
+			t.Errorf("runs (-want +got):\n%s", diff)
+		}
+	}
+	early, late := cronSpec(id, "image", begun), cronSpec(id, "image", done)
+	late.Labels[labelCreated] = stamp(done.Finished)
+	for _, list := range [][]engine.Container{{{ID: "a", Labels: early.Labels}, {ID: "b", Labels: late.Labels}}, {{ID: "b", Labels: late.Labels}, {ID: "a", Labels: early.Labels}}} {
+		o, err := arrange(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]*reconcile.Cron{"migrate": {ID: "b", Stale: []string{"a"}, Hash: "h", Since: done.Finished}}
+		if diff := cmp.Diff(want, o.Crons); diff != "" {
+			t.Errorf("CronJobs (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestRunJob_EndsWhenTheEngineGoesAway(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.addWork(takes(time.Hour, 0))
+		never := func(j *docker.Job) {
+			j.Cron = &docker.Cron{Schedule: "0 0 1 1 *", ConcurrencyPolicy: docker.AllowConcurrent}
+		}
+		r.shape = withJobs(aJob("report", never))
+		r.ready()
+		began := time.Now()
+		time.AfterFunc(time.Minute, func() { r.eng.SetDown(true) })
+		if _, err := r.runJob("report", false); err == nil || !strings.Contains(err.Error(), "no container engine answers") {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(began); took > 2*time.Minute {
+			t.Errorf("it took %v to notice", took)
+		}
+	})
+}
+
+// A first run that fails while a job begins leaves nothing of the job either.
+func TestUp_FailedFirstRunTakesJobsWithIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.addWork(takes(time.Hour, 0))
+		r.shape = withJobs(aJob("migrate"))
+		begun := false
+		r.eng.SetHook(func(_ context.Context, ph fake.Phase, op, object string) error {
+			switch {
+			case ph == fake.Before && op == "CreateContainer" && object == "shop_migrate-0":
+				r.mu.Lock()
+				begun = true
+				r.mu.Unlock()
+				time.Sleep(10 * time.Second)
+			case ph == fake.Before && op == "StartContainer" && object == "shop_web-1":
+				time.Sleep(5 * time.Second)
+				return errors.New("no room")
+			}
+			return nil
+		})
+		cfg := r.config()
+		cfg.Once = true
+		if err := up(t.Context(), cfg, nil); err == nil || !strings.Contains(err.Error(), "no room") {
+			t.Errorf("error %v", err)
+		}
+		time.Sleep(time.Minute)
+		if left := r.everything(); len(left) > 0 || !begun {
+			t.Errorf("left (the job had begun: %t): %v", begun, left)
 		}
 	})
 }

@@ -4,7 +4,10 @@
 //
 //	Up(ctx, Config) error                        supervise until ctx ends, then return and leave the app running
 //	Plan(ctx, Config) (reconcile.Plan, error)    what Up would do
+//	RunJob(ctx, RunConfig) error                 start a job now and follow it
 //	Down, GetStatus, Logs, Exec, List            work from the engine's labels alone
+//
+// Jobs are looked after beside the rest, see lane: neither waits for the other.
 //
 // One goroutine (loop in up.go) owns the state: file changes, engine events,
 // the gateway's reports and finished steps are values on its channels.
@@ -221,7 +224,7 @@ func (e *NotReadyError) Error() string {
 
 // FailedError is what Up returns with Once when something failed for good.
 type FailedError struct {
-	Reasons []string // what failed and why
+	Reasons []string // what failed and why; EventFailed has told more
 }
 
 func (e *FailedError) Error() string { return strings.Join(e.Reasons, "\n  ") }

@@ -64,7 +64,7 @@ func (in snapshotInput) pod(p *docker.Pod) api.Pod {
 	}
 	for _, m := range p.Mounts {
 		switch in.state.Volume(m.Volume).Kind {
-		case docker.EmptyDir, docker.Memory:
+		case docker.EmptyDir, docker.Memory, docker.Claim:
 			out.Dirs = append(out.Dirs, m.Path)
 		}
 	}

@@ -114,16 +114,6 @@ func (s JobStatus) words() string {
 	return text
 }
 
-// failures lists what failed for good: jobs, and pods that are not started
-// again.
-func (r *supervisor) failures(ctx context.Context) []string {
-	var out []string
-	for _, f := range r.failed() {
-		out = append(out, f.object+": "+f.message+r.lastWords(ctx, f.pod))
-	}
-	return out
-}
-
 // failure is something that failed for good.
 type failure struct {
 	key     string // the same for the same failure
@@ -132,6 +122,7 @@ type failure struct {
 	pod     *reconcile.Pod // whose last words tell more; may be nil
 }
 
+// failed lists what failed for good: jobs, and pods that are not started again.
 func (r *supervisor) failed() []failure {
 	l := &r.loop
 	var out []failure

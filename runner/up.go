@@ -136,7 +136,7 @@ func (r *supervisor) run(ctx context.Context, w watcher, inputs []string) error 
 			return r.drainApply()
 		}
 		wake.Reset(r.decide(ctx))
-		if done, err := r.done(ctx); done {
+		if done, err := r.done(); done {
 			return err
 		}
 	}
@@ -144,7 +144,7 @@ func (r *supervisor) run(ctx context.Context, w watcher, inputs []string) error 
 
 // done reports whether there is nothing to stay for, with Once: everything is
 // ready, or something has failed for good.
-func (r *supervisor) done(ctx context.Context) (bool, error) {
+func (r *supervisor) done() (bool, error) {
 	l := &r.loop
 	if r.onlyRun != "" {
 		return r.runOver(), nil
@@ -152,8 +152,12 @@ func (r *supervisor) done(ctx context.Context) (bool, error) {
 	if !r.cfg.Once || l.seen == nil || l.stale || l.jobs.busy() {
 		return false, nil
 	}
-	if failed := r.failures(ctx); len(failed) > 0 {
-		return true, errors.Join(&FailedError{failed}, r.drainApply())
+	if failed := r.failed(); len(failed) > 0 {
+		err := &FailedError{}
+		for _, f := range failed {
+			err.Reasons = append(err.Reasons, f.object+": "+f.message)
+		}
+		return true, errors.Join(err, r.drainApply())
 	}
 	return l.ready && !l.main.busy(), nil
 }

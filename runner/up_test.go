@@ -691,3 +691,29 @@ func TestUp_UnhealthyContainerIsRestartedWhileARolloutWaits(t *testing.T) {
 		}
 	})
 }
+
+func TestUp_PodWhoseReplacementFailedOnceServesAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.ready()
+		r.up()
+		failed := false
+		r.eng.SetHook(func(_ context.Context, ph fake.Phase, op, object string) error {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if ph == fake.Before && op == "CreateContainer" && object == "shop_web-0_log" && !failed {
+				failed = true
+				return errors.New("no room")
+			}
+			return nil
+		})
+		r.edit(func(a *app.App) { a.Pod("web").Containers[1].Image = "web:2" })
+		time.Sleep(time.Minute)
+		s, err := GetStatus(t.Context(), r.eng, r.id())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if web := s.Services[1]; web.Endpoints != 2 || !failed {
+			t.Errorf("web has %d endpoints, want 2; failed %t", web.Endpoints, failed)
+		}
+	})
+}

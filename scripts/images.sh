@@ -4,6 +4,8 @@
 #   images.sh redis [REF]   a Redis server as REF (redis:7.0): nothing to do when the engine has
 #                           it; else pulled; else made from the Redis package of Debian
 #   images.sh nginx [REF]   an nginx as REF (nginx:1.29), in the same way
+#   images.sh postgres [REF]
+#                           a PostgreSQL server as REF (postgres:15), in the same way
 #   images.sh clean         remove the images that were made, those in use excepted
 #
 # What is made carries a label, and is made anew when this script has changed.
@@ -101,6 +103,31 @@ server {
 END
 }
 
+# postgres_entrypoint makes the database at the first start as the well-known
+# image does, from the same variables, and never as root.
+postgres_entrypoint() {
+	cat <<'END'
+#!/bin/sh
+set -eu
+case "${1:-}" in
+-*) set -- postgres "$@" ;;
+esac
+if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
+	: "${POSTGRES_PASSWORD:?is to be the password of ${POSTGRES_USER:=postgres}}"
+	: "${POSTGRES_DB:=${POSTGRES_USER:=postgres}}"
+	mkdir -p "$PGDATA"
+	initdb --username="$POSTGRES_USER" --auth-local=trust --auth-host=scram-sha-256 --encoding=UTF8 --pwfile=/dev/stdin <<PASSWORD
+$POSTGRES_PASSWORD
+PASSWORD
+	echo 'host all all all scram-sha-256' >>"$PGDATA/pg_hba.conf"
+	if [ "$POSTGRES_DB" != postgres ]; then
+		printf 'CREATE DATABASE "%s";\n' "$POSTGRES_DB" | postgres --single -j postgres
+	fi
+fi
+exec "$@"
+END
+}
+
 # extract makes $work/root.tar: the files of some packages and no more, no
 # scripts run. The image's reference, the packages and mmdebstrap's hooks are
 # its arguments.
@@ -131,7 +158,7 @@ load() {
 make_redis() {
 	redis_entrypoint >"$work/entrypoint"
 	# shellcheck disable=SC2016 # $1 is the hook's
-	extract "$1" redis-server,redis-tools --extract-hook='mkdir "$1/data"' \
+	extract "$1" redis-server,redis-tools --extract-hook='mkdir "$1/data" && chown 999:999 "$1/data"' \
 		--extract-hook="install -m 755 '$work/entrypoint' \"\$1/usr/local/bin/docker-entrypoint.sh\""
 	load "$1" --change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change 'CMD ["redis-server"]' \
 		--change 'WORKDIR /data' --change 'EXPOSE 6379'
@@ -146,6 +173,26 @@ make_nginx() {
 		--extract-hook="install -m 644 '$work/nginx.conf' \"\$1/etc/nginx/nginx.conf\"" \
 		--extract-hook="install -m 644 '$work/default.conf' \"\$1/etc/nginx/conf.d/default.conf\""
 	load "$1" --change 'CMD ["nginx", "-g", "daemon off;"]' --change 'EXPOSE 80'
+}
+
+# make_postgres leaves out the compiler of queries, which is larger than all the
+# rest; the server does without. initdb wants to know who it is. mmdebstrap empties
+# /run, so /var/run, where the socket is, does not lead there.
+make_postgres() {
+	postgres_entrypoint >"$work/entrypoint"
+	# shellcheck disable=SC2016 # $1 is the hook's
+	extract "$1" postgresql --extract-hook='cd "$1" && rm -rf usr/lib/*/libLLVM* usr/lib/postgresql/*/lib/llvmjit* usr/lib/postgresql/*/lib/bitcode
+			rm -rf var/run && mkdir -p var/lib/postgresql/data var/run/postgresql && chown 999:999 var/lib/postgresql var/lib/postgresql/data var/run/postgresql
+			printf "root:x:0:0::/root:/bin/sh\npostgres:x:999:999::/var/lib/postgresql:/bin/sh\n" >etc/passwd; printf "root:x:0:\npostgres:x:999:\n" >etc/group
+			for conf in usr/share/postgresql/*/postgresql.conf.sample; do echo "listen_addresses = '\''*'\''" >>"$conf"; done
+			for program in usr/lib/postgresql/*/bin/*; do ln -s "/$program" usr/local/bin/; done' \
+		--extract-hook="install -m 755 '$work/entrypoint' \"\$1/usr/local/bin/docker-entrypoint.sh\""
+	load "$1" --change 'ENTRYPOINT ["docker-entrypoint.sh"]' --change 'CMD ["postgres"]' \
+		--change 'ENV LANG=C.UTF-8' --change 'ENV PGDATA=/var/lib/postgresql/data' --change 'USER 999:999' --change 'EXPOSE 5432'
+	# At TERM it waits for its clients to go. An import takes no STOPSIGNAL.
+	printf 'FROM %s\nSTOPSIGNAL SIGINT\n' "$1" >"$work/Dockerfile"
+	mkdir "$work/empty"
+	quietly docker build --tag "$1" --file "$work/Dockerfile" "$work/empty"
 }
 
 # current tells whether the engine has an image that needs no work: somebody
@@ -175,6 +222,7 @@ chmod 755 "$work" # mmdebstrap may drop its rights
 case "${1:-}" in
 redis) provide make_redis "${2:-redis:7.0}" ;;
 nginx) provide make_nginx "${2:-nginx:1.29}" ;;
+postgres) provide make_postgres "${2:-postgres:15}" ;;
 clean) clean ;;
 *)
 	sed -n '2,/^set /{/^set /!s/^# \{0,1\}//p;}' "$0" >&2

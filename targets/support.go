@@ -22,6 +22,9 @@ type Field struct {
 	Note  string // for the documentation
 }
 
+// Other is the entry of all fields that a table does not name, where it has one.
+const Other = "*"
+
 // Support is a target's table of fields, by definition and name in the schema,
 // as "Container.lifecycle". Fields below one that Says something are not in it.
 type Support map[string]Field
@@ -32,6 +35,9 @@ type Support map[string]Field
 func (s Support) Report(a *app.App, findings *Findings) {
 	a.Walk(func(f app.Field) bool {
 		entry, ok := s[f.Kind+"."+f.Name]
+		if !ok {
+			entry, ok = s[Other]
+		}
 		if !ok {
 			panic(fmt.Sprintf("targets: no table has the field %s.%s", f.Kind, f.Name))
 		}

@@ -2,8 +2,9 @@ package targets_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
-	"reflect"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,196 +20,9 @@ import (
 
 const supportFile = "../docs/targets.md"
 
-// row says how each target keeps the meaning of one field: "exact", with a
-// remark perhaps, or the codes of the findings that say what happens instead,
-// after "exact but" when only some values make them.
-type row struct{ field, kubernetes, compose, docker string }
-
-// support has a row for every field of the model, in the model's order. The
-// test holds it against the model, the targets' rules and what they really
-// report; docs/targets.md is made from it.
-func support() []row {
-	const (
-		exact = "exact"
-		but   = "exact but " // for some values
-		other = " (not meant for it)"
-	)
-	return []row{
-		{"App.Name", exact, exact + " (the project's name)", exact},
-		{"App.Namespace", exact, exact + " (in the services' names)", exact + " (in the services' names)"},
-		{"App.Labels", but + "kubernetes/label-reserved", but + "compose/label-reserved", exact},
-		{"App.Annotations", exact, exact + " (Docker Engine 24 or later keeps them)", exact + " (for fieldRef; an engine has no annotations)"},
-		{"App.Pods", exact, exact + " (a holder and the services that join it)", exact},
-		{"App.Services", exact, "compose/service-endpoints", exact},
-		{"App.ConfigMaps", exact, exact, exact},
-		{"App.Secrets", "kubernetes/secret-needed", "compose/secret", exact},
-		{"App.Claims", exact, "compose/claim", "docker/claim-size"},
-		{"App.Objects", exact, "compose/object", "docker/object"},
-		{"App.Compose", exact + other, exact, exact + other},
-
-		{"Pod.Name", exact, exact, exact},
-		{"Pod.Kind", exact, exact, exact},
-		{"Pod.Replicas", exact, "compose/replicas-unrolled", exact},
-		{"Pod.Labels", but + "kubernetes/label-reserved", but + "compose/label-reserved", exact},
-		{"Pod.Annotations", exact, exact + " (Docker Engine 24 or later keeps them)", exact + " (for fieldRef; an engine has no annotations)"},
-		{"Pod.InitContainers", exact, "compose/init-rerun", exact},
-		{"Pod.Containers", exact, exact, exact},
-		{"Pod.Volumes", exact, exact, exact},
-		{"Pod.DependsOn", "kubernetes/depends-on", but + "compose/depends-on", exact},
-		{"Pod.Hostname", exact, exact, exact},
-		{"Pod.TerminationGracePeriodSeconds", exact, exact, exact},
-		{"Pod.Kubernetes", exact, "compose/kubernetes", "docker/kubernetes"},
-
-		{"Dependency.Service", "kubernetes/depends-on", exact, exact},
-		{"Dependency.Condition", "kubernetes/depends-on", but + "compose/depends-on", exact},
-
-		{"Container.Name", exact, exact, exact},
-		{"Container.Image", exact, exact, exact},
-		{"Container.ImagePullPolicy", exact, exact, but + "docker/pull-always"},
-		{"Container.Command", exact, exact, exact},
-		{"Container.Args", exact, exact, exact},
-		{"Container.WorkingDir", exact, exact, exact},
-		{"Container.Env", exact, exact, exact},
-		{"Container.EnvFrom", exact, exact, exact},
-		{"Container.Ports", exact, exact + " (they name ports; any port of a pod can be reached)", exact + " (they name ports; any port of a pod can be reached)"},
-		{"Container.VolumeMounts", exact, exact, exact},
-		{"Container.Resources", exact, exact, exact},
-		{"Container.LivenessProbe", exact, "compose/liveness-probe", exact},
-		{"Container.ReadinessProbe", exact, "compose/readiness-probe", exact},
-		{"Container.StartupProbe", exact, "compose/startup-probe", exact},
-		{"Container.SecurityContext", exact, exact, exact},
-		{"Container.Kubernetes", exact, "compose/kubernetes", "docker/kubernetes"},
-		{"Container.Compose", exact + other, exact, exact + other},
-
-		{"EnvVar.Name", exact, exact, exact},
-		{"EnvVar.Value", exact, exact, exact},
-		{"EnvVar.ConfigMapKeyRef", exact, exact, exact},
-		{"EnvVar.SecretKeyRef", exact, "compose/secret", exact},
-		{"EnvVar.FieldRef", exact, but + "compose/field-ref", exact},
-		{"KeyRef.Name", exact, exact, exact},
-		{"KeyRef.Key", exact, exact, exact},
-		{"KeyRef.Optional", exact, exact, exact},
-		{"EnvFrom.Prefix", exact, exact, exact},
-		{"EnvFrom.ConfigMap", exact, exact, exact},
-		{"EnvFrom.Secret", exact, "compose/secret", exact},
-		{"EnvFrom.Optional", exact, exact, exact},
-
-		{"ContainerPort.Name", exact, exact, exact},
-		{"ContainerPort.ContainerPort", exact, exact, exact},
-		{"ContainerPort.Protocol", exact, exact, exact},
-
-		{"VolumeMount.MountPath", exact, exact, exact},
-		{"VolumeMount.Name", exact, exact, exact},
-		{"VolumeMount.SubPath", exact, but + "compose/sub-path compose/sub-path-read-only", exact},
-		{"VolumeMount.ReadOnly", exact, exact, exact},
-
-		{"Resources.Requests", exact, but + "compose/resource", but + "docker/memory-request"},
-		{"Resources.Limits", exact, but + "compose/resource", exact},
-
-		{"Probe.HTTPGet", exact, exact, exact},
-		{"Probe.TCPSocket", exact, exact, exact},
-		{"Probe.GRPC", exact, exact, exact},
-		{"Probe.Exec", exact, exact, exact},
-		{"Probe.InitialDelaySeconds", exact, exact + " (failures at the start do not count; an early success does)", exact},
-		{"Probe.PeriodSeconds", exact, exact, exact},
-		{"Probe.TimeoutSeconds", exact, exact, exact},
-		{"Probe.SuccessThreshold", exact, but + "compose/success-threshold", exact},
-		{"Probe.FailureThreshold", exact, exact, exact},
-		{"HTTPGetAction.Path", exact, exact, exact},
-		{"HTTPGetAction.Port", exact, exact, exact},
-		{"HTTPGetAction.Scheme", exact, exact, exact},
-		{"HTTPGetAction.Headers", exact, exact, exact},
-		{"PortRef.Number", exact, exact, exact},
-		{"PortRef.Name", exact, exact, exact},
-		{"Header.Name", exact, exact, exact},
-		{"Header.Value", exact, exact, exact},
-		{"TCPSocketAction.Port", exact, exact, exact},
-		{"GRPCAction.Port", exact, exact, exact},
-		{"GRPCAction.Service", exact, exact, exact},
-		{"ExecAction.Command", exact, exact, exact},
-
-		{"SecurityContext.RunAsUser", exact, exact, exact},
-		{"SecurityContext.RunAsGroup", exact, but + "compose/run-as-group", exact},
-		{"SecurityContext.RunAsNonRoot", exact, but + "compose/run-as-non-root", exact},
-		{"SecurityContext.ReadOnlyRootFilesystem", exact, exact, exact},
-		{"SecurityContext.AllowPrivilegeEscalation", exact, exact + " (false unless the definition says true)", exact + " (false unless the definition says true)"},
-		{"SecurityContext.CapabilitiesAdd", exact, exact, exact},
-		{"SecurityContext.CapabilitiesDrop", exact, exact, exact},
-
-		{"Volume.Name", exact, exact, exact},
-		{"Volume.EmptyDir", exact, "compose/empty-dir", exact},
-		{"Volume.ConfigMap", exact, "compose/files", exact},
-		{"Volume.Secret", exact, "compose/files", exact},
-		{"Volume.Claim", exact, exact, exact},
-		{"Volume.Kubernetes", exact, "compose/kubernetes compose/kubernetes-volume", "docker/kubernetes docker/kubernetes-volume"},
-		{"EmptyDir.Medium", exact, exact, exact},
-		{"EmptyDir.SizeLimit", exact, but + "compose/size-limit", but + "docker/emptydir-size"},
-		{"FilesSource.Name", exact, exact, exact},
-		{"FilesSource.Items", exact, exact, exact},
-		{"FilesSource.DefaultMode", exact, exact, exact},
-		{"FilesSource.Optional", exact, exact, exact},
-		{"ClaimSource.ClaimName", exact, exact, exact},
-		{"ClaimSource.ReadOnly", exact, exact, exact},
-
-		{"Service.Name", exact, exact + " (in all four forms)", exact},
-		{"Service.Pod", exact, exact, exact},
-		{"Service.Type", exact, "compose/host-port", "docker/loopback"},
-		{"Service.Headless", exact, "compose/service-endpoints", exact},
-		{"Service.Ports", exact, but + "compose/service-port compose/service-port-taken", exact},
-		{"Service.SessionAffinity", exact, "compose/session-affinity", exact},
-		{"Service.Labels", exact, "compose/service-metadata", exact + " (an engine has no object for a service)"},
-		{"Service.Annotations", exact, "compose/service-metadata", exact + " (an engine has no object for a service)"},
-		{"Service.Kubernetes", exact, "compose/kubernetes", "docker/kubernetes"},
-		{"ServicePort.Name", exact, exact, exact},
-		{"ServicePort.Port", exact, but + "compose/service-port compose/service-port-taken", exact},
-		{"ServicePort.TargetPort", exact, but + "compose/service-port", exact},
-		{"ServicePort.NodePort", exact, "compose/host-port", "docker/loopback"},
-		{"ServicePort.Protocol", exact, exact, exact},
-
-		{"ConfigMap.Name", exact + " (with a hash of the data behind it)", exact, exact},
-		{"ConfigMap.Data", exact, exact, exact},
-		{"Secret.Name", "kubernetes/secret-needed", exact, exact},
-		{"Secret.Type", "kubernetes/secret-needed", exact + " (no meaning to containers)", exact + " (no meaning to containers)"},
-		{"Secret.Keys", "kubernetes/secret-needed", exact, exact},
-		{"SecretKey.Name", "kubernetes/secret-needed", exact, exact},
-		{"SecretKey.External", "kubernetes/secret-needed", "compose/secret", exact},
-		{"SecretKey.Env", "kubernetes/secret-needed", "compose/secret", exact},
-		{"SecretKey.File", "kubernetes/secret-needed", "compose/secret", exact},
-		{"SecretKey.Generate", "kubernetes/secret-needed", "compose/secret", exact},
-		{"GenerateSecret.Length", "kubernetes/secret-needed", "compose/secret", exact},
-		{"Claim.Name", exact, exact, exact},
-		{"Claim.Storage", exact, "compose/claim", "docker/claim-size"},
-		{"Claim.AccessModes", exact, "compose/claim", exact + " (one machine: every mode is granted)"},
-		{"Claim.StorageClassName", exact, "compose/claim", but + "docker/claim-class"},
-
-		{"Object.Name", exact + " (only in the definition)", "compose/object", "docker/object"},
-		{"Object.Body", exact, "compose/object", "docker/object"},
-	}
-}
-
-// modelFields lists every field of the model, positions and the insides of raw
-// data and of hatches excepted.
-func modelFields() []string {
-	var fields []string
-	seen := map[reflect.Type]bool{}
-	var walk func(reflect.Type)
-	walk = func(t reflect.Type) {
-		for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
-			t = t.Elem()
-		}
-		if t.Kind() != reflect.Struct || seen[t] || t == reflect.TypeFor[app.Pos]() || t == reflect.TypeFor[app.Hatch]() || t == reflect.TypeFor[app.Raw]() {
-			return
-		}
-		seen[t] = true
-		for f := range t.Fields() {
-			if f.Type != reflect.TypeFor[app.Pos]() {
-				fields = append(fields, t.Name()+"."+f.Name)
-				walk(f.Type)
-			}
-		}
-	}
-	walk(reflect.TypeFor[app.App]())
-	return fields
+// tables are what each target says of the schema's fields.
+func tables() []targets.Support {
+	return []targets.Support{kubernetes.Support(), compose.Support(), docker.Support()}
 }
 
 // reported are all rules of the targets by code, and those that a golden shows.
@@ -233,38 +47,43 @@ func reported(t *testing.T) (rules map[string]targets.Rule, seen map[string]bool
 	return rules, seen
 }
 
-func codes(cell string) []string {
-	cell, partly := strings.CutPrefix(cell, "exact but ")
-	if !partly && strings.HasPrefix(cell, "exact") {
-		return nil
-	}
-	return strings.Fields(cell)
-}
-
-func TestSupport_CoversTheModelAndTheFindings(t *testing.T) {
-	var fields []string
+// TestSupport_CoversTheSchemaAndTheFindings wants every field of the schema in
+// every table, nothing else there, and every kind of finding in a table and in a
+// golden.
+func TestSupport_CoversTheSchemaAndTheFindings(t *testing.T) {
 	rules, seen := reported(t)
 	claimed := map[string]bool{}
-	for _, r := range support() {
-		fields = append(fields, r.field)
-		for target, cell := range map[string]string{"kubernetes": r.kubernetes, "compose": r.compose, "docker": r.docker} {
-			for _, code := range codes(cell) {
+	for i, table := range tables() {
+		target := renderers[i].name
+		reachable := table.Reachable()
+		for _, field := range reachable {
+			if _, ok := table[field]; !ok {
+				t.Errorf("%s: the table lacks %s", target, field)
+			}
+		}
+		for field, entry := range table {
+			if !slices.Contains(reachable, field) {
+				t.Errorf("%s: the table has %s, which is no field, or below one that is reported as a whole", target, field)
+			}
+			for _, code := range entry.Codes {
 				claimed[code] = true
-				if _, ok := rules[code]; !ok || !strings.HasPrefix(code, target+"/") {
-					t.Errorf("%s: %s is no finding of %s", r.field, code, target)
+				if rule, ok := rules[code]; !ok || !strings.HasPrefix(code, target+"/") {
+					t.Errorf("%s: %s: %s is no finding of this target", target, field, code)
+				} else if entry.Says != "" && rule.Level != entry.Level {
+					t.Errorf("%s: %s is %s, and its finding %s is %s", target, field, entry.Level, code, rule.Level)
 				}
+			}
+			if entry.Says != "" && len(entry.Codes) == 0 {
+				t.Errorf("%s: %s says something under no code", target, field)
+			}
+			if entry.Level != targets.Exact && len(entry.Codes) == 0 {
+				t.Errorf("%s: %s is %s without a finding", target, field, entry.Level)
 			}
 		}
 	}
-	model := modelFields()
-	slices.Sort(model)
-	slices.Sort(fields)
-	if diff := cmp.Diff(model, fields); diff != "" {
-		t.Errorf("fields of the model (-) and of the table (+):\n%s", diff)
-	}
 	for code := range rules {
 		if !claimed[code] {
-			t.Errorf("%s is in no row of the table", code)
+			t.Errorf("%s is in no table", code)
 		}
 		if !seen[code] {
 			t.Errorf("%s is in no golden", code)
@@ -272,7 +91,42 @@ func TestSupport_CoversTheModelAndTheFindings(t *testing.T) {
 	}
 }
 
+// TestSupport_EveryFieldIsToldOrKept renders an app that has every field of the
+// schema: no target stumbles over one, and each tells of every field that its
+// table says it cannot keep.
+func TestSupport_EveryFieldIsToldOrKept(t *testing.T) {
+	text, err := os.ReadFile("../compiler/testdata/every-field.cue")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := compile(t, text)
+	for i, table := range tables() {
+		out, err := renderers[i].render(a)
+		if err != nil {
+			t.Logf("%s refuses it: %v", renderers[i].name, err) // a path of the host, for one
+			findings := targets.NewFindings(slices.Concat(kubernetes.Rules(), compose.Rules(), docker.Rules()))
+			table.Report(a, findings)
+			out.Findings = findings.List()
+		}
+		a.Walk(func(f app.Field) bool {
+			entry := table[f.Kind+"."+f.Name]
+			if entry.Says == "" {
+				return true
+			}
+			path := f.Path()
+			if !slices.ContainsFunc(out.Findings, func(g targets.Finding) bool { return g.Path == path && g.Code == entry.Codes[0] && g.Pos.IsValid() }) {
+				t.Errorf("%s says nothing of %s", renderers[i].name, path)
+			}
+			return false
+		})
+	}
+}
+
 func TestSupport_DocumentationIsCurrent(t *testing.T) {
+	supportFile, err := filepath.Abs(supportFile) // compiling goes elsewhere
+	if err != nil {
+		t.Fatal(err)
+	}
 	rules, _ := reported(t)
 	got := supportText(rules)
 	if os.Getenv("CUEPOD_UPDATE") != "" {
@@ -301,7 +155,8 @@ what a field means, ` + "`cuepod compile`" + ` reports a finding at your line:
 - **emulated**: the meaning is kept by other means, which the output shows.
 - **cannot**: the target has no way to say it. ` + "`--strict`" + ` makes it an error.
 
-Fields are those of ` + "[compiler/app](../compiler/app/app.go)" + `.
+Fields are those of the schema, by the definition that has them: ` + "`cuepod explain --field pods.containers`" + ` shows
+where they are. Fields below one that a local target cannot keep at all are left out: all of them go to Kubernetes.
 
 `
 
@@ -326,34 +181,50 @@ const supportTail = `
 func supportText(rules map[string]targets.Rule) string {
 	var b strings.Builder
 	b.WriteString(supportHead + "| field | Kubernetes | Compose | Docker |\n|---|---|---|---|\n")
-	for _, r := range support() {
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", r.field, cellText(r.kubernetes, rules), cellText(r.compose, rules), cellText(r.docker, rules))
+	all := tables()
+	local := slices.Concat(all[1].Reachable(), all[2].Reachable())
+	for _, field := range all[0].Reachable() {
+		if !slices.Contains(local, field) {
+			continue
+		}
+		b.WriteString("| " + field)
+		for _, table := range all {
+			b.WriteString(" | " + cellText(table, field, rules))
+		}
+		b.WriteString(" |\n")
 	}
 	b.WriteString("\n## Findings\n\n| code | level | what happens instead |\n|---|---|---|\n")
-	var all []targets.Rule
-	for _, r := range rules {
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b targets.Rule) int { return strings.Compare(a.Code, b.Code) })
-	for _, r := range all {
-		fmt.Fprintf(&b, "| %s | %s | %s |\n", r.Code, r.Level, r.Summary)
+	for _, code := range slices.Sorted(maps.Keys(rules)) {
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", code, rules[code].Level, rules[code].Summary)
 	}
 	b.WriteString(supportTail)
 	return b.String()
 }
 
-// cellText names the levels of a cell's findings beside their codes.
-func cellText(cell string, rules map[string]targets.Rule) string {
-	var out []string
-	for _, code := range codes(cell) {
+// cellText says how a target keeps a field, with the levels of its findings
+// beside their codes.
+func cellText(table targets.Support, field string, rules map[string]targets.Rule) string {
+	entry, ok := table[field]
+	if !ok {
+		return "as what holds it"
+	}
+	var findings []string
+	for _, code := range entry.Codes {
 		_, short, _ := strings.Cut(code, "/")
-		out = append(out, fmt.Sprintf("%s (%s)", rules[code].Level, short))
+		if entry.Level == targets.Exact {
+			short = string(rules[code].Level) + " (" + short + ")"
+		}
+		findings = append(findings, short)
 	}
+	text := string(entry.Level)
 	switch {
-	case out == nil:
-		return cell
-	case strings.HasPrefix(cell, "exact"):
-		return "exact; for some values " + strings.Join(out, ", ")
+	case findings != nil && entry.Level == targets.Exact:
+		text += "; for some values " + strings.Join(findings, ", ")
+	case findings != nil:
+		text += " (" + strings.Join(findings, ", ") + ")"
 	}
-	return strings.Join(out, ", ")
+	if entry.Note != "" {
+		text += " (" + entry.Note + ")"
+	}
+	return text
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -49,7 +50,14 @@ func (d *definition) options() compiler.Options {
 
 // docker is what a local run takes from outside the definition.
 func (d *definition) docker(root string) docker.Options {
-	return docker.Options{Root: root, HostPaths: d.host}
+	opts := docker.Options{Root: root}
+	for _, dir := range d.host {
+		if abs, err := filepath.Abs(dir); err == nil { // else there is no working directory to be relative to
+			dir = abs
+		}
+		opts.HostPaths = append(opts.HostPaths, dir)
+	}
+	return opts
 }
 
 // compiled compiles the definition for a command that needs it once.
@@ -105,7 +113,7 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 			}
 			st, findings, err := docker.Render(result.App, d.docker(result.Root))
 			if err != nil {
-				return runner.Compiled{Inputs: result.Inputs}, &exitError{exitInvalid, err.Error()}
+				return runner.Compiled{Inputs: result.Inputs}, err
 			}
 			return runner.Compiled{State: st, Root: result.Root, Inputs: result.Inputs, Losses: losses(findings)}, nil
 		},

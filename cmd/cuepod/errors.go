@@ -12,6 +12,7 @@ import (
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/targets"
+	"github.com/cuepod/cuepod/targets/docker"
 )
 
 // Exit codes. Scripts depend on them.
@@ -56,6 +57,7 @@ func explainError(err error) (code int, text string) {
 	var (
 		invalid  *compiler.Error
 		clash    *targets.ContradictionError
+		refused  *docker.RefusedError
 		usage    *usageError
 		exit     *exitError
 		notReady *runner.NotReadyError
@@ -69,6 +71,8 @@ func explainError(err error) (code int, text string) {
 		return exitInvalid, invalid.Error()
 	case errors.As(err, &clash):
 		return exitInvalid, clash.Error()
+	case errors.As(err, &refused):
+		return exitInvalid, refused.Error()
 	case errors.As(err, &usage):
 		return exitInvalid, fmt.Sprintf("cuepod: %s\nrun '%s --help' for how to use it", usage.message, usage.command)
 	case errors.As(err, &notReady):

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/cuepod/cuepod/compiler"
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets"
+	"github.com/cuepod/cuepod/targets/docker"
 )
 
 func (c *cli) explainCommand() *cobra.Command {
@@ -56,6 +58,10 @@ With --field it documents a field of the schema.`,
 			e.hatches(result.App)
 			for _, t := range allTargets() {
 				out, err := t.render(result.App, renderOptions{docker: d.docker(result.Root)})
+				if refused := (*docker.RefusedError)(nil); errors.As(err, &refused) {
+					e.refused(t.name, refused.Lines)
+					continue
+				}
 				if err != nil {
 					return fmt.Errorf("target %s: %w", t.name, err)
 				}
@@ -262,6 +268,14 @@ func (e *explainer) hatches(a *app.App) {
 		t.add("objects."+o.Name, o.Pos.String(), o.Body.String("kind")+" "+o.Body.String("metadata", "name"))
 	}
 	t.write(e.w, "  ")
+}
+
+// refused shows why a target makes nothing of an app.
+func (e *explainer) refused(name string, lines []string) {
+	e.title("As " + name)
+	for _, line := range lines {
+		fmt.Fprintf(e.w, "  %s %s\n", e.style.paint(yellow, "refused:"), line)
+	}
 }
 
 func (e *explainer) findings(name string, findings []targets.Finding) {

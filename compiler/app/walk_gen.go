@@ -545,9 +545,9 @@ func (x *Resources) walk(w *walker) {
 }
 
 func (x *Resources) isZero() bool {
-	return !(len(x.Requests) > 0) &&
-		!(len(x.Limits) > 0) &&
-		!(len(x.Claims) > 0)
+	return len(x.Requests) == 0 &&
+		len(x.Limits) == 0 &&
+		len(x.Claims) == 0
 }
 
 func (x *Probe) walk(w *walker) {
@@ -722,18 +722,18 @@ func (x *SecurityContext) walk(w *walker) {
 }
 
 func (x *SecurityContext) isZero() bool {
-	return !(x.RunAsUser != nil) &&
-		!(x.RunAsGroup != nil) &&
-		!(x.RunAsNonRoot != nil) &&
-		!(x.ReadOnlyRootFilesystem != nil) &&
-		!(x.AllowPrivilegeEscalation != nil) &&
-		!(!x.Capabilities.isZero()) &&
-		!(x.Privileged != nil) &&
-		!(x.SELinuxOptions != nil) &&
-		!(x.WindowsOptions != nil) &&
-		!(x.ProcMount != "") &&
-		!(x.SeccompProfile != nil) &&
-		!(x.AppArmorProfile != nil)
+	return x.RunAsUser == nil &&
+		x.RunAsGroup == nil &&
+		x.RunAsNonRoot == nil &&
+		x.ReadOnlyRootFilesystem == nil &&
+		x.AllowPrivilegeEscalation == nil &&
+		x.Capabilities.isZero() &&
+		x.Privileged == nil &&
+		x.SELinuxOptions == nil &&
+		x.WindowsOptions == nil &&
+		x.ProcMount == "" &&
+		x.SeccompProfile == nil &&
+		x.AppArmorProfile == nil
 }
 
 func (x *Capabilities) walk(w *walker) {
@@ -746,8 +746,8 @@ func (x *Capabilities) walk(w *walker) {
 }
 
 func (x *Capabilities) isZero() bool {
-	return !(len(x.Add) > 0) &&
-		!(len(x.Drop) > 0)
+	return len(x.Add) == 0 &&
+		len(x.Drop) == 0
 }
 
 func (x *Build) walk(w *walker) {
@@ -2124,19 +2124,19 @@ func (x *PodSecurityContext) walk(w *walker) {
 }
 
 func (x *PodSecurityContext) isZero() bool {
-	return !(x.SELinuxOptions != nil) &&
-		!(x.WindowsOptions != nil) &&
-		!(x.RunAsUser != nil) &&
-		!(x.RunAsGroup != nil) &&
-		!(x.RunAsNonRoot != nil) &&
-		!(len(x.SupplementalGroups) > 0) &&
-		!(x.SupplementalGroupsPolicy != "") &&
-		!(x.FSGroup != nil) &&
-		!(len(x.Sysctls) > 0) &&
-		!(x.FSGroupChangePolicy != "") &&
-		!(x.SeccompProfile != nil) &&
-		!(x.AppArmorProfile != nil) &&
-		!(x.SELinuxChangePolicy != "")
+	return x.SELinuxOptions == nil &&
+		x.WindowsOptions == nil &&
+		x.RunAsUser == nil &&
+		x.RunAsGroup == nil &&
+		x.RunAsNonRoot == nil &&
+		len(x.SupplementalGroups) == 0 &&
+		x.SupplementalGroupsPolicy == "" &&
+		x.FSGroup == nil &&
+		len(x.Sysctls) == 0 &&
+		x.FSGroupChangePolicy == "" &&
+		x.SeccompProfile == nil &&
+		x.AppArmorProfile == nil &&
+		x.SELinuxChangePolicy == ""
 }
 
 func (x *Affinity) walk(w *walker) {

@@ -61,27 +61,31 @@ func (c *checker) plainJob(p *app.Pod, at place) {
 }
 
 func (c *checker) indexedJob(p *app.Pod, at place) {
-	if p.Completions == nil {
+	completions := 1 // what Kubernetes fills in, when there is no parallelism either, and not in a CronJob
+	switch {
+	case p.Completions != nil:
+		completions = *p.Completions
+	case p.Parallelism != nil || p.Kind == "CronJob":
 		at.field("completionMode").refuse("an Indexed Job needs completions").hint("add completions: NUMBER, how many pods have to succeed")
 		return
 	}
 	most := maxIndexedParallelism
-	if *p.Completions > manyCompletions && p.BackoffLimitPerIndex != nil {
+	if completions > manyCompletions && p.BackoffLimitPerIndex != nil {
 		most = maxWhenMany
 		if p.MaxFailedIndexes == nil {
 			at.field("completions").refuse("more than %d completions with backoffLimitPerIndex need maxFailedIndexes", manyCompletions).hint("add maxFailedIndexes: NUMBER")
 		}
 	}
 	within(at.field("parallelism"), p.Parallelism, 0, most)
-	within(at.field("maxFailedIndexes"), p.MaxFailedIndexes, 0, min(most, *p.Completions))
+	within(at.field("maxFailedIndexes"), p.MaxFailedIndexes, 0, min(most, completions))
 	if p.MaxFailedIndexes != nil && p.BackoffLimitPerIndex == nil {
 		at.field("maxFailedIndexes").refuse("it needs backoffLimitPerIndex").hint("add backoffLimitPerIndex: how often one index may fail")
 	}
-	if last := p.Name + "-" + strconv.Itoa(*p.Completions-1); p.Kind == "Job" && len(last) > maxLabel {
+	if last := p.Name + "-" + strconv.Itoa(completions-1); p.Kind == "Job" && len(last) > maxLabel {
 		at.field("completions").refuse("the last pod would be called %q, which is longer than %d characters", last, maxLabel).hint("give the pod a shorter name")
 	}
 	if p.SuccessPolicy != nil {
-		c.successPolicy(p.SuccessPolicy, *p.Completions, at.field("successPolicy").at(p.SuccessPolicy.Pos))
+		c.successPolicy(p.SuccessPolicy, completions, at.field("successPolicy").at(p.SuccessPolicy.Pos))
 	}
 }
 
@@ -209,20 +213,12 @@ func (c *checker) cronJob(p *app.Pod, at place) {
 		schedule.refuse("%q has a time zone in it", p.Schedule).hint("set timeZone beside it")
 		return
 	}
-	if _, err := cron.Parse(p.Schedule, ""); err != nil {
-		schedule.refuse("%v", unprefixed(err)).hint("write \"MINUTE HOUR DAY MONTH WEEKDAY\", such as \"17 3 * * *\", or @daily")
+	if word := strings.Join(strings.Fields(p.Schedule), " "); strings.HasPrefix(word, "@") && word != p.Schedule {
+		schedule.refuse("%q has spaces that do not belong there", p.Schedule).hint("write it as %q", word)
+	} else if _, err := cron.Parse(p.Schedule, ""); err != nil {
+		schedule.refuse("%s", strings.TrimPrefix(err.Error(), "schedule ")).hint("write \"MINUTE HOUR DAY MONTH WEEKDAY\", such as \"17 3 * * *\", or @daily")
 	}
 	if _, err := cron.Parse("@daily", p.TimeZone); err != nil {
-		at.field("timeZone").refuse("%v", unprefixed(err)).hint("name one of the time zone database, such as \"Europe/Berlin\"")
+		at.field("timeZone").refuse("there is no time zone %q", p.TimeZone).hint("name one of the time zone database, such as \"Europe/Berlin\"")
 	}
-}
-
-// unprefixed is the text of an error without the name of the field, with which
-// the path ends already.
-func unprefixed(err error) string {
-	text := err.Error()
-	for _, prefix := range []string{"schedule ", "time zone "} {
-		text = strings.TrimPrefix(text, prefix)
-	}
-	return text
 }

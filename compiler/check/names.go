@@ -76,6 +76,14 @@ func (p place) dnsName(name string) {
 	}
 }
 
+// notEmpty wants an item of a list to be something, and reports whether it is.
+func (p place) notEmpty(name string) bool {
+	if name == "" {
+		p.refuse("it is empty").hint("leave it out")
+	}
+	return name != ""
+}
+
 // dnsLabel wants a name, if there is one, without dots.
 func (p place) dnsLabel(name string) {
 	if name != "" && !dnsLabel.MatchString(name) {

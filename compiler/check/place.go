@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/compiler/near"
 )
 
 // place is a part of the definition: its path, and the nearest line that the
@@ -76,12 +77,16 @@ func (p place) one(what string, choices ...choice) bool {
 	return len(set) == 1
 }
 
-// oneOf wants a value that is written to be one of a few.
+// oneOf wants a value that is written to be one of a few, and reports whether
+// it is.
 func (p place) oneOf(value string, all ...string) bool {
 	if value == "" || slices.Contains(all, value) {
 		return true
 	}
-	p.refuse("%q is not valid", value).hint("it must be %s", either(all))
+	p.refuse("%q is not valid; it must be %s", value, either(names(all, strconv.Quote)))
+	if hint := near.Hint(value, all); hint != "" {
+		p.hint("%s", hint)
+	}
 	return false
 }
 
@@ -97,6 +102,6 @@ func either(list []string) string {
 // within wants a number that is written to be in a range.
 func within[T int | int64](p place, n *T, least, most T) {
 	if n != nil && (*n < least || *n > most) {
-		p.refuse("%d is not from %d to %d", *n, least, most)
+		p.refuse("it must be a number from %d to %d, not %d", least, most, *n)
 	}
 }

@@ -14,6 +14,7 @@ func (c *checker) pod(p *app.Pod) {
 	if len(p.Containers) == 0 {
 		at.refuse("a pod needs at least one container").hint("add containers: NAME: image: \"...\"")
 	}
+	c.podMetadata(p, at)
 	c.kindOf(p, at)
 	c.containers(p, at)
 	for i := range p.Volumes {
@@ -161,7 +162,9 @@ func (c *checker) podNetwork(p *app.Pod, at place) {
 		at := at.field("hostAliases").key(alias.IP).at(alias.Pos)
 		at.ip(alias.IP)
 		for i, name := range alias.Hostnames {
-			at.field("hostnames").item(i).dnsName(name)
+			if at := at.field("hostnames").item(i); at.notEmpty(name) {
+				at.dnsName(name)
+			}
 		}
 	}
 	c.dns(p, at)

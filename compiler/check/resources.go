@@ -77,7 +77,7 @@ func (c *checker) amountOf(name string, q app.Quantity, at place) bool {
 	case strings.HasPrefix(name, hugePages):
 		c.pages(name, q, at)
 	case !native(name) && !whole(q):
-		at.refuse("%s is not a whole number", q).hint("a %s is there or not", name)
+		at.refuse("%s is not a whole number", q).hint("such resources cannot be split")
 	}
 	return len(c.problems) == before
 }

@@ -335,7 +335,10 @@ func (c *checker) pathModifier(r *app.HTTPRouteRule, m *app.HTTPPathModifier, at
 	if m.ReplacePrefixMatch == "" {
 		at.refuse("it names no path").hint("add replacePrefixMatch: PATH")
 	}
-	if len(r.Matches) != 1 || r.Matches[0].Path == nil || r.Matches[0].Path.Type != "PathPrefix" && r.Matches[0].Path.Type != "" {
+	if len(r.Matches) == 0 || len(r.Matches) == 1 && r.Matches[0].Path == nil {
+		return // which is the prefix "/"
+	}
+	if len(r.Matches) != 1 || r.Matches[0].Path.Type != "PathPrefix" && r.Matches[0].Path.Type != "" {
 		at.refuse("replacePrefixMatch needs a rule with one match, of a PathPrefix").hint("give the rule matches: [{path: {type: \"PathPrefix\", value: PATH}}]")
 	}
 }

@@ -109,7 +109,9 @@ func (c *checker) nodeSelectorTerm(t *app.NodeSelectorTerm, at place) {
 			at.field("values").refuse("it needs one value, not %d", len(r.Values)).hint("give it the name of one node")
 		}
 		for j, v := range r.Values {
-			at.field("values").item(j).dnsName(v)
+			if at := at.field("values").item(j); at.notEmpty(v) {
+				at.dnsName(v)
+			}
 		}
 	}
 }
@@ -136,7 +138,9 @@ func (c *checker) podAffinityTerm(t *app.PodAffinityTerm, at place) {
 	c.selector(t.NamespaceSelector, at.field("namespaceSelector"))
 	at.field("topologyKey").qualified(t.TopologyKey)
 	for i, n := range t.Namespaces {
-		at.field("namespaces").item(i).dnsLabel(n)
+		if at := at.field("namespaces").item(i); at.notEmpty(n) {
+			at.dnsLabel(n)
+		}
 	}
 	c.labelKeys(t.MatchLabelKeys, t.LabelSelector, at.field("matchLabelKeys"))
 	c.labelKeys(t.MismatchLabelKeys, nil, at.field("mismatchLabelKeys"))

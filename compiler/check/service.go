@@ -14,6 +14,7 @@ func (c *checker) service(s *app.Service) {
 	if s.Name[0] >= '0' && s.Name[0] <= '9' {
 		at.refuse("a service's name must start with a letter")
 	}
+	c.serviceMetadata(s, at)
 	c.behind(s, at)
 	c.headless(s, at)
 	if len(s.Ports) == 0 && !s.Headless && s.Type != "ExternalName" {
@@ -123,7 +124,7 @@ func (c *checker) serviceAddresses(s *app.Service, at place) {
 		at.field("loadBalancerIP").ip(s.LoadBalancerIP)
 	}
 	for i, cidr := range s.LoadBalancerSourceRanges {
-		at.field("loadBalancerSourceRanges").item(i).cidr(strings.TrimSpace(cidr))
+		at.field("loadBalancerSourceRanges").item(i).cidr(cidr)
 	}
 	for i, ip := range s.ExternalIPs {
 		at := at.field("externalIPs").item(i)

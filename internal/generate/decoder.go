@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -53,7 +54,7 @@ func (w *decoderWriter) typ(t *goType) {
 			b.WriteString("\t\t\tmissing--\n")
 		}
 		w.field(t, f)
-		if t.lines && f.made && f.under == nil && !f.isHatch {
+		if t.lines && f.made && f.under == nil && !f.isHatch || slices.Contains(linedToo(), t.def.name+"."+f.name) {
 			fmt.Fprintf(b, "\t\t\td.line(&x.Lines, name, o)\n")
 		}
 	}

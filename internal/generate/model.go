@@ -82,6 +82,10 @@ func declared() []string {
 // those that not every target can say.
 func withLines() []string { return []string{"Pod", "Container", "Service"} }
 
+// linedToo are fields beside those that keep their lines: their default hides
+// whether they are written, which is a mistake beside some other field.
+func linedToo() []string { return []string{"Pod.replicas"} }
+
 // withAfter have a method of the decoder of their own, which runs when all
 // fields are read.
 func withAfter() []string {

@@ -70,7 +70,7 @@ func walkText(m *model) []byte {
 		if isValue(m, t) {
 			var zero []string
 			for _, f := range t.fields {
-				zero = append(zero, "!("+f.isSet("x")+")")
+				zero = append(zero, negated(f.isSet("x")))
 			}
 			fmt.Fprintf(&b, "\nfunc (x *%s) isZero() bool {\n\treturn %s\n}\n", t.name, strings.Join(zero, " &&\n\t\t"))
 		}
@@ -118,4 +118,18 @@ func Fields(definition string) []string {
 	}
 	b.WriteString("\t}\n\treturn nil\n}\n")
 	return b.Bytes()
+}
+
+// negated is the opposite of a condition.
+func negated(cond string) string {
+	if plain, ok := strings.CutPrefix(cond, "!"); ok {
+		return plain
+	}
+	if left, right, ok := strings.Cut(cond, " != "); ok {
+		return left + " == " + right
+	}
+	if left, right, ok := strings.Cut(cond, " > "); ok {
+		return left + " == " + right // a length
+	}
+	return "!" + cond
 }

@@ -43,9 +43,9 @@ func (b *builder) cronJob(j *docker.Job) {
 		case r.Result == "": // replaced, above
 		case r == newest:
 			// What has run last has to be known for as long as the CronJob is.
-			b.removePods(b.observed.PodsOf(r), "old")
+			b.removePods(b.observed.PodsOf(r), beyondHistory)
 		default:
-			b.removeRun(r, "old")
+			b.removeRun(r, beyondHistory)
 		}
 	}
 	if !at.IsZero() {
@@ -103,6 +103,9 @@ func (b *builder) due(j *docker.Job, since time.Time, runs []*Job) (at time.Time
 	}
 	return at, missed
 }
+
+// beyondHistory is the cause of what happens again and again, and is no news.
+const beyondHistory = "beyond the history's limits"
 
 func newestScheduled(runs []*Job) *Job {
 	var newest *Job

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,38 @@ func TestDiff_FirstRun(t *testing.T) {
 		t.Errorf("%d plans, want one", len(plans))
 	}
 	golden(t, "first-run", plans[0].String())
+}
+
+func TestDiff_NewPodTellsItsHostPorts(t *testing.T) {
+	d := shopState(func(s *docker.State) {
+		s.Pods[0].HostPorts = []docker.HostPort{{HostIP: "127.0.0.1", HostPort: 8081, Port: 80, Protocol: "TCP"}, {HostIP: "0.0.0.0", HostPort: 53, Port: 5353, Protocol: "UDP"}}
+	})
+	plan := Diff(d, newWorld("postgres:1", "web:1", "log:1").Observed, now).String()
+	const want = "new pod, publishes 127.0.0.1:8081 for port 80, 0.0.0.0:53 for port 5353"
+	if !strings.Contains(plan, want) {
+		t.Errorf("%q is not in the plan:\n%s", want, plan)
+	}
+	if strings.Count(plan, "publishes") != 1+1 { // and the portal
+		t.Errorf("pods without ports publish some:\n%s", plan)
+	}
+}
+
+// A volume that the engine makes for a container has no labels, and so is nobody's.
+func TestDiff_InfraWaitsForTheClaimsThatItMounts(t *testing.T) {
+	for name, mounts := range map[string][]docker.Mount{"mounted": {{Volume: "shop_data", Path: "/volumes/data"}}, "not mounted": nil} {
+		d := shopState(func(s *docker.State) { s.Pods[0].Mounts = mounts })
+		plan := Diff(d, newWorld("postgres:1", "web:1", "log:1").Observed, now)
+		find := func(op Op, name string) int {
+			return slices.IndexFunc(plan.Steps, func(s Step) bool { return s.Op == op && s.Name == name })
+		}
+		volume, infra := find(CreateVolume, "shop_data"), find(CreateContainer, "shop_db-0")
+		if volume < 0 || infra < 0 {
+			t.Fatalf("%s: steps are missing:\n%s", name, plan)
+		}
+		if got := slices.Contains(plan.Steps[infra].After, volume); got != (mounts != nil) {
+			t.Errorf("%s: infra waits for the claim's volume: %t", name, got)
+		}
+	}
 }
 
 func TestDiff_SecondRunIsEmpty(t *testing.T) {

@@ -543,7 +543,10 @@ func TestCronJob_History(t *testing.T) {
 	w.want(runAt(30)+"-0 Succeeded, "+runAt(40)+"-0 Succeeded, "+runAt(50)+"-0 running",
 		runAt(30)+" Complete, "+runAt(40)+" Complete, "+runAt(50))
 	w.end(runAt(50)+"-0_run", 1)
-	w.goOn()
+	plans := w.goOn()
+	if told := fmt.Sprint(plans[0].Summary(), plans[len(plans)-1].Summary()); strings.Contains(told, "history") {
+		t.Errorf("the history is told of: %s", told)
+	}
 	// No failed run is kept, but that it was there is known: it does not run again.
 	w.want(runAt(30)+"-0 Succeeded, "+runAt(40)+"-0 Succeeded", runAt(30)+" Complete, "+runAt(40)+" Complete, "+runAt(50)+" Failed BackoffLimitExceeded")
 }
@@ -645,5 +648,47 @@ func TestJob_InterruptedAnywhereItConverges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestJob_IndexedWantsASuccessOfEachIndex(t *testing.T) {
+	three := 3
+	w := newJobWorld(t, testJob("part", func(j *docker.Job) { j.Indexed, j.Completions, j.Parallelism = true, &three, 2 }))
+	w.goOn()
+	w.want("part-0-0 running, part-1-1 running", "part")
+	w.end("part-1-1_run", 0)
+	w.goOn()
+	w.want("part-0-0 running, part-1-1 Succeeded, part-2-2 running", "part")
+	w.end("part-0-0_run", 1)
+	w.after(10 * time.Second)
+	w.want("part-0-0 Failed, part-0-3 running, part-1-1 Succeeded, part-2-2 running", "part")
+	w.end("part-0-3_run", 0)
+	w.end("part-2-2_run", 0)
+	w.goOn()
+	if got := w.results(); got != "part Complete" {
+		t.Errorf("runs %s", got)
+	}
+}
+
+func TestWithJobs_EndedPodsAreNoEndpoints(t *testing.T) {
+	two := 2
+	w := newJobWorld(t, testJob("batch", func(j *docker.Job) { j.Completions, j.Parallelism = &two, 2 }))
+	w.d.State.Services = append(w.d.State.Services, docker.Service{Name: "batch", Jobs: []string{"batch"},
+		Ports: []docker.ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Targets: map[string]int{"batch": 8080}}}})
+	w.goOn()
+	endpoints := func() string {
+		s := WithJobs(w.d.State, &w.Observed, Plan{})
+		b := s.Services[len(s.Services)-1]
+		return fmt.Sprint(b.Pods, b.Ports[0].Targets)
+	}
+	if got, want := endpoints(), "[batch-0 batch-1] map[batch:8080 batch-0:8080 batch-1:8080]"; got != want {
+		t.Errorf("endpoints %s, want %s", got, want)
+	}
+	w.end("batch-0_run", 0)
+	if got, want := endpoints(), "[batch-1] map[batch:8080 batch-1:8080]"; got != want {
+		t.Errorf("after an end: endpoints %s, want %s", got, want)
+	}
+	if s := w.d.State.Services; len(s[len(s)-1].Pods) != 0 {
+		t.Error("the state itself was changed")
 	}
 }

@@ -167,7 +167,7 @@ func (p Plan) Summary() []string {
 		}
 		line := s.Object + ": " + s.Cause
 		follows := s.Role != RoleInfra && told[s.Pod+": "+s.Cause] || s.Role == RoleInfra && s.Op == StopContainer
-		if s.Cause != "" && !follows && !told[line] {
+		if s.Cause != "" && s.Cause != beyondHistory && !follows && !told[line] {
 			told[line] = true
 			out = append(out, line)
 		}

@@ -83,6 +83,18 @@ func (b *builder) newPodCause(p *docker.Pod) string {
 	return "new pod"
 }
 
+// hostPorts tells what a pod publishes on the host.
+func hostPorts(p *docker.Pod) string {
+	var ports []string
+	for _, h := range p.HostPorts {
+		ports = append(ports, fmt.Sprintf("%s:%d for port %d", h.HostIP, h.HostPort, h.Port))
+	}
+	if len(ports) == 0 {
+		return ""
+	}
+	return ", publishes " + strings.Join(ports, ", ")
+}
+
 // pod plans one replica. It returns its last step, and whether the steps take
 // a serving pod away for a while.
 func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
@@ -160,8 +172,8 @@ func (b *builder) createPod(p *docker.Pod, cause string, after ...int) int {
 	volumes := b.createVolumes(p, ready)
 	step := Step{Object: object, Role: RoleInfra, Name: p.EngineName, Pod: p.Name}
 	create := step
-	create.Op, create.Cause = CreateContainer, cause
-	created := b.add(create, append(volumes, ready...)...)
+	create.Op, create.Cause = CreateContainer, cause+hostPorts(p)
+	created := b.add(create, slices.Concat(volumes, ready, b.claimSteps(p.Mounts))...)
 	return b.startPod(p, cause, created)
 }
 
@@ -417,15 +429,16 @@ func (b *builder) create(step Step, createAfter, startAfter []int, c *docker.Con
 		pull = none
 	}
 	step.Op = CreateContainer
-	created := b.add(step, slices.Concat(createAfter, []int{pull, b.recordStep}, b.claimSteps(c))...)
+	created := b.add(step, slices.Concat(createAfter, []int{pull, b.recordStep}, b.claimSteps(c.Mounts))...)
 	step.Op, step.Cause = StartContainer, ""
 	return b.add(step, slices.Concat(startAfter, []int{created})...)
 }
 
-// claimSteps are the steps that create the claims' volumes a container mounts.
-func (b *builder) claimSteps(c *docker.Container) []int {
+// claimSteps are the steps that create the claims' volumes that are mounted. The
+// engine would make them itself, without our labels.
+func (b *builder) claimSteps(mounts []docker.Mount) []int {
 	var out []int
-	for _, m := range c.Mounts {
+	for _, m := range mounts {
 		if s, ok := b.volumes[m.Volume]; ok && b.steps[s].Op == CreateVolume {
 			out = append(out, s)
 		}

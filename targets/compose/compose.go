@@ -3,18 +3,21 @@
 //
 // Compose has no pods. Each replica of a pod becomes a set of services:
 //
-//	web-0           the holder: owns network namespace, IPC, hostname and the services' names, and never restarts
-//	web-0-volumes   runs once: makes the pod's volumes usable and writes ConfigMaps and Secrets into them
-//	web-0-<name>    one per container; init containers run to completion, in order, before the others start
+//	web-0                 the holder: owns network namespace, IPC, hostname and the services' names, and never restarts
+//	web-0-volumes         runs once: makes the pod's volumes usable and writes ConfigMaps and Secrets into them
+//	web-0-<name>          one per container; init containers run to completion, in order, before the others start
+//	web-0-<name>-started  runs until a sidecar's startup probe over the network succeeds
 //
-// Compose can only replicate single services, so replicas are written out. A
+// Compose can only replicate single services, so replicas are written out, those
+// of a StatefulSet and of a Job too: the order of their starts is that of what
+// they wait for. Compose has no clock, so a CronJob has a profile of its name. A
 // service is an alias of its pods' holders, which Docker's DNS rotates over; a
 // service port that differs from the container's is forwarded by the holder. A
 // service that the host may reach has a portal, web-portal, which publishes its
 // ports on 127.0.0.1 and spreads connections over the replicas.
 //
 // Holder, volumes and portal run one small image; package holder is its
-// program. Whatever Compose cannot say is a finding.
+// program. Whatever Compose cannot say is a finding; Support has every field.
 package compose
 
 import (
@@ -79,6 +82,7 @@ type renderer struct {
 	app      *app.App
 	holder   string // image
 	findings *targets.Findings
+	serving  serving
 
 	services *yaml.Map
 	volumes  *yaml.Map
@@ -94,7 +98,7 @@ type renderer struct {
 
 func newRenderer(a *app.App, opts Options) *renderer {
 	r := &renderer{
-		app: a, holder: opts.HolderImage, findings: targets.NewFindings(Rules()),
+		app: a, holder: opts.HolderImage, findings: targets.NewFindings(Rules()), serving: whoServes(a),
 		services: yaml.New(), volumes: yaml.New(),
 		configs: map[string]*yaml.Map{}, secrets: map[string]*yaml.Map{}, taken: map[string]string{}, used: map[secretKey]secretUse{},
 		hostPorts: pinnedPorts(a),

@@ -62,6 +62,30 @@ func TestRender_Errors(t *testing.T) {
 		`pod web: it depends on service api, which does not exist`: func(_ *app.App, p *app.Pod, _ *app.Container) {
 			p.DependsOn = []app.Dependency{{Service: "api"}}
 		},
+		`pod web: it depends on service api, which no pod serves`: func(a *app.App, p *app.Pod, _ *app.Container) {
+			a.Services = append(a.Services, app.Service{Name: "api", Selector: map[string]string{"app": "api"}})
+			p.DependsOn = []app.Dependency{{Service: "api"}}
+		},
+		`pod web: container c: the subPathExpr of /v has the value of a secret in it`: func(a *app.App, p *app.Pod, c *app.Container) {
+			a.Secrets = []app.Secret{{Name: "s", Keys: []app.SecretKey{{Name: "k", External: true}}}}
+			p.Volumes = []app.Volume{{Name: "v", EmptyDir: &app.EmptyDir{}}}
+			c.Env = []app.EnvVar{{Name: "A", ValueFrom: &app.EnvVarSource{SecretKeyRef: &app.SecretKeySelector{Name: "s", Key: "k"}}}}
+			c.VolumeMounts = []app.VolumeMount{{Name: "v", MountPath: "/v", SubPathExpr: "of/$(A)"}}
+		},
+		`pod web: volume v: file cpu: there is no container "d"`: func(_ *app.App, p *app.Pod, _ *app.Container) {
+			p.Volumes = []app.Volume{{Name: "v", DownwardAPI: &app.DownwardAPIVolumeSource{Items: []app.DownwardAPIVolumeFile{
+				{Path: "cpu", ResourceFieldRef: &app.ResourceFieldSelector{ContainerName: "d", Resource: "limits.cpu"}},
+			}}}}
+		},
+		`pod web: container c: variable A: limits.cpu cannot be divided by "-1"`: func(_ *app.App, _ *app.Pod, c *app.Container) {
+			c.Resources.Limits = map[string]app.Quantity{"cpu": "1"}
+			c.Env = []app.EnvVar{{Name: "A", ValueFrom: &app.EnvVarSource{ResourceFieldRef: &app.ResourceFieldSelector{Resource: "limits.cpu", Divisor: "-1"}}}}
+		},
+		`would both be the Compose volume data-web-0`: func(a *app.App, p *app.Pod, _ *app.Container) {
+			a.Claims = []app.Claim{{Name: "data-web-0"}}
+			p.Kind, p.VolumeClaimTemplates = "StatefulSet", []app.Claim{{Name: "data"}}
+			p.Volumes = []app.Volume{{Name: "w", Claim: &app.ClaimSource{ClaimName: "data-web-0"}}}
+		},
 		`pod web: it depends on service web, which it serves itself`: func(_ *app.App, p *app.Pod, _ *app.Container) {
 			p.DependsOn = []app.Dependency{{Service: "web"}}
 		},

@@ -206,7 +206,9 @@ func (p *project) write(t *testing.T, a *app.App) {
 	for i := range a.Pods {
 		for _, list := range [][]app.Container{a.Pods[i].InitContainers, a.Pods[i].Containers} {
 			for j := range list {
-				list[j].Image = p.image
+				if list[j].Build == nil {
+					list[j].Image = p.image
+				}
 			}
 		}
 	}

@@ -25,15 +25,16 @@ func TestWorkloads_RunUnderDockerCompose(t *testing.T) {
 	project.compose(t, "up", "--detach")
 	eventually(t, "the pod answers", func() bool { return get(port, "/ready") == "ready" })
 	for path, want := range map[string]string{
-		"/file?of=/host/note":         "of the host",
-		"/file?of=/all/bytes":         "\x00\xff\x01",
-		"/file?of=/all/pod/namespace": "default",
-		"/mode?of=/all/pod/namespace": "-r--r-----", // 0400 and the group's
-		"/file?of=/all/token":         "s3cret",     // by its group: the user is nobody's
-		"/mode?of=/state":             "dgrwxrwxrwx",
-		"/file?of=/state/started":     "touched", // by the hook, before this container started
-		"/env?of=CPU":                 "250",
-		"/get?of=http://alias:9000/":  "404 page not found",
+		"/file?of=/host/note":                      "of the host",
+		"/file?of=/all/bytes":                      "\x00\xff\x01",
+		"/file?of=/all/pod/namespace":              "default",
+		"/mode?of=/all/pod/namespace":              "-r--r-----", // 0400 and the group's
+		"/file?of=/all/token":                      "s3cret",     // by its group: the user is nobody's
+		"/mode?of=/state":                          "dgrwxrwxrwx",
+		"/file?of=/state/started":                  "touched", // by the hook, before this container started
+		"/env?of=CPU":                              "250",
+		"/get?of=http://away.default.svc:81/ready": "ready",
+		"/get?of=http://alias:9000/":               "404 page not found",
 	} {
 		if got := get(port, path); got != want {
 			t.Errorf("%s: got %q, want %q", path, got, want)
@@ -87,7 +88,7 @@ func checkJobs(t *testing.T, project *project) {
 	if got := state("report-0-main"); got != "" {
 		t.Errorf("the CronJob ran by itself: %s", got)
 	}
-	project.compose(t, "--profile", "report", "up", "--detach")
+	project.compose(t, "--profile", "report", "up", "--detach", "report-0-main")
 	eventually(t, "the CronJob has run once", func() bool { return state("report-0-main") == "exited 0" })
 }
 
@@ -164,6 +165,9 @@ func workloads(port, node int, host string) *app.App {
 		Services: []app.Service{{
 			Name: "db", Selector: map[string]string{app.LabelComponent: "db"}, Type: "ClusterIP", Headless: true,
 			Ports: []app.ServicePort{{Name: "http", Port: 8080, TargetPort: app.PortRef{Number: 8080}, Protocol: "TCP"}},
+		}, {
+			Name: "away", Type: "ExternalName", ExternalName: "db.default.svc.cluster.local",
+			Ports: []app.ServicePort{{Name: "http", Port: 81, TargetPort: app.PortRef{Number: 8080}, Protocol: "TCP"}},
 		}},
 		ConfigMaps: []app.ConfigMap{{Name: "settings", BinaryData: map[string][]byte{"bytes": {0, 255, 1}}}},
 		Secrets:    []app.Secret{{Name: "workloads", Keys: []app.SecretKey{{Name: "token", External: true}}}},

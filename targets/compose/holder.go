@@ -2,7 +2,6 @@ package compose
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -55,10 +54,8 @@ func (p *replica) networks() *yaml.Map {
 		return out
 	}
 	aliases := yaml.List{}
-	for i := range p.r.app.Services {
-		if s := &p.r.app.Services[i]; slices.Contains(p.r.app.Behind(s), p.pod) {
-			aliases = append(aliases, dnsNames(s.Name, p.r.app.DNSNamespace())...)
-		}
+	for _, s := range p.r.serving.services[p.pod] {
+		aliases = append(aliases, dnsNames(s.Name, p.r.app.DNSNamespace())...)
 	}
 	if domain := p.subdomain(); domain != "" {
 		aliases = append(aliases, dnsNames(p.podHost()+"."+domain, p.r.app.DNSNamespace())...)
@@ -83,8 +80,8 @@ func (p *replica) subdomain() string {
 	case p.pod.Kind == "StatefulSet" && p.pod.ServiceName != "":
 		name = p.pod.ServiceName
 	case p.pod.Kind == "StatefulSet":
-		for i := range p.r.app.Services {
-			if s := &p.r.app.Services[i]; s.Headless && slices.Contains(p.r.app.Behind(s), p.pod) {
+		for _, s := range p.r.serving.services[p.pod] {
+			if s.Headless {
 				name = s.Name
 				break
 			}

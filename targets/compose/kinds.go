@@ -72,13 +72,13 @@ func parallelism(pod *app.Pod) int {
 // defaultBackoff is Kubernetes' number of retries of a Job.
 const defaultBackoff = 6
 
-// retries is how often a Job's container is tried again.
+// retries is how often each container of a Job is tried again.
 func retries(pod *app.Pod) int {
 	switch {
-	case pod.BackoffLimit != nil:
-		return *pod.BackoffLimit
 	case pod.BackoffLimitPerIndex != nil:
 		return *pod.BackoffLimitPerIndex
+	case pod.BackoffLimit != nil:
+		return *pod.BackoffLimit
 	}
 	return defaultBackoff
 }
@@ -128,18 +128,30 @@ func (r *renderer) kindFindings(pod *app.Pod) {
 	case "Job":
 		message := "the Job runs at every docker compose up"
 		if waits(pod) {
-			message = "the Job runs at docker compose --profile " + pod.Name + " up"
+			message = "the Job runs at " + onDemand(pod)
 		}
 		r.findings.Add("compose/job", path+".kind", at, message+retried(pod)+"; its holder and sidecars stay until docker compose down", "make it safe to run twice")
 	case "CronJob":
 		r.findings.Add("compose/cron-job", path+".kind", at, "Compose has no clock: nothing starts the Job by itself"+retried(pod),
-			"docker compose --profile "+pod.Name+" up runs it once, and with down in place of up removes it")
+			onDemand(pod)+" runs it once, docker compose --profile "+pod.Name+" down removes it")
 	}
 	if n := ordinals(pod); len(n) > 1 {
 		r.findings.Add("compose/replicas-unrolled", path+"."+countField(pod), fieldPos(pod.Lines, countField(pod), pod.Pos),
 			fmt.Sprintf("the %d replicas are written out as %s to %s", len(n), replicaName(pod.Name, n[0]), replicaName(pod.Name, n[len(n)-1])),
 			"to change their number, change the definition and render again")
 	}
+}
+
+// onDemand is the command that runs a pod which waits to be asked for, and what
+// it depends on.
+func onDemand(pod *app.Pod) string {
+	command := "docker compose --profile " + pod.Name + " up"
+	for _, name := range replicaNames(pod) {
+		for _, c := range pod.Containers {
+			command += " " + name + "-" + c.Name
+		}
+	}
+	return command
 }
 
 func retried(pod *app.Pod) string {

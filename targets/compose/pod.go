@@ -181,7 +181,7 @@ func (p *replica) dependencies() (*yaml.Map, error) {
 		if s == nil {
 			return nil, fmt.Errorf("it depends on service %s, which does not exist", d.Service)
 		}
-		pods := p.r.app.Behind(s)
+		pods := p.r.serving.pods[s]
 		if len(pods) == 0 {
 			return nil, fmt.Errorf("it depends on service %s, which no pod serves", d.Service)
 		}

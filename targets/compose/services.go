@@ -21,14 +21,12 @@ func (r *renderer) service(s *app.Service) error {
 		r.findings.Add("compose/service-metadata", path, s.Pos, "labels and annotations of the service are left out: Compose has nothing that could carry them", "")
 	}
 	if s.Type == "ExternalName" {
-		r.findings.Add("compose/external-name", path+".externalName", fieldPos(s.Lines, "externalName", s.Pos),
-			"the name does not resolve: Docker's DNS has no second names for hosts elsewhere", "use "+s.ExternalName+" itself")
-		return nil
+		return r.externalName(s, path)
 	}
-	if s.Pod != "" && r.app.Pod(s.Pod) == nil {
+	if s.Pod != "" && len(r.serving.pods[s]) == 0 {
 		return fmt.Errorf("there is no pod %q", s.Pod)
 	}
-	pods := slices.DeleteFunc(r.app.Behind(s), func(p *app.Pod) bool { return p.HostNetwork })
+	pods := slices.DeleteFunc(slices.Clone(r.serving.pods[s]), func(p *app.Pod) bool { return p.HostNetwork })
 	if len(pods) == 0 {
 		r.findings.Add("compose/service-empty", path, s.Pos, "the name does not resolve: no pod of the app's own network is behind the service", "")
 		return nil
@@ -223,9 +221,8 @@ func (p *replica) forwards() (args []string, privileged bool, err error) {
 			used[listener{protocol(port.Protocol), port.ContainerPort}] = port.ContainerPort
 		}
 	}
-	for i := range p.r.app.Services {
-		s := &p.r.app.Services[i]
-		if s.Headless || !slices.Contains(p.r.app.Behind(s), p.pod) { // a headless service's clients connect to the container's port
+	for _, s := range p.r.serving.services[p.pod] {
+		if s.Headless { // a headless service's clients connect to the container's port
 			continue
 		}
 		for _, port := range s.Ports {

@@ -88,7 +88,7 @@ func claims(s targets.Support, definition, size string) {
 func supportOfServices() targets.Support {
 	s := targets.Support{}
 	of(s, "Service", some("compose/service-empty"), "pod selector")
-	of(s, "Service", made("compose/host-port", "compose/external-name"), "type")
+	of(s, "Service", made("compose/host-port"), "type")
 	of(s, "Service", made("compose/service-endpoints"), "headless")
 	of(s, "Service", exact(""), "ports")
 	of(s, "Service", targets.Field{Level: targets.Cannot, Codes: []string{"compose/session-affinity"}}, "sessionAffinity")
@@ -98,7 +98,7 @@ func supportOfServices() targets.Support {
 	of(s, "Service", some("compose/service-address"), "clusterIP")
 	of(s, "Service", says("compose/service-address", "the service has no address of its own: its ports are published on 127.0.0.1 alone", ""), "externalIPs loadBalancerIP")
 	of(s, "Service", says("compose/service-policy", "the ports are published on 127.0.0.1 alone, which nobody else reaches", ""), "loadBalancerSourceRanges")
-	of(s, "Service", targets.Field{Level: targets.Cannot, Codes: []string{"compose/external-name"}}, "externalName")
+	of(s, "Service", made("compose/external-relay", "compose/external-name"), "externalName")
 	of(s, "Service", says("compose/service-policy", "one machine is one node: there is nothing to steer", ""),
 		"externalTrafficPolicy healthCheckNodePort allocateLoadBalancerNodePorts loadBalancerClass internalTrafficPolicy trafficDistribution")
 	of(s, "Service", exact("names resolve to pods that are not ready in any case"), "publishNotReadyAddresses")

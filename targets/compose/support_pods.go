@@ -58,9 +58,10 @@ func supportOfJobs() targets.Support {
 	s := targets.Support{}
 	of(s, "Pod", made("compose/replicas-unrolled"), "completions parallelism")
 	of(s, "Pod", exact(""), "completionMode")
-	of(s, "Pod", made("compose/job"), "backoffLimit")
-	of(s, "Pod", says("compose/job-policy", "each pod is tried again as often as the Job's own limit says", ""), "backoffLimitPerIndex maxFailedIndexes")
-	of(s, "Pod", says("compose/job-policy", "a container is tried again whatever its exit code, and all pods have to succeed", ""), "podFailurePolicy successPolicy podReplacementPolicy managedBy")
+	of(s, "Pod", made("compose/job"), "backoffLimit backoffLimitPerIndex")
+	of(s, "Pod", says("compose/job-policy", "a container is tried again whatever its exit code, and all pods have to succeed", ""), "podFailurePolicy successPolicy maxFailedIndexes")
+	of(s, "Pod", says("compose/job-policy", "docker compose runs the Job itself", ""), "managedBy")
+	of(s, "Pod", exact("a container is started again when it has ended"), "podReplacementPolicy")
 	of(s, "Pod", says("compose/job-policy", "the containers stay until docker compose down", ""), "ttlSecondsAfterFinished")
 	of(s, "Pod", says("compose/deadline", "nothing ends a pod that takes too long", ""), "activeDeadlineSeconds")
 	of(s, "Pod", made("compose/job", "compose/cron-job"), "suspend")

@@ -72,9 +72,6 @@ func (r *renderer) checkPod(p *app.Pod) {
 	if p.Subdomain != "" && p.Hostname != "" && p.Kind != "StatefulSet" {
 		add("docker/subdomain", "subdomain", fmt.Sprintf("the name in DNS is %s-0.%s", p.Name, p.Subdomain), "")
 	}
-	if p.CompletionMode == "Indexed" {
-		add(codeJob, "completionMode", "pods of the job have no index", "")
-	}
 	r.checkRollout(p, path)
 	r.checkVolumes(p, path)
 	for i := range p.InitContainers {

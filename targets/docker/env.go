@@ -62,7 +62,7 @@ func (r *renderer) envVar(e *app.EnvVar, c *app.Container, p *app.Pod, d *Pod) (
 		return EnvVar{Name: e.Name, Source: FromSecret, Secret: ref}, r.hasSecretKey(ref)
 	case from.FieldRef != nil:
 		value, source := r.field(from.FieldRef.FieldPath, p, d)
-		if own := nameSource(from.FieldRef.FieldPath, p); own != "" {
+		if own := instanceSource(from.FieldRef.FieldPath, p); own != "" {
 			value, source = "", own
 		}
 		return EnvVar{Name: e.Name, Source: source, Value: value}, true

@@ -80,14 +80,14 @@ func (r *renderer) downwardFiles(items []app.DownwardAPIVolumeFile, defaultMode 
 		f := File{Path: i.Path, Mode: modeOr(i.Mode, defaultMode)}
 		switch {
 		case i.FieldRef != nil:
-			if f.Source = nameSource(i.FieldRef.FieldPath, p); f.Source == "" {
+			if f.Source = instanceSource(i.FieldRef.FieldPath, p); f.Source == "" {
 				value, _ := r.field(i.FieldRef.FieldPath, p, d)
 				f.Data = Bytes(value)
 			}
 		case i.ResourceFieldRef != nil:
 			value, ok := resourceOf(i.ResourceFieldRef, p)
 			if !ok {
-				continue // checkResourceRef tells
+				continue // checkVolumes tells
 			}
 			f.Data = Bytes(value)
 		}
@@ -96,10 +96,21 @@ func (r *renderer) downwardFiles(items []app.DownwardAPIVolumeFile, defaultMode 
 	return files
 }
 
-// nameSource marks what is the name of a job's pod, which is not known yet.
-func nameSource(path string, p *app.Pod) Source {
-	if path == "metadata.name" && runsToEnd(p) {
+// Where Kubernetes keeps the completion index of an indexed job's pod.
+const (
+	indexLabel      = "metadata.labels['batch.kubernetes.io/job-completion-index']"
+	indexAnnotation = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+)
+
+// instanceSource marks what tells a job's pods apart, and is not known yet.
+func instanceSource(path string, p *app.Pod) Source {
+	switch {
+	case !runsToEnd(p):
+		return ""
+	case path == "metadata.name":
 		return FromPodName
+	case (path == indexLabel || path == indexAnnotation) && p.CompletionMode == "Indexed":
+		return FromJobIndex
 	}
 	return ""
 }

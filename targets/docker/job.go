@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -18,8 +19,9 @@ type Job struct {
 	// Completions is how many pods have to succeed. nil means a work queue: done
 	// when one pod has succeeded and all have ended.
 	Completions             *int  `json:"completions,omitempty"`
-	Parallelism             int   `json:"parallelism"`  // pods at once
-	BackoffLimit            int   `json:"backoffLimit"` // failures that are tried again
+	Indexed                 bool  `json:"indexed,omitempty"` // completionMode: a success for each index below Completions
+	Parallelism             int   `json:"parallelism"`       // pods at once
+	BackoffLimit            int   `json:"backoffLimit"`      // failures that are tried again
 	ActiveDeadlineSeconds   int64 `json:"activeDeadlineSeconds,omitempty"`
 	TTLSecondsAfterFinished *int  `json:"ttlSecondsAfterFinished,omitempty"` // nil keeps finished pods
 	Suspend                 bool  `json:"suspend,omitempty"`
@@ -66,7 +68,8 @@ func JobHash(j *Job) string {
 		Containers  []string
 		Restart     RestartPolicy
 		Completions *int
-	}{podHash(&pod, j.Volumes), containers(pod.Init), containers(pod.Containers), pod.RestartPolicy, j.Completions})
+		Indexed     bool
+	}{podHash(&pod, j.Volumes), containers(pod.Init), containers(pod.Containers), pod.RestartPolicy, j.Completions, j.Indexed})
 }
 
 // CronHash digests when a CronJob runs. With another hash, times before the
@@ -83,8 +86,12 @@ func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
 	p := j.Template
 	p.Name, p.Workload, p.EngineName, p.Job, p.Run, p.Hash = name, j.Name, InfraName(app, name), run, id, j.Hash
 	p.Ordered, p.DependsOn = false, nil // whoever makes pods of a job waits for what it depends on
+	host := name
+	if j.Indexed {
+		host = fmt.Sprintf("%s-%d", run, IndexOf(run, name))
+	}
 	if p.Hostname == j.Template.Name {
-		p.Hostname = strings.TrimRight(name[:min(len(name), maxHostname)], "-.")
+		p.Hostname = strings.TrimRight(host[:min(len(host), maxHostname)], "-.")
 	}
 	own := VolumeName(app, j.Template.Name, "")
 	renamed := map[string]string{}
@@ -95,20 +102,26 @@ func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
 		renamed[old], volumes[i] = v.Name, v
 	}
 	p.Mounts = renameMounts(p.Mounts, renamed)
-	p.Files = instanceFiles(p.Files, name)
+	p.Files = instanceFiles(p.Files, name, IndexOf(run, name))
 	p.Init = instanceContainers(p.Init, app, name, renamed)
 	p.Containers = instanceContainers(p.Containers, app, name, renamed)
+	if j.Indexed {
+		p.tellIndex(IndexOf(run, name))
+	}
 	return p, volumes
 }
 
-// instanceFiles fills in the pod's name, where a file shows it.
-func instanceFiles(list []FileVolume, pod string) []FileVolume {
+// instanceFiles fills in the pod's name and index, where a file shows them.
+func instanceFiles(list []FileVolume, pod string, index int) []FileVolume {
 	out := slices.Clone(list)
 	for i := range out {
 		out[i].Files = slices.Clone(out[i].Files)
 		for n := range out[i].Files {
-			if f := &out[i].Files[n]; f.Source == FromPodName {
+			switch f := &out[i].Files[n]; f.Source {
+			case FromPodName:
 				f.Source, f.Data = "", Bytes(pod)
+			case FromJobIndex:
+				f.Source, f.Data = "", Bytes(strconv.Itoa(index))
 			}
 		}
 	}
@@ -160,6 +173,9 @@ func (j *Job) Changes(from *Job) []string {
 		if j.Template.Container(c.Name) == nil {
 			out = append(out, "container "+c.Name+" removed")
 		}
+	}
+	if from.Indexed != j.Indexed {
+		out = append(out, "completionMode changed")
 	}
 	if was, now := completionsWord(from.Completions), completionsWord(j.Completions); was != now {
 		out = append(out, fmt.Sprintf("completions %s -> %s", was, now))

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -58,6 +59,18 @@ func TestJobInstance(t *testing.T) {
 	if p, _ := j.Instance("shop", long, "17", long+"12"); p.Hostname != strings.Repeat("a", 61)+"-1" {
 		t.Errorf("host name %q", p.Hostname)
 	}
+	indexed := testJob(func(j *Job) { j.Indexed = true })
+	p, _ = indexed.Instance("shop", "migrate", "17", indexed.PodName("migrate", 3, 12))
+	env := append(slices.Clone(want.Containers[0].Env), EnvVar{Name: "JOB_COMPLETION_INDEX", Source: Verbatim, Value: "3"})
+	env[0].Value = "migrate-3-12"
+	if diff := cmp.Diff(env, p.Containers[0].Env); diff != "" || p.Hostname != "migrate-3" || p.Name != "migrate-3-12" {
+		t.Errorf("indexed: pod %s, host name %s, environment (-want +got):\n%s", p.Name, p.Hostname, diff)
+	}
+	for name, want := range map[string]int{"migrate-3-12": 3, "migrate-3": -1, "other-3-12": -1, "migrate-x-1": -1} {
+		if got := IndexOf("migrate", name); got != want {
+			t.Errorf("index of %s: %d, want %d", name, got, want)
+		}
+	}
 	fixed, _ := testJob(func(j *Job) { j.Template.Hostname = "host" }).Instance("shop", "migrate", "17", "migrate-2")
 	if fixed.Hostname != "host" {
 		t.Errorf("a host name of the definition became %q", fixed.Hostname)
@@ -76,6 +89,7 @@ func TestJobHash(t *testing.T) {
 		{"init container", func(j *Job) { j.Template.Init[0].Hash = "w2" }, true, "init containers changed"},
 		{"restart policy", func(j *Job) { j.Template.RestartPolicy = RestartOnFailure }, true, "restartPolicy Never -> OnFailure"},
 		{"completions", func(j *Job) { j.Completions = &three }, true, "completions 1 -> 3"},
+		{"mode", func(j *Job) { j.Indexed = true }, true, "completionMode changed"},
 		{"volume", func(j *Job) { j.Volumes[0].Kind = Memory }, true, ""},
 		{"parallelism", func(j *Job) { j.Parallelism = 2 }, false, ""},
 		{"backoffLimit", func(j *Job) { j.BackoffLimit = 2 }, false, ""},

@@ -22,6 +22,7 @@ func (r *renderer) job(p *app.Pod) Job {
 		Template:                template,
 		Volumes:                 volumes,
 		Completions:             p.Completions,
+		Indexed:                 p.CompletionMode == "Indexed",
 		Parallelism:             valueOr(p.Parallelism, 1),
 		BackoffLimit:            valueOr(p.BackoffLimit, defaultBackoffLimit),
 		ActiveDeadlineSeconds:   valueOr(p.ActiveDeadlineSeconds, 0),

@@ -77,7 +77,7 @@ func lostOfPods() targets.Support {
 		say(codeIsolation, "containers are Linux's",
 			"SecurityContext.windowsOptions", "PodSecurityContext.windowsOptions"),
 		say(codeIsolation, "groups of the image are added as well", "PodSecurityContext.supplementalGroupsPolicy"),
-		say(codeFileOwner, "processes are in the group, but files of volumes keep theirs",
+		say(codeFileOwner, "processes are in the group and may write to claims, but files of volumes keep theirs",
 			"PodSecurityContext.fsGroup", "PodSecurityContext.fsGroupChangePolicy"),
 		say(codeDNS, "the resolver's options are ndots:5 alone", "PodDNSConfig.options"),
 		say(codeRolloutOrder, "a change is followed at once", "Pod.paused"),

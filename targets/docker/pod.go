@@ -30,7 +30,7 @@ func (r *renderer) workload(p *app.Pod, s *State) {
 	for n := range replicas(p) {
 		pod, volumes := r.pod(p, fmt.Sprintf("%s-%d", p.Name, first+n), first+n)
 		if n > 0 {
-			pod.HostPorts = nil // checkHostPorts tells: one machine has one such port
+			pod.HostPorts = nil // checkPorts tells: one machine has one such port
 			pod.Hash = podHash(&pod, volumes)
 		}
 		s.Pods = append(s.Pods, pod)
@@ -80,6 +80,7 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 	for i := range p.VolumeClaimTemplates {
 		claim := p.VolumeClaimTemplates[i].Name + "-" + name // Kubernetes' name of the claim
 		volumes = append(volumes, Volume{Name: ClaimName(r.app.Name, claim), Kind: Claim, Claim: claim})
+		r.shareClaim(p.VolumeClaimTemplates[i].Name, claim, p, &d)
 	}
 	for i := range p.InitContainers {
 		c := r.container(&p.InitContainers[i], p, &d)
@@ -125,7 +126,7 @@ func (r *renderer) hostname(p *app.Pod, name string) (host, domain string) {
 	}
 	subdomain := p.Subdomain
 	if p.Kind == "StatefulSet" {
-		subdomain = p.ServiceName
+		subdomain = r.serviceName(p)
 	}
 	if subdomain != "" {
 		domain = subdomain + "." + r.app.DNSNamespace() + ".svc.cluster.local"
@@ -134,6 +135,20 @@ func (r *renderer) hostname(p *app.Pod, name string) (host, domain string) {
 		host = full
 	}
 	return host, domain
+}
+
+// serviceName is the service that gives each pod of a StatefulSet its name, as
+// in Kubernetes' manifests.
+func (r *renderer) serviceName(p *app.Pod) string {
+	if p.ServiceName != "" {
+		return p.ServiceName
+	}
+	for i := range r.app.Services {
+		if s := &r.app.Services[i]; s.Headless && slices.Contains(r.app.Behind(s), p) {
+			return s.Name
+		}
+	}
+	return p.Name
 }
 
 func pidNamespace(p *app.Pod) PIDNamespace {

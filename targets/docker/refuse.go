@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,21 +8,19 @@ import (
 	"github.com/cuepod/cuepod/compiler/app"
 )
 
-// refuse records what must not or cannot run here at all, at the user's line.
-func (r *renderer) refuse(pos app.Pos, format string, args ...any) {
-	r.refusals = append(r.refusals, pos.String()+": "+fmt.Sprintf(format, args...))
+// RefusedError is what Render returns for an app that says what a local run
+// must not or cannot do at all.
+type RefusedError struct {
+	Lines []string // one for each place, which begins with the user's position
 }
 
-// refused joins the refusals, each once: replicas repeat them.
-func (r *renderer) refused() error {
-	var lines []string
-	for _, line := range r.refusals {
-		if !slices.Contains(lines, line) {
-			lines = append(lines, line)
-		}
+// Error joins the lines.
+func (e *RefusedError) Error() string { return strings.Join(e.Lines, "\n") }
+
+// refuse records a line once: replicas repeat it.
+func (r *renderer) refuse(pos app.Pos, format string, args ...any) {
+	line := pos.String() + ": " + fmt.Sprintf(format, args...)
+	if !slices.Contains(r.refusals, line) {
+		r.refusals = append(r.refusals, line)
 	}
-	if len(lines) == 0 {
-		return nil
-	}
-	return errors.New(strings.Join(lines, "\n"))
 }

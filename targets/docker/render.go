@@ -33,8 +33,8 @@ type Options struct {
 }
 
 // Render makes the desired state of an app. Findings are places where a local
-// engine cannot do what a cluster does. The app must be valid. The error names
-// what is refused, a line each.
+// engine cannot do what a cluster does. The app must be valid. The error is a
+// *RefusedError.
 func Render(a *app.App, opts Options) (*State, []targets.Finding, error) {
 	r := renderer{app: a, opts: opts, findings: targets.NewFindings(Rules())}
 	s := &State{App: a.Name, Namespace: a.DNSNamespace(), Pods: []Pod{}, Services: []Service{}}
@@ -61,7 +61,10 @@ func Render(a *app.App, opts Options) (*State, []targets.Finding, error) {
 	r.check()
 	Support().Report(a, r.findings)
 	targets.ReportRaw(r.findings, "docker", a)
-	return s, r.findings.List(), r.refused()
+	if len(r.refusals) > 0 {
+		return nil, r.findings.List(), &RefusedError{Lines: r.refusals}
+	}
+	return s, r.findings.List(), nil
 }
 
 type renderer struct {

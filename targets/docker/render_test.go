@@ -184,6 +184,36 @@ func TestRender_Hashes(t *testing.T) {
 		{"replicas", func(a *app.App) { a.Pods[0].Replicas = 5 }, false, false},
 		{"service port", func(a *app.App) { a.Services[0].Ports[0].Port = 8000 }, false, false},
 		{"hostname", func(a *app.App) { a.Pods[0].Hostname = "other" }, false, true},
+		{"subdomain", func(a *app.App) { a.Pods[0].Subdomain = "other" }, false, true},
+		{"hosts", func(a *app.App) { a.Pods[0].HostAliases = []app.HostAlias{{IP: "10.1.1.1", Hostnames: []string{"x"}}} }, false, true},
+		{"name servers", func(a *app.App) { a.Pods[0].DNSConfig = &app.PodDNSConfig{Nameservers: []string{"10.1.1.1"}} }, false, true},
+		{"sysctl", func(a *app.App) { a.Pods[0].SecurityContext.Sysctls = []app.Sysctl{{Name: "a", Value: "1"}} }, false, true},
+		{"host port", func(a *app.App) { a.Pods[0].Containers[0].Ports[0].HostPort = 8080 }, false, true},
+		{"shared processes", func(a *app.App) { a.Pods[0].ShareProcessNamespace = ptr(true) }, false, true},
+		{"the machine's processes", func(a *app.App) { a.Pods[0].HostPID = true }, false, true},
+		{"the machine's IPC", func(a *app.App) { a.Pods[0].HostIPC = true }, false, true},
+		{"group of the pod", func(a *app.App) { a.Pods[0].SecurityContext.FSGroup = ptr[int64](5) }, true, true},
+		{"user of the pod, over which the container's is", func(a *app.App) { a.Pods[0].SecurityContext.RunAsUser = ptr[int64](5) }, false, false},
+		{"seccomp", func(a *app.App) {
+			a.Pods[0].SecurityContext.SeccompProfile = &app.SeccompProfile{Type: "Unconfined"}
+		}, true, false},
+		{"privileged", func(a *app.App) { a.Pods[0].Containers[0].SecurityContext.Privileged = ptr(true) }, true, false},
+		{"terminal", func(a *app.App) { a.Pods[0].Containers[0].TTY = true }, true, false},
+		{"standard input", func(a *app.App) { a.Pods[0].Containers[0].Stdin = true }, true, false},
+		{"stop signal", func(a *app.App) { a.Pods[0].Containers[0].Lifecycle = &app.Lifecycle{StopSignal: "SIGINT"} }, true, false},
+		{"hook, which is not run", func(a *app.App) {
+			a.Pods[0].Containers[0].Lifecycle = &app.Lifecycle{PreStop: &app.LifecycleHandler{Sleep: &app.SleepAction{Seconds: 1}}}
+		}, false, false},
+		{"sub-path with a variable", func(a *app.App) { a.Pods[0].Containers[0].VolumeMounts[1].SubPathExpr = "$(POD)" }, true, false},
+		{"mode of a file", func(a *app.App) { a.Pods[0].Volumes[0].ConfigMap.DefaultMode = 0o600 }, false, false},
+		{"node, as there is one", func(a *app.App) { a.Pods[0].NodeName = "n" }, false, false},
+		{"rollout", func(a *app.App) { a.Pods[0].MinReadySeconds = 5 }, false, false},
+		{"volume of another kind", func(a *app.App) {
+			a.Pods[0].Volumes[1] = app.Volume{Name: "tmp", EmptyDir: &app.EmptyDir{}}
+		}, false, true},
+		{"path of the host in place of a volume", func(a *app.App) {
+			a.Pods[0].Volumes[1] = app.Volume{Name: "tmp", HostPath: &app.HostPathVolumeSource{Path: "/home/me/shop/tmp"}}
+		}, true, true},
 		{"size of a volume", func(a *app.App) { a.Pods[0].Volumes[1].EmptyDir.SizeLimit = "2Mi" }, false, true},
 		{"init container", func(a *app.App) {
 			a.Pods[0].InitContainers = []app.Container{{Name: "init", Image: "web:1"}}
@@ -230,6 +260,9 @@ func TestChanges_SayWhatIsDifferent(t *testing.T) {
 		{func(a *app.App) { a.Pods[0].Containers[0].Env = nil }, "env IP removed; env LEVEL removed"},
 		{func(a *app.App) { a.Pods[0].Containers[0].Resources.Limits["memory"] = "1Gi" }, "resources changed"},
 		{func(a *app.App) { a.Pods[0].Containers[0].SecurityContext.RunAsUser = nil }, "securityContext changed"},
+		{func(a *app.App) { a.Pods[0].SecurityContext.SupplementalGroups = []int64{5} }, "securityContext changed"},
+		{func(a *app.App) { a.Pods[0].Containers[0].TTY = true }, "stdin or tty changed"},
+		{func(a *app.App) { a.Pods[0].Containers[0].Lifecycle = &app.Lifecycle{StopSignal: "SIGINT"} }, "stopSignal changed"},
 	}
 	for _, tt := range tests {
 		a := sample()
@@ -242,6 +275,31 @@ func TestChanges_SayWhatIsDifferent(t *testing.T) {
 	}
 	if got := base.Pods[0].Containers[0].Changes(&base.Pods[0].Containers[0]); got != nil {
 		t.Errorf("no change: %q", got)
+	}
+}
+
+func TestPodChanges_SayWhatIsDifferent(t *testing.T) {
+	base, _ := render(t, sample())
+	tests := []struct {
+		change func(*app.App)
+		want   string
+	}{
+		{func(*app.App) {}, ""},
+		{func(a *app.App) { a.Pods[0].Subdomain = "s" }, "subdomain changed"},
+		{func(a *app.App) { a.Pods[0].HostAliases = []app.HostAlias{{IP: "10.1.1.1", Hostnames: []string{"x"}}} }, "hostAliases changed"},
+		{func(a *app.App) { a.Pods[0].DNSConfig = &app.PodDNSConfig{Searches: []string{"x.test"}} }, "dnsConfig changed"},
+		{func(a *app.App) { a.Pods[0].SecurityContext.Sysctls = []app.Sysctl{{Name: "a", Value: "1"}} }, "sysctls changed"},
+		{func(a *app.App) { a.Pods[0].Containers[0].Ports[0].HostPort = 8080 }, "host ports changed"},
+		{func(a *app.App) { a.Pods[0].HostIPC = true }, "hostIPC changed"},
+		{func(a *app.App) { a.Pods[0].HostPID = true }, "shared processes changed"},
+	}
+	for _, tt := range tests {
+		a := sample()
+		tt.change(a)
+		s, _ := render(t, a)
+		if got := strings.Join(s.Pods[0].Changes(&base.Pods[0]), "; "); got != tt.want {
+			t.Errorf("got %q, want %q", got, tt.want)
+		}
 	}
 }
 

@@ -186,6 +186,8 @@ const (
 	// FromPodName is the pod's name. It is for the template of a job, whose pods
 	// get their names when they are made; other pods have a Verbatim value.
 	FromPodName Source = "podName"
+	// FromJobIndex is the completion index of a pod of an indexed job.
+	FromJobIndex Source = "jobIndex"
 )
 
 // KeyRef names a key of a secret.
@@ -223,7 +225,7 @@ type File struct {
 	Mode   int     `json:"mode"`
 	Data   Bytes   `json:"data,omitempty"`
 	Secret *KeyRef `json:"secret,omitempty"`
-	// Source is FromPodName for the pod's name in the template of a job, else "".
+	// Source is FromPodName or FromJobIndex in the template of a job, else "".
 	Source Source `json:"source,omitempty"`
 }
 

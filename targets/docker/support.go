@@ -32,7 +32,7 @@ Pod.terminationGracePeriodSeconds Pod.volumeClaimTemplates Pod.shareProcessNames
 Pod.setHostnameAsFQDN Pod.hostnameOverride Pod.podManagementPolicy Pod.ordinals StatefulSetOrdinals.start HostAlias.hostnames
 Pod.schedule Pod.restartPolicy Pod.activeDeadlineSeconds Pod.timeZone Pod.startingDeadlineSeconds Pod.concurrencyPolicy
 Pod.suspend Pod.successfulJobsHistoryLimit Pod.failedJobsHistoryLimit Pod.parallelism Pod.completions Pod.backoffLimit
-Pod.ttlSecondsAfterFinished Dependency.condition
+Pod.ttlSecondsAfterFinished Pod.completionMode Dependency.condition
 PodSecurityContext.runAsUser PodSecurityContext.runAsGroup PodSecurityContext.runAsNonRoot
 PodSecurityContext.supplementalGroups Pod.securityContext
 PodSecurityContext.sysctls Sysctl.name Sysctl.value
@@ -133,7 +133,6 @@ func partly() map[string]string {
 		"RollingUpdate.maxSurge":                   codeRollout,
 		"RollingUpdate.maxUnavailable":             codeRollout,
 		"RollingUpdate.partition":                  codeRolloutOrder,
-		"Pod.completionMode":                       codeJob,
 		"Pod.dnsConfig":                            codeDNS,
 		"PodDNSConfig.nameservers":                 codeDNS,
 		"PodDNSConfig.searches":                    codeDNS,

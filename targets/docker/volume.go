@@ -14,6 +14,9 @@ const volumesDir = "/volumes"
 // engine volume that lives with the pod. A claim's volume lives with the app,
 // and a path of the host is no volume.
 func (r *renderer) volume(v *app.Volume, p *app.Pod, d *Pod) (Volume, bool) {
+	if v.Claim != nil && !v.Claim.ReadOnly {
+		r.shareClaim(v.Name, v.Claim.ClaimName, p, d)
+	}
 	if v.Claim != nil || v.HostPath != nil {
 		return Volume{}, false
 	}
@@ -45,6 +48,14 @@ func (r *renderer) volume(v *app.Volume, p *app.Pod, d *Pod) (Volume, bool) {
 	}
 	d.Mounts = append(d.Mounts, Mount{Volume: vol.Name, Path: dir})
 	return vol, true
+}
+
+// shareClaim lets the agent make a claim's volume one that the pod's group may
+// write to. A new volume of the engine belongs to root.
+func (r *renderer) shareClaim(volume, claim string, p *app.Pod, d *Pod) {
+	if p.SecurityContext.FSGroup != nil {
+		d.Mounts = append(d.Mounts, Mount{Volume: ClaimName(r.app.Name, claim), Path: volumesDir + "/" + volume})
+	}
 }
 
 // readOnlyKind reports whether Kubernetes mounts a volume read-only whatever

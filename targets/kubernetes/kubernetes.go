@@ -41,7 +41,7 @@ type Options struct {
 // *targets.ContradictionError.
 func Render(a *app.App, opts Options) (targets.Output, error) {
 	r := &renderer{app: a, configMaps: hashedNames(a), findings: targets.NewFindings(Rules())}
-	Support().Report(a, r.findings)
+	exceptions().Report(a, r.findings)
 	objects, err := r.objects()
 	if err != nil {
 		return targets.Output{}, err

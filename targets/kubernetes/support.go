@@ -18,6 +18,7 @@ func Rules() []targets.Rule {
 // Kubernetes' own, so all that is not named here is exact.
 func Support() targets.Support {
 	s := exceptions()
+	delete(s, targets.Other)
 	for _, field := range s.Reachable() {
 		if _, ok := s[field]; !ok {
 			s[field] = targets.Field{Level: targets.Exact}
@@ -26,11 +27,15 @@ func Support() targets.Support {
 	return s
 }
 
+// exceptions is the table in short, for rendering: to list all fields takes
+// longer than to render an app.
 func exceptions() targets.Support {
 	secret := targets.Field{Level: targets.Emulated, Codes: []string{"kubernetes/secret-needed"}}
 	labels := targets.Field{Level: targets.Exact, Codes: []string{"kubernetes/label-reserved"}}
 	compose := note("not meant for it")
 	return targets.Support{
+		targets.Other: {Level: targets.Exact},
+
 		"App.labels":     labels,
 		"App.secrets":    secret,
 		"App.compose":    compose,

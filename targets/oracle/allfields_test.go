@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -14,12 +13,12 @@ import (
 	"testing"
 
 	"cuelang.org/go/mod/modcache"
-	gatewayv1 "sigs.k8s.io/gateway-api/apis/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/cuepod/cuepod/compiler"
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets/kubernetes"
+	"github.com/cuepod/cuepod/targets/oracle/allfields"
 )
 
 // k8s.io/api keeps an object of every kind in which every field is set. Each
@@ -27,22 +26,30 @@ import (
 // out with its value, but for those in the table of what a definition does not
 // have.
 func TestAllFields_NoneIsLost(t *testing.T) {
-	absent := absentFields()
+	objects, err := allfields.Objects()
+	if err != nil {
+		t.Fatal(err)
+	}
 	used := map[string]bool{}
-	for name, object := range allFieldsObjects(t) {
+	for name, object := range objects {
 		t.Run(name, func(t *testing.T) {
-			c := &converter{t: t, absent: absent, used: used}
-			definition := c.object(object)
-			got := find(t, renderDefinition(t, definition), object["kind"].(string))
+			definition := allfields.Convert(object)
+			for _, problem := range definition.Problems {
+				t.Error(problem)
+			}
+			got := find(t, renderDefinition(t, definition.App), object["kind"].(string))
 			for _, lost := range missing(object, got, "") {
 				t.Errorf("lost: %s", lost)
 			}
-			if c.fields < 5 {
-				t.Errorf("only %d fields were compared", c.fields)
+			if definition.Fields < 5 {
+				t.Errorf("only %d fields were compared", definition.Fields)
+			}
+			for _, field := range definition.Dropped {
+				used[field] = true
 			}
 		})
 	}
-	for _, field := range slices.Sorted(maps.Keys(absent)) {
+	for field := range allfields.Absent() {
 		if !used[field] {
 			t.Errorf("no object has %s: remove it from the table", field)
 		}
@@ -73,40 +80,11 @@ func TestAllFields_SeesALoss(t *testing.T) {
 	}
 }
 
-// allFieldsObjects are the objects of the kinds that a definition makes, by
-// kind.
-func allFieldsObjects(t *testing.T) map[string]map[string]any {
-	t.Helper()
-	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "k8s.io/api").Output()
-	if err != nil {
-		t.Fatalf("where k8s.io/api is: %v", err)
-	}
-	objects := map[string]map[string]any{"HTTPRoute": filledRoute(t)}
-	for _, file := range []string{
-		"apps.v1.Deployment", "apps.v1.StatefulSet", "apps.v1.DaemonSet", "batch.v1.Job", "batch.v1.CronJob",
-		"core.v1.Service", "core.v1.PersistentVolumeClaim", "core.v1.ConfigMap", "core.v1.ServiceAccount",
-		"networking.k8s.io.v1.Ingress", "networking.k8s.io.v1.NetworkPolicy",
-		"autoscaling.v2.HorizontalPodAutoscaler", "policy.v1.PodDisruptionBudget",
-		"rbac.authorization.k8s.io.v1.Role", "rbac.authorization.k8s.io.v1.ClusterRole",
-	} {
-		data, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "testdata", "HEAD", file+".yaml"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		var object map[string]any
-		if err := yaml.Unmarshal(data, &object); err != nil {
-			t.Fatal(err)
-		}
-		objects[object["kind"].(string)] = object
-	}
-	return objects
-}
-
 // renderDefinition compiles the fields of an app and renders it before its
 // rules are checked: an object with every field breaks many.
 func renderDefinition(t *testing.T, fields map[string]any) []byte {
 	t.Helper()
-	text := "package x\n\nimport \"cuepod.dev/core\"\n\napp: core.#App & " + cueText(fields) + "\n"
+	text := "package x\n\nimport \"cuepod.dev/core\"\n\napp: core.#App & " + allfields.CUE(fields) + "\n"
 	dir := t.TempDir()
 	module := "module: \"example.com/x@v0\"\nlanguage: version: \"v0.13.0\"\n"
 	if err := os.MkdirAll(filepath.Join(dir, "cue.mod"), 0o777); err != nil {
@@ -138,59 +116,6 @@ func cacheDir(t *testing.T) string {
 		}
 	})
 	return dir
-}
-
-// filledRoute is an HTTPRoute in which every field is set: the Gateway API keeps
-// none.
-func filledRoute(t *testing.T) map[string]any {
-	t.Helper()
-	var route gatewayv1.HTTPRoute
-	fill(reflect.ValueOf(&route.Spec).Elem(), "spec")
-	data, err := json.Marshal(&route)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var object map[string]any
-	if err := json.Unmarshal(data, &object); err != nil {
-		t.Fatal(err)
-	}
-	object["apiVersion"], object["kind"] = "gateway.networking.k8s.io/v1", "HTTPRoute"
-	object["metadata"] = map[string]any{"name": "r", "labels": map[string]any{"a": "b"}, "annotations": map[string]any{"a": "b"}}
-	return object
-}
-
-// fill sets every field: a text to its name, a number to 7.
-func fill(v reflect.Value, name string) {
-	switch v.Kind() {
-	case reflect.Pointer:
-		v.Set(reflect.New(v.Type().Elem()))
-		fill(v.Elem(), name)
-	case reflect.Slice:
-		v.Set(reflect.MakeSlice(v.Type(), 1, 1))
-		fill(v.Index(0), name)
-	case reflect.Map:
-		key := reflect.New(v.Type().Key()).Elem()
-		fill(key, name)
-		value := reflect.New(v.Type().Elem()).Elem()
-		fill(value, name)
-		v.Set(reflect.MakeMap(v.Type()))
-		v.SetMapIndex(key, value)
-	case reflect.Struct:
-		for f, field := range v.Fields() {
-			inner, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			fill(field, inner)
-		}
-	case reflect.String:
-		v.SetString(name + "Value")
-	case reflect.Bool:
-		v.SetBool(true)
-	case reflect.Int, reflect.Int32, reflect.Int64:
-		v.SetInt(7)
-	case reflect.Uint16:
-		v.SetUint(7)
-	default:
-		panic(fmt.Sprintf("a field of a kind that is not filled: %v", v.Type()))
-	}
 }
 
 // find decodes the only object of a kind, strictly.

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/cuepod/cuepod/examples/guestbook/internal/resp"
+	"github.com/cuepod/cuepod/examples/internal/resp"
 )
 
 const (

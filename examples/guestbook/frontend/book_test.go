@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"github.com/cuepod/cuepod/examples/guestbook/internal/resp"
+	"github.com/cuepod/cuepod/examples/internal/resp"
 )
 
 func TestParseRole(t *testing.T) {

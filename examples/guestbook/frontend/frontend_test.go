@@ -19,7 +19,7 @@ import (
 	"time"
 
 	"github.com/cuepod/cuepod/examples/guestbook/internal/journal"
-	"github.com/cuepod/cuepod/examples/guestbook/internal/resp"
+	"github.com/cuepod/cuepod/examples/internal/resp"
 )
 
 func TestGuestbook_AnEntrySignedIsShown(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/cuepod/cuepod/examples/guestbook/internal/resp"
+	"github.com/cuepod/cuepod/examples/internal/resp"
 )
 
 func main() {

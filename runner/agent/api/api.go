@@ -93,7 +93,8 @@ type Pod struct {
 	Draining   bool         `json:"draining,omitempty"` // being stopped: no endpoint any more
 	Containers []Container  `json:"containers"`         // what counts for readiness
 	Files      []FileVolume `json:"files,omitempty"`
-	// Directories the agent makes usable: emptyDir volumes, chmod 0777.
+	// Directories the agent makes usable: emptyDir volumes, and claims that a
+	// group of the pod's may write to; chmod 0777.
 	Dirs []string `json:"dirs,omitempty"`
 }
 

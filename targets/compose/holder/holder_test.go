@@ -26,6 +26,8 @@ func TestRun_RefusesBadUsage(t *testing.T) {
 		{"hold", "--forward=tcp/80=:90"}, {"hold", "--forward=tcp/80=web:"}, {"hold", "80"},
 		{"check"}, {"check", "--timeout=1s"}, {"check", "--timeout=x", "tcp://:1"}, {"check", "ftp://:1"}, {"check", "tcp://x"}, {"check", "--header=x", "http://:1"},
 		{"fill", "--dir="}, {"fill", "--files=a=b"}, {"fill", "--files=a:0644"}, {"fill", "--files=a=b:9"}, {"fill", "x"},
+		{"fill", "--mode=:0700"}, {"fill", "--dir=a", "--mode=:9"}, {"fill", "--dir=a", "--mode=name:0700"}, {"fill", "--dir=a", "--decode=name"},
+		{"fill", "--files=a=b:0644", "--decode="}, {"fill", "--dir=a", "--group=x"}, {"fill", "--dir=a", "--owner=1"},
 	} {
 		if err := run(t.Context(), args, io.Discard); !errors.Is(err, errUsage) {
 			t.Errorf("%q: got %v, want usage", args, err)
@@ -278,7 +280,7 @@ func TestCheck_TCP(t *testing.T) {
 }
 
 // healthServer is the standard library's HTTP/2 server with a health service.
-func healthServer(t *testing.T) string {
+func healthServer(t *testing.T, secure bool) string {
 	t.Helper()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -297,20 +299,30 @@ func healthServer(t *testing.T) string {
 		w.Write([]byte{1 << 3, status})
 		w.Header().Set("Grpc-Status", "0")
 	}))
+	t.Cleanup(server.Close)
+	if secure {
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		return strings.Replace(server.URL, "https://", "grpcs://", 1)
+	}
 	server.Config.Protocols = new(http.Protocols)
 	server.Config.Protocols.SetUnencryptedHTTP2(true)
 	server.Start()
-	t.Cleanup(server.Close)
 	return strings.Replace(server.URL, "http://", "grpc://", 1)
 }
 
 func TestCheck_GRPC(t *testing.T) {
-	server := healthServer(t)
-	for service, want := range map[string]string{"": "", "/shop": "", "/cart": "status is 2", "/absent": "no such service"} {
-		err := verdict(t, server, service)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%q: got %v, want %q", service, err, want)
+	plain, secure := healthServer(t, false), healthServer(t, true)
+	for _, server := range []string{plain, secure} {
+		for service, want := range map[string]string{"": "", "/shop": "", "/cart": "status is 2", "/absent": "no such service"} {
+			err := verdict(t, server, service)
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("%s%s: got %v, want %q", server, service, err, want)
+			}
 		}
+	}
+	if err := verdict(t, strings.Replace(secure, "grpcs", "grpc", 1), ""); err == nil {
+		t.Error("a server of TLS passes without it")
 	}
 	if err := verdict(t, strings.Replace(httptest.NewServer(webHandler()).URL, "http", "grpc", 1), ""); err == nil {
 		t.Error("a server that speaks no HTTP/2 passes")
@@ -371,5 +383,64 @@ func TestFill(t *testing.T) {
 	after, err := os.Stat(at("out/sub/b.conf"))
 	if err != nil || !os.SameFile(before, after) {
 		t.Errorf("an unchanged file was replaced: %v", err)
+	}
+}
+
+// A URL with a host asks there, and not at the pod's own address.
+func TestCheck_AsksTheHostOfTheURL(t *testing.T) {
+	open := echoTCP(t, "127.0.0.1:0", "a")
+	for u, ok := range map[string]bool{fmt.Sprintf("tcp://127.0.0.1:%d", open): true, fmt.Sprintf("tcp://:%d", open): false} {
+		checks, err := parseChecks([]string{"--timeout=100ms", u})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := runChecks(t.Context(), "127.254.254.254", checks); ok != (err == nil) {
+			t.Errorf("%s: got %v", u, err)
+		}
+	}
+}
+
+// Single files have their own mode and may come in base64; a group gets what
+// the kubelet gives to a pod's.
+func TestFill_Options(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	for name, data := range map[string]string{"in/plain": "eA==", "in/sub/coded": "AP8=", "used/file": "x"} {
+		if err := os.MkdirAll(filepath.Dir(at(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(at(name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	group := os.Getgid() // one that anybody may give to
+	filler := []string{
+		"fill", "--files=" + at("in") + "=" + at("out") + ":0600", "--mode=sub/coded:0400", "--decode=sub/coded", fmt.Sprintf("--group=%d", group),
+		"--dir=" + at("sticky"), "--mode=:1770",
+		"--dir=" + at("used"), fmt.Sprintf("--group=%d", group),
+	}
+	for range 2 { // the second time finds what the first made
+		if err := run(t.Context(), filler, io.Discard); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"out/plain": "eA==", "out/sub/coded": "\x00\xff"} {
+		if got, err := os.ReadFile(at(name)); err != nil || string(got) != want {
+			t.Errorf("%s is %q, %v", name, got, err)
+		}
+	}
+	for name, want := range map[string]string{
+		"out/plain": "-rw-r-----", "out/sub/coded": "-r--r-----", "out/sub": "dgrwxr-xr-x",
+		"sticky": "dtrwxrwx---", "used": "dgrwxrwxr-x", "used/file": "-rw-rw----",
+	} {
+		if info, err := os.Stat(at(name)); err != nil || info.Mode().String() != want {
+			t.Errorf("%s is %v, %v, want %s", name, info.Mode(), err, want)
+		}
+	}
+	if err := os.WriteFile(at("in/sub/coded"), []byte("no base64"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := run(t.Context(), filler, io.Discard); err == nil {
+		t.Error("a file that is not in base64 is taken")
 	}
 }

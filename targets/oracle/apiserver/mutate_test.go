@@ -262,7 +262,7 @@ func (m *mutator) name(holder string) string {
 
 func numbers() []string {
 	return []string{"-1", "0", "1", "2", "7", "8", "80", "0o777", "0o1000", "1023", "8080", "9000", "29999", "30000", "30080", "32767", "32768",
-		"65535", "65536", "2147483647", "2147483648", "9223372036854775807", "9223372036854775808"}
+		"65535", "65536", "100", "101", "301", "404", "600", "86400", "100000", "100001", "2147483647", "2147483648", "9223372036854775807", "9223372036854775808"}
 }
 
 // names are texts at the edges of what Kubernetes calls a name.
@@ -304,16 +304,48 @@ func texts() map[string][]string {
 		"items": filePaths(), "a": append(filePaths(), labelValues()...), "password": filePaths(), "settings.json": filePaths(), "team": labelValues(), "tier": labelValues(), "contact": labelValues(), "note": labelValues(),
 		"port": ports(), "targetPort": ports(), "protocol": {"TCP", "UDP", "SCTP", "tcp"}, "scheme": {"HTTP", "HTTPS", "http"},
 		"fieldPath":       {"metadata.name", "metadata.uid", "status.podIP", "status.podIPs", "status.hostIP", "spec.nodeName", "spec.serviceAccountName", "metadata.labels['a']", "metadata.labels['a b']", "metadata.annotations['A/b']", "metadata.annotations['a.b/C']", "metadata.labels", "metadata.labels['']", "metadata.namespace"},
-		"imagePullPolicy": {"Always", "Never", "IfNotPresent", "always"}, "type": {"ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "Opaque", "kubernetes.io/tls"},
-		"sessionAffinity": {"None", "ClientIP", "none"}, "medium": {"", "Memory", "HugePages"}, "kind": {"Deployment", "Job", "deployment"}, "condition": {"started", "ready", "done"},
+		"imagePullPolicy": {"Always", "Never", "IfNotPresent", "always"}, "type": {"ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "Opaque", "kubernetes.io/tls", "RollingUpdate", "Recreate", "OnDelete", "Resource", "Pods", "Object", "External", "ContainerResource",
+			"Utilization", "AverageValue", "Value", "Percent", "Exact", "PathPrefix", "RegularExpression", "ReplaceFullPath", "ReplacePrefixMatch", "RequestRedirect", "URLRewrite", "RequestMirror",
+			"RuntimeDefault", "Localhost", "Unconfined", "Directory", "File", "Socket", "DisruptionTarget"},
+		"sessionAffinity": {"None", "ClientIP", "none"}, "medium": {"", "Memory", "HugePages"}, "kind": {"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob", "VolumeSnapshot", "deployment"}, "condition": {"started", "ready", "done"},
 		"accessModes": {"ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod", "RWX"}, "storageClassName": {"", "fast", "a.b", "Fast"},
 		"add": {"ALL", "NET_ADMIN", "SYS_ADMIN", "CAP_SYS_ADMIN", "CAP_NET_RAW", "net_admin", "X"}, "drop": {"ALL", "NET_RAW", "CAP_ALL", "", "all"},
 		"name": append(objects, names()...), "key": {"a", "password", "token", "other", "file", "absent", "greeting", ".", "..a"}, "prefix": {"", "A_", "a.", "-", "..", "1", "A=B", "é"},
 		"claimName": objects, "secretName": objects, "pod": objects, "hostname": names(), "namespace": names(),
 		"value":   {"", "a", "$(A)", "$$(A)", "$(", "a\x00b", "true", "1", "é", "a\nb", "\t", strings.Repeat("x", 200), "'", "\"", "# a", "- a", "{", "%"},
 		"command": {"", "a", "a b", "a\x00", "$(PORT)", "-", "true"}, "args": {"", "a", "a\x00", "$(A", "# no"}, "service": {"", "x", "a b", "é"},
-		"env": {"A", "", "1"},
+		"env":      {"A", "", "1"},
+		"schedule": {"* * * * *", "17 3 * * *", "*/5 1-5 * * MON", "@hourly", "@every 1h", "60 * * * *", "TZ=UTC * * * * *", "* * * *", "0 0 31 2 *", "5-1 * * * *", ""}, "timeZone": {"Etc/UTC", "Europe/Berlin", "UTC", "Local", "local", "Nowhere/City", ""},
+		"concurrencyPolicy": {"Allow", "Forbid", "Replace"}, "completionMode": {"Indexed", "NonIndexed"}, "podReplacementPolicy": {"Failed", "TerminatingOrFailed"}, "succeededIndexes": {"0", "0-2", "0,2-3", "3-1", "0-99999", "a", "0,0", ""}, "action": {"FailJob", "FailIndex", "Ignore", "Count"},
+		"restartPolicy": {"Always", "OnFailure", "Never", "NotRequired", "RestartContainer"}, "podManagementPolicy": {"Parallel", "OrderedReady"}, "whenDeleted": {"Delete", "Retain"}, "whenScaled": {"Delete", "Retain"},
+		"operator": {"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt", "Equal"}, "effect": {"NoSchedule", "PreferNoSchedule", "NoExecute"}, "whenUnsatisfiable": {"DoNotSchedule", "ScheduleAnyway"}, "topologyKey": {"zone", "kubernetes.io/hostname", "a b", ""},
+		"values": {"a", "4", "", "a b"}, "cidr": networks(), "except": networks(), "loadBalancerSourceRanges": networks(), "hostIP": addresses(), "externalIPs": addresses(), "nameservers": addresses(), "clusterIP": append(addresses(), "None", ""), "loadBalancerIP": addresses(),
+		"minAvailable": parts(), "maxUnavailable": parts(), "maxSurge": parts(), "hostnames": hosts(), "hosts": hosts(), "host": hosts(), "externalName": hosts(), "searches": hosts(), "subdomain": hosts(),
+		"selectPolicy": {"Min", "Max", "Disabled"}, "unhealthyPodEvictionPolicy": {"AlwaysAllow", "IfHealthyBudget"}, "resource": {"limits.cpu", "requests.memory", "limits.ephemeral-storage", "limits.example.com/gpu", "cpu"}, "divisor": {"1m", "1", "1Mi", "1k", "0", "2"}, "container": objects,
+		"externalTrafficPolicy": {"Cluster", "Local"}, "internalTrafficPolicy": {"Cluster", "Local"}, "ipFamilyPolicy": {"SingleStack", "PreferDualStack", "RequireDualStack"}, "ipFamilies": {"IPv4", "IPv6"}, "trafficDistribution": {"PreferSameZone", "PreferSameNode", "PreferClose", "Far"}, "loadBalancerClass": {"internal", "example.com/a", "a b", "a/b/c"}, "appProtocol": {"http", "kubernetes.io/h2c", "a b", "HTTP"},
+		"dnsPolicy": {"ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"}, "preemptionPolicy": {"Never", "PreemptLowerPriority"}, "fsGroupChangePolicy": {"Always", "OnRootMismatch"}, "supplementalGroupsPolicy": {"Merge", "Strict"}, "procMount": {"Default", "Unmasked"}, "localhostProfile": filePaths(),
+		"mountPropagation": {"None", "HostToContainer", "Bidirectional"}, "recursiveReadOnly": {"Disabled", "IfPossible", "Enabled"}, "subPathExpr": append(filePaths(), "$(CPU)", "$(NONE)", "$"), "terminationMessagePolicy": {"File", "FallbackToLogsOnError"}, "terminationMessagePath": {"/dev/termination-log", "a", "/", ""},
+		"volumeMode": {"Block", "Filesystem"}, "driver": {"csi.example.com", "example.com/driver", "A", "a.b"}, "apiGroup": {"", "apps", "snapshot.storage.k8s.io", "a b"}, "audience": {"vault", "", "a b"}, "conditionType": {"example.com/ready", "Ready", "a b"}, "policyTypes": {"Ingress", "Egress"}, "pathType": {"Prefix", "Exact", "ImplementationSpecific"},
+		"verbs": {"get", "*", "use", ""}, "apiGroups": {"", "apps", "*"}, "resources": {"pods", "pods/log", "*", ""}, "nonResourceURLs": {"/healthz", "*", "/a/*", "a", "/a*b"}, "method": {"GET", "POST", "get"}, "request": durations(), "backendRequest": durations(),
 	}
+}
+
+func networks() []string {
+	return append(addresses(), "10.0.0.0/8", "10.0.0.1/8", "10.1.0.0/16", "0.0.0.0/0", "::/0", "fd00::/8", "10.0.0.0/33", "/8", "::ffff:10.0.0.0/104")
+}
+
+func addresses() []string {
+	return []string{"10.0.0.10", "127.0.0.1", "0.0.0.0", "::1", "fd00::1", "010.0.0.1", "1.2.3", "::ffff:10.0.0.1", "169.254.0.1", "224.0.0.1", ""}
+}
+
+func parts() []string { return []string{"25%", "0%", "100%", "101%", "0", "1", "%", "-1%", "010%"} }
+
+func hosts() []string {
+	return []string{"shop.example.com", "*.example.com", "*", "a", "A.example", "a_b.example", "a..b", "10.0.0.1", "a.b.", "*.com", "*.*.com", "localhost", strings.Repeat("a", 64) + ".example", strings.Repeat("a.", 130) + "a"}
+}
+
+func durations() []string {
+	return []string{"10s", "2s", "0s", "1h", "1.5s", "10", "1d", "100ms", "1m30s"}
 }
 
 // keys are names that mean something in a map.

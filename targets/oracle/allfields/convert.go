@@ -1,4 +1,4 @@
-package oracle
+package allfields
 
 import (
 	"encoding/base64"
@@ -9,15 +9,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"testing"
 
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/compiler/fields"
 )
 
-// absentFields are the fields of the API that no definition has, by what has
+// Absent are the fields of the API that no definition has, by what has
 // them, with the reason.
-func absentFields() map[string]string {
+func Absent() map[string]string {
 	const (
 		cluster      = "the cluster's to write"
 		made         = "made from the pod's name"
@@ -61,15 +60,34 @@ func absentFields() map[string]string {
 	return table
 }
 
-// converter makes definitions of objects. On the way it changes an object in
-// place: it removes what no definition has, and puts values that the schema
-// allows in place of such as "typeValue".
+// Definition is an object as the fields of an app.
+type Definition struct {
+	App      map[string]any
+	Fields   int      // how many fields of the API it says
+	Dropped  []string // fields that no definition has, as Absent names them
+	Problems []string // what could not be converted
+}
+
+// Convert makes the definition of an object. It changes the object in place: it
+// removes what no definition has, and puts values that the schema allows in
+// place of such as "typeValue".
+func Convert(object map[string]any) Definition {
+	c := &converter{absent: Absent(), docs: map[string]*fields.Field{}}
+	app := c.object(object)
+	slices.Sort(c.dropped)
+	return Definition{app, c.fields, slices.Compact(c.dropped), c.problems}
+}
+
 type converter struct {
-	t      *testing.T
-	absent map[string]string
-	used   map[string]bool
-	fields int
-	docs   map[string]*fields.Field
+	absent   map[string]string
+	dropped  []string
+	fields   int
+	problems []string
+	docs     map[string]*fields.Field // by definition
+}
+
+func (c *converter) problem(format string, args ...any) {
+	c.problems = append(c.problems, fmt.Sprintf(format, args...))
 }
 
 type m = map[string]any
@@ -82,16 +100,15 @@ func (c *converter) drop(in m, where string, names ...string) {
 		}
 		field := strings.TrimPrefix(where+"."+name, ".")
 		if _, ok := c.absent[field]; !ok {
-			c.t.Errorf("%s: no definition has it", field)
+			c.problem("%s: no definition has it", field)
 		}
-		c.used[field] = true
+		c.dropped = append(c.dropped, field)
 		delete(in, name)
 	}
 }
 
 // object makes the definition of an app from one object.
 func (c *converter) object(o m) m {
-	c.docs = map[string]*fields.Field{}
 	c.drop(o, "", "status")
 	metadata := o["metadata"].(m)
 	out := m{"name": "x"}
@@ -125,17 +142,17 @@ func (c *converter) object(o m) m {
 		c.drop(spec, kind+"Spec", drop)
 		out["labels"], out["annotations"] = meta["labels"], meta["annotations"]
 		out["pods"] = m{"name-value": m{
-			"containers": m{"c": m{"image": "i"}}, field: c.struct_(definition, "pods."+field, spec),
+			"containers": m{"c": m{"image": "i"}}, field: c.fieldsOf(definition, "pods."+field, spec),
 		}}
 	case "Service":
 		c.drop(spec, "ServiceSpec", "clusterIPs")
-		out["services"] = m{"name-value": c.with(meta, c.struct_("Service", "services", spec))}
+		out["services"] = m{"name-value": c.with(meta, c.fieldsOf("Service", "services", spec))}
 	case "PersistentVolumeClaim":
 		out["persistentVolumeClaims"] = m{"name-value": c.with(meta, c.claim("persistentVolumeClaims", spec))}
 	case "NetworkPolicy":
-		out["networkPolicies"] = m{"name-value": c.with(meta, c.struct_("NetworkPolicy", "networkPolicies", spec))}
+		out["networkPolicies"] = m{"name-value": c.with(meta, c.fieldsOf("NetworkPolicy", "networkPolicies", spec))}
 	case "HTTPRoute":
-		out["httpRoutes"] = m{"name-value": c.with(meta, c.struct_("HTTPRoute", "httpRoutes", spec))}
+		out["httpRoutes"] = m{"name-value": c.with(meta, c.fieldsOf("HTTPRoute", "httpRoutes", spec))}
 	case "Ingress":
 		out["ingresses"] = m{"name-value": c.with(meta, c.ingress(spec))}
 	case "ServiceAccount":
@@ -144,13 +161,13 @@ func (c *converter) object(o m) m {
 			body[name] = o[name]
 		}
 		c.drop(o, kind, "secrets")
-		account := c.struct_("ServiceAccount", "serviceAccounts", body)
+		account := c.fieldsOf("ServiceAccount", "serviceAccounts", body)
 		out["serviceAccounts"] = m{"name-value": c.with(meta, account)}
 	case "Role", "ClusterRole":
 		field := map[string]string{"Role": "rules", "ClusterRole": "clusterRules"}[kind]
 		c.drop(o, kind, "aggregationRule")
 		body := m{field: o["rules"]}
-		out["serviceAccounts"] = m{"name-value": c.with(meta, c.struct_("ServiceAccount", "serviceAccounts", body))}
+		out["serviceAccounts"] = m{"name-value": c.with(meta, c.fieldsOf("ServiceAccount", "serviceAccounts", body))}
 	case "ConfigMap":
 		c.drop(o, kind, "immutable")
 		c.fields += 5
@@ -158,7 +175,7 @@ func (c *converter) object(o m) m {
 		for key, text := range o["binaryData"].(m) {
 			data, err := base64.StdEncoding.DecodeString(text.(string))
 			if err != nil {
-				c.t.Fatal(err)
+				c.problem("%v", err)
 			}
 			binary[key] = data
 		}
@@ -166,7 +183,7 @@ func (c *converter) object(o m) m {
 		out["configMaps"] = m{"name-value": m{"data": o["data"], "binaryData": binary}}
 		delete(metadata, "name") // it ends in a hash
 	default:
-		c.t.Fatalf("no definition makes a %s", kind)
+		c.problem("no definition makes a %s", kind)
 	}
 	return out
 }
@@ -200,7 +217,7 @@ func (c *converter) workload(kind string, spec, p m) {
 		c.drop(jobs, "JobTemplate", "suspend")
 		c.workload("Job", jobs, p)
 		delete(spec, "jobTemplate")
-		maps.Copy(p, c.struct_("Pod", "pods", spec))
+		maps.Copy(p, c.fieldsOf("Pod", "pods", spec))
 		spec["jobTemplate"] = template
 		return
 	}
@@ -210,7 +227,7 @@ func (c *converter) workload(kind string, spec, p m) {
 	c.metadata(template["metadata"].(m), "TemplateMetadata", p)
 	pods := template["spec"].(m)
 	c.drop(pods, "PodSpec", "ephemeralContainers", "serviceAccount", "overhead", "activeDeadlineSeconds")
-	maps.Copy(p, c.struct_("Pod", "pods", pods))
+	maps.Copy(p, c.fieldsOf("Pod", "pods", pods))
 
 	strategy, isDeployment := spec["strategy"]
 	if isDeployment {
@@ -219,7 +236,7 @@ func (c *converter) workload(kind string, spec, p m) {
 	}
 	claims, hasClaims := spec["volumeClaimTemplates"].([]any)
 	delete(spec, "volumeClaimTemplates")
-	maps.Copy(p, c.struct_("Pod", "pods", spec))
+	maps.Copy(p, c.fieldsOf("Pod", "pods", spec))
 	if isDeployment {
 		spec["strategy"] = strategy
 		delete(spec, "updateStrategy")
@@ -247,7 +264,7 @@ func (c *converter) claim(path string, spec m) m {
 	c.drop(resources, "ClaimResources", "limits")
 	resources["requests"] = m{"storage": "1Gi"}
 	delete(spec, "resources")
-	out := c.struct_("PersistentVolumeClaim", path, spec)
+	out := c.fieldsOf("PersistentVolumeClaim", path, spec)
 	spec["resources"] = resources
 	out["storage"] = "1Gi"
 	return out
@@ -287,9 +304,9 @@ func (c *converter) ingress(spec m) m {
 	return out
 }
 
-// struct_ makes a struct of a definition from one of the API, driven by the
+// fieldsOf makes a struct of a definition from one of the API, driven by the
 // model's list of fields: lists with a key become maps.
-func (c *converter) struct_(definition, path string, in m) m {
+func (c *converter) fieldsOf(definition, path string, in m) m {
 	known := map[string][]string{}
 	for _, field := range app.Fields(definition) {
 		parts := strings.Fields(field)
@@ -316,7 +333,7 @@ func (c *converter) struct_(definition, path string, in m) m {
 				out[name] = in[name]
 				continue
 			}
-			out[name] = c.struct_(under, path, value)
+			out[name] = c.fieldsOf(under, path, value)
 		case []any:
 			out[name] = c.list(definition, under, key, path, name, value)
 		default:
@@ -341,7 +358,7 @@ func (c *converter) list(definition, under, key, path, name string, list []any) 
 	for _, item := range list {
 		body := item.(m)
 		if key == "" {
-			plain = append(plain, c.struct_(under, path, body))
+			plain = append(plain, c.fieldsOf(under, path, body))
 			continue
 		}
 		text := kebab(body[key].(string))
@@ -352,7 +369,7 @@ func (c *converter) list(definition, under, key, path, name string, list []any) 
 			text = "/" + text
 		}
 		delete(body, key)
-		byKey[text] = c.struct_(under, path, body)
+		byKey[text] = c.fieldsOf(under, path, body)
 		body[key] = text
 		c.fields++
 	}
@@ -382,13 +399,15 @@ func (c *converter) doc(definition, path, name string) fields.Field {
 	if d == nil {
 		var err error
 		if d, err = fields.Lookup(strings.TrimSuffix(path, "."+name)); err != nil {
-			c.t.Fatal(err)
+			c.problem("%v", err)
+			return fields.Field{}
 		}
 		c.docs[definition] = d
 	}
 	i := slices.IndexFunc(d.Fields, func(f fields.Field) bool { return f.Name == name })
 	if i < 0 {
-		c.t.Fatalf("the schema has no %s", path)
+		c.problem("the schema has no %s", path)
+		return fields.Field{}
 	}
 	return d.Fields[i]
 }
@@ -417,6 +436,8 @@ func (c *converter) text(doc fields.Field, words, v string) any {
 	switch arms := regexp.MustCompile(`"([^"]*)"`).FindAllStringSubmatch(doc.Type, -1); {
 	case len(arms) > 0:
 		return arms[len(arms)-1][1]
+	case doc.Name == "image" || doc.Name == "reference":
+		return kebab(v)
 	case strings.Contains(words, `percentage such as`):
 		return "25%"
 	case strings.HasPrefix(words, "made of lower-case"), strings.HasPrefix(words, "a port number") && doc.Type != "int":
@@ -462,22 +483,22 @@ func kebab(s string) string {
 	return strings.ToLower(regexp.MustCompile(`[^A-Za-z0-9]+`).ReplaceAllString(s, "-"))
 }
 
-// cueText writes a value as CUE.
-func cueText(value any) string {
+// CUE writes a value as CUE.
+func CUE(value any) string {
 	switch v := value.(type) {
 	case m:
 		var b strings.Builder
 		b.WriteString("{")
 		for _, name := range slices.Sorted(maps.Keys(v)) {
 			if v[name] != nil {
-				fmt.Fprintf(&b, "%q: %s\n", name, cueText(v[name]))
+				fmt.Fprintf(&b, "%q: %s\n", name, CUE(v[name]))
 			}
 		}
 		return b.String() + "}"
 	case []any:
 		var items []string
 		for _, item := range v {
-			items = append(items, cueText(item))
+			items = append(items, CUE(item))
 		}
 		return "[" + strings.Join(items, ", ") + "]"
 	case []byte:

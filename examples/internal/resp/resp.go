@@ -1,5 +1,5 @@
-// Package resp speaks RESP2, the protocol of redis, as far as the guestbook
-// needs it: one connection, one command at a time.
+// Package resp speaks RESP2, the protocol of redis, as far as the examples
+// need it: one connection, one command at a time.
 //
 // See https://redis.io/docs/latest/develop/reference/protocol-spec/.
 package resp

@@ -1,0 +1,468 @@
+package docker
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets"
+)
+
+// one is an app of one pod with one container.
+func one(change ...func(*app.Pod, *app.Container)) *app.App {
+	a := &app.App{Name: "shop", Pods: []app.Pod{{
+		Name: "web", Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 30,
+		Containers: []app.Container{{Name: "app", Image: "web:1", ImagePullPolicy: "IfNotPresent"}},
+	}}}
+	for _, f := range change {
+		f(&a.Pods[0], &a.Pods[0].Containers[0])
+	}
+	return a
+}
+
+func ptr[T any](v T) *T { return &v }
+
+func codesOf(findings []targets.Finding) []string {
+	var out []string
+	for _, f := range findings {
+		out = append(out, f.Code)
+	}
+	return out
+}
+
+func TestSecurity_PodsAreTheDefaultsOfContainers(t *testing.T) {
+	a := one(func(p *app.Pod, c *app.Container) {
+		p.SecurityContext = app.PodSecurityContext{
+			RunAsUser: ptr[int64](1000), RunAsGroup: ptr[int64](1001), RunAsNonRoot: ptr(true),
+			SupplementalGroups: []int64{7, 8, 7}, FSGroup: ptr[int64](8),
+			SeccompProfile:  &app.SeccompProfile{Type: "Unconfined"},
+			AppArmorProfile: &app.AppArmorProfile{Type: "Localhost", LocalhostProfile: "mine"},
+		}
+		p.Containers = append(p.Containers, app.Container{Name: "own", Image: "web:1", SecurityContext: app.SecurityContext{
+			RunAsUser: ptr[int64](0), RunAsNonRoot: ptr(false), Privileged: ptr(true), ProcMount: "Unmasked",
+			SeccompProfile: &app.SeccompProfile{Type: "RuntimeDefault"}, AppArmorProfile: &app.AppArmorProfile{Type: "RuntimeDefault"},
+		}})
+	})
+	s, _ := render(t, a)
+	got := s.Pods[0].Containers
+	for i := range got {
+		got[i] = Container{
+			User: got[i].User, GroupAdd: got[i].GroupAdd, NonRoot: got[i].NonRoot, Unconfined: got[i].Unconfined, AppArmor: got[i].AppArmor,
+			Privileged: got[i].Privileged, NewPrivileges: got[i].NewPrivileges, UnmaskedProc: got[i].UnmaskedProc,
+		}
+	}
+	want := []Container{
+		{User: "1000:1001", GroupAdd: []string{"7", "8"}, NonRoot: true, Unconfined: true, AppArmor: "mine"},
+		{User: "0:1001", GroupAdd: []string{"7", "8"}, Privileged: true, NewPrivileges: true, UnmaskedProc: true},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestKinds_NamesOrderAndStorageOfReplicas(t *testing.T) {
+	a := one(func(p *app.Pod, c *app.Container) {
+		p.Kind, p.Replicas, p.Ordinals = "StatefulSet", 2, &app.StatefulSetOrdinals{Start: 5}
+		p.VolumeClaimTemplates = []app.Claim{{Name: "data", Storage: "1Gi"}}
+		c.VolumeMounts = []app.VolumeMount{{MountPath: "/data", Name: "data"}}
+		c.Env = []app.EnvVar{{Name: "INDEX", ValueFrom: &app.EnvVarSource{FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.labels['apps.kubernetes.io/pod-index']"}}}}
+	})
+	a.Services = []app.Service{{Name: "peers", Pod: "web", Type: "ClusterIP", Headless: true}}
+	s, _ := render(t, a)
+	p := s.Pods[1]
+	if p.Name != "web-6" || p.Hostname != "web-6" || p.Domain != "peers.default.svc.cluster.local" || !p.Ordered {
+		t.Errorf("second replica %+v", p)
+	}
+	if diff := cmp.Diff([]Mount{{Volume: "shop_data-web-6", Path: "/data"}}, p.Containers[0].Mounts); diff != "" {
+		t.Errorf("mounts (-want +got):\n%s", diff)
+	}
+	want := []Volume{{Name: "shop_data-web-5", Kind: Claim, Claim: "data-web-5"}, {Name: "shop_data-web-6", Kind: Claim, Claim: "data-web-6"}}
+	if diff := cmp.Diff(want, s.Volumes); diff != "" {
+		t.Errorf("volumes belong to no pod, as they outlive it (-want +got):\n%s", diff)
+	}
+	if e := p.Containers[0].Env[0]; e.Value != "6" {
+		t.Errorf("index %+v", e)
+	}
+	for change, want := range map[string]struct {
+		edit     func(*app.Pod)
+		replicas int
+	}{
+		"parallel":     {func(p *app.Pod) { p.Kind, p.PodManagementPolicy = "StatefulSet", "Parallel" }, 2},
+		"a Deployment": {func(p *app.Pod) { p.Kind = "Deployment" }, 2},
+		"a DaemonSet":  {func(p *app.Pod) { p.Kind = "DaemonSet" }, 1},
+		"scaled by load": {func(p *app.Pod) {
+			p.Kind, p.Autoscaling = "Deployment", &app.Autoscaling{MinReplicas: 3, MaxReplicas: 9}
+		}, 3},
+		"and not too far": {func(p *app.Pod) {
+			p.Kind, p.Autoscaling = "Deployment", &app.Autoscaling{MinReplicas: 1, MaxReplicas: 1}
+		}, 1},
+	} {
+		a := one(func(p *app.Pod, _ *app.Container) { p.Replicas = 2; want.edit(p) })
+		s, _ := render(t, a)
+		if len(s.Pods) != want.replicas || s.Pods[0].Ordered {
+			t.Errorf("%s: %d replicas, ordered %t", change, len(s.Pods), s.Pods[0].Ordered)
+		}
+	}
+}
+
+func TestVolumes_OfFiles(t *testing.T) {
+	a := one(func(p *app.Pod, c *app.Container) {
+		p.Labels = map[string]string{"tier": "front"}
+		c.Resources.Limits = map[string]app.Quantity{"memory": "100Mi"}
+		p.Volumes = []app.Volume{{Name: "all", Projected: &app.ProjectedVolumeSource{DefaultMode: ptr(0o400), Sources: []app.VolumeProjection{
+			{ConfigMap: &app.ConfigMapProjection{Name: "conf"}},
+			{Secret: &app.SecretProjection{Name: "creds", Items: []app.KeyToPath{{Key: "password", Path: "sub/pw", Mode: ptr(0o440)}}}},
+			{DownwardAPI: &app.DownwardAPIProjection{Items: []app.DownwardAPIVolumeFile{
+				{Path: "labels", FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.labels"}},
+				{Path: "memory", ResourceFieldRef: &app.ResourceFieldSelector{ContainerName: "app", Resource: "limits.memory", Divisor: "1Mi"}},
+				{Path: "cpu", ResourceFieldRef: &app.ResourceFieldSelector{ContainerName: "app", Resource: "limits.cpu"}},
+				{Path: "text", FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.name"}},
+			}}},
+		}}}}
+		c.VolumeMounts = []app.VolumeMount{{MountPath: "/all", Name: "all"}}
+	})
+	a.ConfigMaps = []app.ConfigMap{{Name: "conf", Data: map[string]string{"text": "lost to the later source"}, BinaryData: map[string][]byte{"raw": {0xff, 0}}}}
+	a.Secrets = []app.Secret{{Name: "creds", Keys: []app.SecretKey{{Name: "password", Env: "P"}, {Name: "other", Env: "O"}}}}
+	s, findings := render(t, a)
+	labels := "app.kubernetes.io/component=\"web\"\napp.kubernetes.io/managed-by=\"cuepod\"\napp.kubernetes.io/name=\"shop\"\n" +
+		"app.kubernetes.io/part-of=\"shop\"\ntier=\"front\""
+	want := []FileVolume{{Dir: "/volumes/all", Files: []File{
+		{Path: "raw", Mode: 0o400, Data: "\xff\x00"},
+		{Path: "sub/pw", Mode: 0o440, Secret: &KeyRef{Name: "creds", Key: "password"}},
+		{Path: "labels", Mode: 0o400, Data: Bytes(labels)},
+		{Path: "memory", Mode: 0o400, Data: "100"},
+		{Path: "text", Mode: 0o400, Data: "web-0"},
+	}}}
+	if diff := cmp.Diff(want, s.Pods[0].Files); diff != "" {
+		t.Errorf("files (-want +got):\n%s", diff)
+	}
+	if s.Volumes[0].Kind != SecretVol {
+		t.Errorf("a volume with a secret is %s", s.Volumes[0].Kind)
+	}
+	if !s.Pods[0].Containers[0].Mounts[0].ReadOnly {
+		t.Error("files can be written to")
+	}
+	if !slices.Contains(codesOf(findings), "docker/allocatable") {
+		t.Errorf("nothing tells that there is no file cpu: %v", findings)
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var again State
+	if err := json.Unmarshal(data, &again); err != nil || !again.Equal(s) || again.Pods[0].Files[0].Files[0].Data != "\xff\x00" {
+		t.Errorf("bytes do not survive JSON: %v\n%s", err, data)
+	}
+}
+
+func TestResourceFields(t *testing.T) {
+	tests := []struct {
+		resource string
+		divisor  app.Quantity
+		want     string // "" when the variable is absent
+	}{
+		{"limits.cpu", "", "2"}, // 1500m, rounded up
+		{"limits.cpu", "1m", "1500"},
+		{"requests.cpu", "1m", "250"},
+		{"limits.memory", "", "67108865"},
+		{"limits.memory", "1Mi", "65"},
+		{"requests.memory", "1Mi", "65"}, // the limit
+		{"requests.ephemeral-storage", "", "0"},
+		{"limits.ephemeral-storage", "", ""},
+	}
+	for _, tt := range tests {
+		a := one(func(_ *app.Pod, c *app.Container) {
+			c.Resources = app.Resources{
+				Requests: map[string]app.Quantity{"cpu": "250m"},
+				Limits:   map[string]app.Quantity{"cpu": "1500m", "memory": "67108865"},
+			}
+			c.Env = []app.EnvVar{{Name: "X", ValueFrom: &app.EnvVarSource{ResourceFieldRef: &app.ResourceFieldSelector{Resource: tt.resource, Divisor: tt.divisor}}}}
+		})
+		s, findings := render(t, a)
+		got := ""
+		if env := s.Pods[0].Containers[0].Env; len(env) > 0 {
+			got = env[0].Value
+		}
+		if got != tt.want {
+			t.Errorf("%s / %s = %q, want %q", tt.resource, tt.divisor, got, tt.want)
+		}
+		if told := slices.Contains(codesOf(findings), "docker/allocatable"); told != (tt.want == "") {
+			t.Errorf("%s: told %t", tt.resource, told)
+		}
+	}
+}
+
+func TestHostPaths_OnlyOfTheModuleUnlessAllowed(t *testing.T) {
+	tests := []struct {
+		path    string
+		opts    Options
+		refused bool
+	}{
+		{"/home/me/shop/data", Options{Root: "/home/me/shop"}, false},
+		{"/home/me/shop/", Options{Root: "/home/me/shop"}, false},
+		{"/home/me/shop/../other", Options{Root: "/home/me/shop"}, true},
+		{"/home/me/shopping", Options{Root: "/home/me/shop"}, true},
+		{"/var/run/docker.sock", Options{Root: "/home/me/shop"}, true},
+		{"/home/me/shop/data", Options{}, true}, // without a module nothing is in it
+		{"/srv/data", Options{Root: "/home/me/shop", HostPaths: []string{"/srv/"}}, false},
+		{"/srv2/data", Options{Root: "/home/me/shop", HostPaths: []string{"/srv"}}, true},
+	}
+	for _, tt := range tests {
+		a := one(func(p *app.Pod, c *app.Container) {
+			p.Replicas = 2
+			p.Volumes = []app.Volume{{Name: "host", HostPath: &app.HostPathVolumeSource{Path: tt.path, Type: "DirectoryOrCreate", Pos: app.Pos{File: "a.cue", Line: 3, Column: 2}}}}
+			c.VolumeMounts = []app.VolumeMount{{MountPath: "/m", Name: "host", ReadOnly: true, SubPath: "sub"}}
+		})
+		s, _, err := Render(a, tt.opts)
+		if refused := err != nil; refused != tt.refused {
+			t.Errorf("%s with %+v: error %v", tt.path, tt.opts, err)
+			continue
+		}
+		if err != nil {
+			if got := err.Error(); !strings.HasPrefix(got, "a.cue:3:2: pods.web.volumes.host.hostPath: ") || strings.Contains(got, "\n") {
+				t.Errorf("%s: %q; want one line that begins with the position", tt.path, got)
+			}
+			continue
+		}
+		m := s.Pods[0].Containers[0].Mounts[0]
+		if m.Volume != "" || m.HostPath != strings.TrimSuffix(tt.path, "/") || !m.Create || !m.ReadOnly || m.SubPath != "sub" {
+			t.Errorf("mount %+v", m)
+		}
+		if len(s.Volumes) > 0 || len(s.Pods[0].Mounts) > 0 {
+			t.Errorf("a path of the host has a volume: %+v", s.Volumes)
+		}
+	}
+}
+
+func TestNetwork_OfTheInfraContainer(t *testing.T) {
+	a := one(func(p *app.Pod, c *app.Container) {
+		p.Replicas = 2
+		p.HostAliases = []app.HostAlias{{IP: "10.1.1.1", Hostnames: []string{"a.test", "b.test"}}}
+		p.DNSConfig = &app.PodDNSConfig{Nameservers: []string{"10.0.0.53"}, Searches: []string{"corp.test"}}
+		p.SecurityContext.Sysctls = []app.Sysctl{{Name: "net.core.somaxconn", Value: "1024"}}
+		p.ShareProcessNamespace, p.HostIPC = ptr(true), true
+		c.Ports = []app.ContainerPort{
+			{Name: "http", ContainerPort: 80, HostPort: 8081, Protocol: "TCP"},
+			{Name: "dns", ContainerPort: 53, HostPort: 5353, HostIP: "0.0.0.0", Protocol: "UDP"},
+			{Name: "admin", ContainerPort: 81, Protocol: "TCP"},
+		}
+	})
+	s, findings := render(t, a)
+	p := s.Pods[0]
+	want := infra{
+		Hosts: []string{"a.test:10.1.1.1", "b.test:10.1.1.1"}, DNSServers: []string{"10.0.0.53"}, DNSSearch: []string{"corp.test"},
+		Sysctls: map[string]string{"net.core.somaxconn": "1024"}, HostIPC: true, PID: PodPID,
+		HostPorts: []HostPort{{"127.0.0.1", 8081, 80, "TCP"}, {"0.0.0.0", 5353, 53, "UDP"}},
+	}
+	if diff := cmp.Diff(want, *infraOf(&p)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(s.Pods[1].HostPorts) > 0 {
+		t.Error("two replicas have the same host port")
+	}
+	var told []string
+	for _, f := range findings {
+		told = append(told, f.Path+" "+f.Code)
+	}
+	for _, w := range []string{
+		"pods.web.containers.app.ports.http.hostPort docker/loopback", "pods.web.containers.app.ports.http.hostPort docker/host-port",
+		"pods.web.containers.app.ports.dns.hostPort docker/host-port", "pods.web.dnsConfig.nameservers docker/dns",
+	} {
+		if !slices.Contains(told, w) {
+			t.Errorf("%s is not told: %q", w, told)
+		}
+	}
+	if slices.Contains(told, "pods.web.containers.app.ports.dns.hostPort docker/loopback") {
+		t.Error("a port with an address of its own is told to be on the loopback")
+	}
+}
+
+func TestHostname(t *testing.T) {
+	tests := []struct {
+		name         string
+		edit         func(*app.Pod)
+		host, domain string
+	}{
+		{"the replica's", func(*app.Pod) {}, "web-0", ""},
+		{"its own", func(p *app.Pod) { p.Hostname = "h" }, "h", ""},
+		{"with a subdomain", func(p *app.Pod) { p.Hostname, p.Subdomain = "h", "s" }, "h", "s.default.svc.cluster.local"},
+		{"in full", func(p *app.Pod) { p.Hostname, p.Subdomain, p.SetHostnameAsFQDN = "h", "s", ptr(true) }, "h.s.default.svc.cluster.local", "s.default.svc.cluster.local"},
+		{"too long in full", func(p *app.Pod) {
+			p.Subdomain, p.SetHostnameAsFQDN = strings.Repeat("s", 50), ptr(true)
+		}, "web-0", strings.Repeat("s", 50) + ".default.svc.cluster.local"},
+		{"another altogether", func(p *app.Pod) { p.Hostname, p.Subdomain, p.HostnameOverride = "h", "s", "o" }, "o", ""},
+		{"a long name", func(p *app.Pod) { p.Name = strings.Repeat("n", 63) }, strings.Repeat("n", 63), ""},
+	}
+	for _, tt := range tests {
+		s, _ := render(t, one(func(p *app.Pod, _ *app.Container) { tt.edit(p) }))
+		if p := s.Pods[0]; p.Hostname != tt.host || p.Domain != tt.domain {
+			t.Errorf("%s: %q %q, want %q %q", tt.name, p.Hostname, p.Domain, tt.host, tt.domain)
+		}
+	}
+}
+
+func TestService_BySelectorReachesEveryPodAtItsOwnPort(t *testing.T) {
+	a := one(func(p *app.Pod, c *app.Container) {
+		p.Labels = map[string]string{"tier": "front"}
+		c.Ports = []app.ContainerPort{{Name: "http", ContainerPort: 8080, Protocol: "TCP"}}
+	})
+	blue := one(func(p *app.Pod, c *app.Container) {
+		p.Name, p.Replicas, p.Labels = "blue", 2, map[string]string{"tier": "front"}
+		c.Ports = []app.ContainerPort{{Name: "http", ContainerPort: 9090, Protocol: "TCP"}}
+	})
+	other := one(func(p *app.Pod, _ *app.Container) { p.Name = "other" })
+	job := one(func(p *app.Pod, c *app.Container) {
+		p.Name, p.Kind, p.Labels = "batch", "Job", map[string]string{"tier": "front"}
+		c.Ports = []app.ContainerPort{{Name: "http", ContainerPort: 7070, Protocol: "TCP"}}
+	})
+	a.Pods = append(a.Pods, blue.Pods[0], other.Pods[0], job.Pods[0])
+	a.Pods[2].DependsOn = []app.Dependency{{Service: "front", Condition: "ready"}, {Service: "nobody", Condition: "ready"}, {Service: "outside", Condition: "ready"}}
+	port := []app.ServicePort{{Name: "http", Port: 80, TargetPort: app.PortRef{Name: "http"}, Protocol: "TCP"}, {Name: "s", Port: 81, Protocol: "SCTP"}}
+	a.Services = []app.Service{
+		{Name: "front", Selector: map[string]string{"tier": "front"}, Type: "ClusterIP", Ports: port},
+		{Name: "nobody", Selector: map[string]string{"tier": "none"}, Type: "ClusterIP", Ports: port[:1]},
+		{Name: "outside", Type: "ExternalName", ExternalName: "example.test"},
+	}
+	s, findings := render(t, a)
+	targets := map[string]int{"web-0": 8080, "blue-0": 9090, "blue-1": 9090, "batch": 7070}
+	want := []Service{
+		{Name: "front", HTTP: true, Pods: []string{"web-0", "blue-0", "blue-1"}, Jobs: []string{"batch"}, Ports: []ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Targets: targets}}},
+		{Name: "nobody", HTTP: true, Pods: []string{}, Ports: []ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Targets: map[string]int{}}}},
+	}
+	if diff := cmp.Diff(want, s.Services); diff != "" {
+		t.Errorf("services (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]Dependency{{"front", "ready"}}, s.Pod("other-0").DependsOn); diff != "" {
+		t.Errorf("a pod waits for whom nobody is (-want +got):\n%s", diff)
+	}
+	codes := codesOf(findings)
+	for code, times := range map[string]int{"docker/sctp": 1, "docker/depends-on": 2, "docker/external-name": 1} {
+		n := 0
+		for _, c := range codes {
+			if c == code {
+				n++
+			}
+		}
+		if n != times {
+			t.Errorf("%s is told %d times, want %d: %q", code, n, times, codes)
+		}
+	}
+}
+
+func TestSidecar_IsTheFirstContainerAndNoInitContainer(t *testing.T) {
+	a := one(func(p *app.Pod, c *app.Container) {
+		p.InitContainers = []app.Container{{Name: "proxy", Image: "p:1", RestartPolicy: "Always"}, {Name: "init", Image: "i:1"}}
+	})
+	s, findings := render(t, a)
+	p := s.Pods[0]
+	if len(p.Init) != 1 || p.Init[0].Name != "init" || len(p.Containers) != 2 || p.Containers[0].Name != "proxy" || !p.Containers[0].Sidecar || p.Containers[1].Sidecar {
+		t.Errorf("init %+v, containers %+v", p.Init, p.Containers)
+	}
+	if !slices.Contains(codesOf(findings), "docker/sidecar") {
+		t.Errorf("not told: %v", findings)
+	}
+	a.Pods[0].Kind = "Job"
+	if _, _, err := Render(a, Options{}); err == nil || !strings.Contains(err.Error(), "sidecar") {
+		t.Errorf("a job that never ends: %v", err)
+	}
+}
+
+func TestJobs(t *testing.T) {
+	a := one(func(p *app.Pod, c *app.Container) {
+		p.Kind = "Job"
+		p.Volumes = []app.Volume{{Name: "tmp", EmptyDir: &app.EmptyDir{}}, {Name: "me", DownwardAPI: &app.DownwardAPIVolumeSource{
+			Items: []app.DownwardAPIVolumeFile{{Path: "name", FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.name"}}}}}}
+		c.VolumeMounts = []app.VolumeMount{{MountPath: "/tmp", Name: "tmp"}}
+		c.Env = []app.EnvVar{{Name: "ME", ValueFrom: &app.EnvVarSource{FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.name"}}}}
+	})
+	s, _ := render(t, a)
+	if len(s.Pods) > 0 || len(s.Volumes) > 0 || len(s.Jobs) != 1 {
+		t.Fatalf("pods %v, volumes %v, %d jobs", s.Pods, s.Volumes, len(s.Jobs))
+	}
+	j := s.Jobs[0]
+	if *j.Completions != 1 || j.Parallelism != 1 || j.BackoffLimit != 6 || j.Suspend || j.Cron != nil || j.Template.RestartPolicy != RestartNever || j.Hash != JobHash(&j) {
+		t.Errorf("defaults: %+v", j)
+	}
+	p, volumes := j.Instance("shop", "web", "1", "web-7")
+	if p.Containers[0].Env[0].Value != "web-7" || p.Files[0].Files[0].Data != "web-7" || p.Files[0].Files[0].Source != "" || volumes[0].Name != "shop_web-7_tmp" {
+		t.Errorf("instance %+v with %+v", p, volumes)
+	}
+	if s.Jobs[0].Template.Files[0].Files[0].Source != FromPodName {
+		t.Error("making an instance changed the template")
+	}
+
+	a.Pods[0].CompletionMode, a.Pods[0].Completions = "Indexed", ptr(3)
+	const index = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
+	a.Pods[0].Volumes[1].DownwardAPI.Items[0].FieldRef.FieldPath = index
+	a.Pods[0].Containers[0].Env[0].ValueFrom.FieldRef.FieldPath = index
+	s, _ = render(t, a)
+	p, _ = s.Jobs[0].Instance("shop", "web", "1", s.Jobs[0].PodName("web", 2, 5))
+	if e := p.Containers[0].Env[0]; !s.Jobs[0].Indexed || e.Value != "2" || e.Source != Verbatim || p.Files[0].Files[0].Data != "2" {
+		t.Errorf("pod of an index: %+v, %+v", e, p.Files)
+	}
+	a.Pods[0].CompletionMode, a.Pods[0].Completions = "", nil
+	if s, _ = render(t, a); s.Jobs[0].Indexed || s.Jobs[0].Template.Containers[0].Env[0].Source != Verbatim {
+		t.Errorf("a job without an index has one: %+v", s.Jobs[0])
+	}
+
+	a.Pods[0].Parallelism, a.Pods[0].RestartPolicy, a.Pods[0].Suspend = ptr(3), "OnFailure", ptr(true)
+	s, _ = render(t, a)
+	if j := s.Jobs[0]; j.Completions != nil || j.Parallelism != 3 || j.Template.RestartPolicy != RestartOnFailure || !j.Suspend {
+		t.Errorf("a work queue: %+v", j)
+	}
+	a.Pods[0].Kind, a.Pods[0].Schedule, a.Pods[0].TimeZone, a.Pods[0].ConcurrencyPolicy = "CronJob", "* * * * *", "Europe/Rome", "Forbid"
+	a.Pods[0].FailedJobsHistoryLimit = ptr(0)
+	s, _ = render(t, a)
+	want := &Cron{Schedule: "* * * * *", TimeZone: "Europe/Rome", ConcurrencyPolicy: ForbidConcurrent, Suspend: true, SuccessfulJobsHistoryLimit: 3}
+	if diff := cmp.Diff(want, s.Jobs[0].Cron); diff != "" {
+		t.Errorf("cron (-want +got):\n%s", diff)
+	}
+	if s.Jobs[0].Suspend {
+		t.Error("the runs of a CronJob that is suspended are not suspended themselves")
+	}
+}
+
+func TestExpandSubPath(t *testing.T) {
+	env := []string{"POD=web-0", "UP=..", "ROOT=/etc", "EMPTY="}
+	for expr, want := range map[string]string{"$(POD)/logs": "web-0/logs", "": "plain", "$(EMPTY)x": "x"} {
+		m := Mount{Path: "/m", SubPath: "plain", SubPathExpr: expr}
+		if got, err := m.Expand(env); err != nil || got != want {
+			t.Errorf("%q: %q, %v; want %q", expr, got, err, want)
+		}
+	}
+	for _, expr := range []string{"$(NOBODY)", "$(UP)/x", "a/$(UP)", "$(ROOT)"} {
+		m := Mount{Path: "/m", SubPathExpr: expr}
+		if got, err := m.Expand(env); err == nil || !strings.Contains(err.Error(), "/m") {
+			t.Errorf("%q: %q, %v; want an error that names the mount", expr, got, err)
+		}
+	}
+}
+
+// A new volume of the engine belongs to root: with a group of its own, a pod may
+// write to it all the same, as on a cluster.
+func TestFSGroup_ClaimsAreThePodsToWrite(t *testing.T) {
+	shared := func(group *int64, readOnly bool) []Mount {
+		a := one(func(p *app.Pod, _ *app.Container) {
+			p.Kind, p.SecurityContext.FSGroup = "StatefulSet", group
+			p.Volumes = []app.Volume{{Name: "files", Claim: &app.ClaimSource{ClaimName: "kept", ReadOnly: readOnly}}}
+			p.VolumeClaimTemplates = []app.Claim{{Name: "data", Storage: "1Gi"}}
+		})
+		a.Claims = []app.Claim{{Name: "kept", Storage: "1Gi"}}
+		s, _ := render(t, a)
+		return s.Pods[0].Mounts
+	}
+	own := Mount{Volume: "shop_data-web-0", Path: "/volumes/data"}
+	for name, tc := range map[string]struct{ got, want []Mount }{
+		"with a group": {shared(ptr[int64](8), false), []Mount{{Volume: "shop_kept", Path: "/volumes/files"}, own}},
+		"to read only": {shared(ptr[int64](8), true), []Mount{own}},
+		"without":      {shared(nil, false), nil},
+	} {
+		if diff := cmp.Diff(tc.want, tc.got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
