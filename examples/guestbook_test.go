@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/cuepod/cuepod/compiler"
 	"github.com/cuepod/cuepod/targets/compose"
@@ -30,20 +29,7 @@ func TestGuestbook_Goldens(t *testing.T) {
 	tool := buildTool(t)
 	for target, name := range goldens {
 		t.Run(target, func(t *testing.T) {
-			got := run(t, time.Minute, tool, "compile", "--target", target, "guestbook")
-			golden := filepath.Join("guestbook", "golden", name)
-			if os.Getenv("CUEPOD_UPDATE") != "" {
-				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got != string(want) {
-				t.Errorf("%s is not what compile prints; if the change is meant, run `make golden`\n%s", golden, diff(t, golden, got))
-			}
+			goldenCompile{"guestbook", name, []string{"--target", target}}.check(t, tool, filepath.Join("guestbook", "golden"))
 		})
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/cuepod/cuepod/runner"
 )
 
 // completionLimit is how long the shell may hang on a Tab key when the engine
@@ -60,19 +62,8 @@ func (c *cli) completeApps(cmd *cobra.Command, dir *string) {
 
 // podNames lists what logs and exec take: workloads, pods and pod/container.
 func (c *cli) podNames(ctx context.Context, w *where) []string {
-	ctx, cancel := context.WithTimeout(ctx, completionLimit)
-	defer cancel()
-	eng, _, err := c.open(ctx)
-	if err != nil {
-		return nil
-	}
-	defer eng.Close()
-	id, err := c.theOne(ctx, eng, w.dir, w.app)
-	if err != nil {
-		return nil
-	}
-	st, err := c.status(ctx, eng, id)
-	if err != nil {
+	st, ok := c.statusToComplete(ctx, w)
+	if !ok {
 		return nil
 	}
 	names := map[string]bool{}
@@ -83,6 +74,24 @@ func (c *cli) podNames(ctx context.Context, w *where) []string {
 		}
 	}
 	return sortedKeys(names)
+}
+
+// statusToComplete is what there is of an app to offer in a shell, which does
+// not wait long and shows no errors.
+func (c *cli) statusToComplete(ctx context.Context, w *where) (st runner.Status, ok bool) {
+	ctx, cancel := context.WithTimeout(ctx, completionLimit)
+	defer cancel()
+	eng, _, err := c.open(ctx)
+	if err != nil {
+		return st, false
+	}
+	defer eng.Close()
+	id, err := c.theOne(ctx, eng, w.dir, w.app)
+	if err != nil {
+		return st, false
+	}
+	st, err = c.status(ctx, eng, id)
+	return st, err == nil
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -79,19 +79,8 @@ func (c *cli) superviseOr(id runner.Identity, info engine.Info) (supervised bool
 
 // jobNames lists what run takes.
 func (c *cli) jobNames(ctx context.Context, w *where) []string {
-	ctx, cancel := context.WithTimeout(ctx, completionLimit)
-	defer cancel()
-	eng, _, err := c.open(ctx)
-	if err != nil {
-		return nil
-	}
-	defer eng.Close()
-	id, err := c.theOne(ctx, eng, w.dir, w.app)
-	if err != nil {
-		return nil
-	}
-	st, err := c.status(ctx, eng, id)
-	if err != nil {
+	st, ok := c.statusToComplete(ctx, w)
+	if !ok {
 		return nil
 	}
 	names := map[string]bool{}
