@@ -33,8 +33,10 @@ type source struct {
 	// the directory.
 	input []byte
 	reg   *registry
+	cache string // where reg keeps modules; "" for CUE's own
 	// outline says that structs of the schema are open: see openSource.
 	outline   bool
+	wide      bool // the wide outline is in use: see closesSchema
 	explained bool // the mistakes that were found are all, with the outline too
 	// overlay holds the files that exist only in memory: the one that unifies
 	// `app` with the schema, and the module file when it lacks our dependency.
@@ -77,13 +79,14 @@ func openSource(dir, cacheDir string, outline bool) (*source, error) {
 	if err != nil {
 		cwd = "" // positions are absolute then
 	}
-	reg, err := newRegistry(cacheDir, outline)
+	reg, err := newRegistry(cacheDir, outline, false)
 	if err != nil {
 		return nil, err
 	}
 	return &source{
 		places:  places{cwd: cwd, dir: dir, root: moduleRoot(dir)},
 		reg:     reg,
+		cache:   cacheDir,
 		outline: outline,
 		overlay: map[string]load.Source{},
 		read:    map[string]bool{},
@@ -261,6 +264,12 @@ func (s *source) load(ctx context.Context, tags ...string) error {
 	})[0]
 	if s.inst.Err != nil {
 		return newError(s.translate(s.inst.Err))
+	}
+	if s.outline && !s.wide && s.closesSchema() {
+		if err := s.widen(); err != nil {
+			return err
+		}
+		return s.load(ctx, tags...)
 	}
 	for _, dep := range s.inst.Dependencies() {
 		if dep.ModuleFile == nil {

@@ -39,8 +39,9 @@ type registry struct {
 
 var _ modconfig.CachedRegistry = (*registry)(nil)
 
-// With outline it serves the schema's outline, under a version of its own.
-func newRegistry(cacheDir string, outline bool) (*registry, error) {
+// With outline it serves the schema's outline, under a version of its own, or the
+// wide one.
+func newRegistry(cacheDir string, outline, wide bool) (*registry, error) {
 	if cacheDir == "" {
 		dir, err := cueCacheDir()
 		if err != nil {
@@ -52,10 +53,10 @@ func newRegistry(cacheDir string, outline bool) (*registry, error) {
 	var beside *registry
 	if outline {
 		var err error
-		if beside, err = newRegistry(cacheDir, false); err != nil {
+		if beside, err = newRegistry(cacheDir, false, false); err != nil {
 			return nil, err
 		}
-		files, version = schema.Outline(), schema.OutlineVersion()
+		files, version = schema.Outline(wide), schema.OutlineVersion(wide)
 	}
 	mv, err := module.NewVersion(schema.Module, version)
 	if err != nil {

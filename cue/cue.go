@@ -32,23 +32,30 @@ const (
 //go:embed cue.mod/module.cue core/*.cue components/*.cue
 var files embed.FS
 
-//go:embed outline/core/core.cue
-var outline embed.FS
+//go:embed outline/core/core.cue outline/wide/core.cue
+var outlines embed.FS
 
 // Files is the module's content: cue.mod/module.cue and the packages.
 func Files() fs.FS { return files }
 
 // Outline is the module with an outline in the place of package core: the same
 // definitions, of which structs are open and hold only the maps that are always
-// there. The compiler evaluates with it where it checks the fields itself.
-func Outline() fs.FS { return outlined{} }
+// there. A wide outline has the structs that people write, too, for definitions
+// that unify the schema's with their own. The compiler evaluates with an outline
+// where it checks the fields itself.
+func Outline(wide bool) fs.FS {
+	if wide {
+		return outlined("outline/wide")
+	}
+	return outlined("outline/core")
+}
 
-// outlined has core from the outline and all else from the module.
-type outlined struct{}
+// outlined has core from a directory of outlines, and all else from the module.
+type outlined string
 
-func (outlined) Open(name string) (fs.File, error) {
-	if name == "core" || strings.HasPrefix(name, "core/") {
-		return outline.Open("outline/" + name)
+func (dir outlined) Open(name string) (fs.File, error) {
+	if rest, ok := strings.CutPrefix(name, "core"); ok && (rest == "" || rest[0] == '/') {
+		return outlines.Open(string(dir) + rest)
 	}
 	return files.Open(name)
 }
@@ -62,8 +69,8 @@ func Version() string {
 	return release + ".h" + contentHash(Files())
 }
 
-// OutlineVersion is the version of the outline, which has no releases.
-func OutlineVersion() string { return release + "-outline.h" + contentHash(Outline()) }
+// OutlineVersion is the version of an outline, which has no releases.
+func OutlineVersion(wide bool) string { return release + "-outline.h" + contentHash(Outline(wide)) }
 
 // Release is the release that a version belongs to: the version without the
 // content hash of a development version.

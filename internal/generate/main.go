@@ -12,7 +12,7 @@
 //     fields_gen.go, all that there are,
 //   - compiler/decode_gen.go, the decoder that also validates,
 //   - targets/kubernetes/encode_gen.go, which writes the model as Kubernetes' API,
-//   - cue/outline/core/core.cue, the schema's outline for a fast evaluation.
+//   - cue/outline, the schema's outlines for a fast evaluation.
 //
 // With -check it writes nothing and fails when a file is not current. It is a
 // module of its own, so that Kubernetes' API stays out of the main one.
@@ -85,7 +85,7 @@ func generate(root string) ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := []file{{"cue/core/kubernetes_gen.cue", schemaText(all)}, {"cue/outline/core/core.cue", outlineText(all)}}
+	files := []file{{"cue/core/kubernetes_gen.cue", schemaText(all)}, {"cue/outline/core/core.cue", outlineText(all, false)}, {"cue/outline/wide/core.cue", outlineText(all, true)}}
 	for _, g := range []struct {
 		path string
 		text func(*model) []byte

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"go/format"
+	"slices"
 	"strings"
 
 	cueformat "cuelang.org/go/cue/format"
@@ -104,7 +105,7 @@ func constraint(t token.Token) string {
 	case token.NOT:
 		return "!"
 	}
-	return ""
+	return "" // a field that is always there
 }
 
 func kindText(k kind) string {
@@ -117,46 +118,49 @@ func kindText(k kind) string {
 	return source(k.expr)
 }
 
-const outlineHead = `// Package core is the outline of the schema: the maps that are always there,
-// and the definitions of plain values. It stands in for the schema where the
+const outlineHead = `// Package core is an outline of the schema: the maps that are always there, and
+// the definitions of plain values. It stands in for the schema where the
 // compiler checks the fields itself, which CUE does at many times the cost.
 package core
 
 `
 
+const wideHead = `// Package core is a wide outline of the schema: beside the maps that are always
+// there it has the structs that people write. It stands in for the schema where
+// definitions of somebody's own would close those to what they have of them.
+package core
+
+`
+
 // outlineText is the schema without what only checks: every struct is open, and
-// only has the maps that are there although nobody writes them.
-func outlineText(s *schema) []byte {
+// has only the maps that are there although nobody writes them; a wide one has
+// the structs and maps that people write, too.
+func outlineText(s *schema, wide bool) []byte {
 	var b bytes.Buffer
-	b.WriteString(genHead + outlineHead)
+	b.WriteString(genHead + map[bool]string{false: outlineHead, true: wideHead}[wide])
+	has := func(f *field) bool {
+		under := s.ref(f.typ.expr)
+		holds := under != nil && under.isStruct()
+		if wide {
+			return f.mark == token.ILLEGAL || (f.typ.shape == dict || holds) && !f.made
+		}
+		return f.mark == token.ILLEGAL || holds && s.hasMaps(under, nil)
+	}
 	for _, d := range s.list {
-		if d.value != nil {
+		switch {
+		case d.value != nil:
 			fmt.Fprintf(&b, "#%s: %s\n", d.name, source(d.value))
-			continue
-		}
-		if d.keys != nil || !s.hasMaps(d, nil) {
+		case d.keys != nil || !slices.ContainsFunc(d.fields, has):
 			fmt.Fprintf(&b, "#%s: {...}\n", d.name)
-			continue
-		}
-		fmt.Fprintf(&b, "#%s: {\n", d.name)
-		for _, f := range d.fields {
-			under := s.ref(f.typ.expr)
-			holds := under != nil && under.isStruct() && s.hasMaps(under, nil)
-			switch {
-			case f.mark == token.ILLEGAL && f.typ.shape == dict && holds:
-				fmt.Fprintf(&b, "\t%s: [_]: #%s\n", f.name, under.name)
-			case f.mark == token.ILLEGAL && f.typ.shape == dict:
-				fmt.Fprintf(&b, "\t%s: {...}\n", f.name)
-			case !holds:
-			case f.typ.shape == dict:
-				fmt.Fprintf(&b, "\t%s?: [_]: #%s\n", f.name, under.name)
-			case f.typ.shape == list:
-				fmt.Fprintf(&b, "\t%s?: [...#%s]\n", f.name, under.name)
-			default:
-				fmt.Fprintf(&b, "\t%s?: #%s\n", f.name, under.name)
+		default:
+			fmt.Fprintf(&b, "#%s: {\n", d.name)
+			for _, f := range d.fields {
+				if has(f) {
+					fmt.Fprintf(&b, "\t%s%s: %s\n", f.name, constraint(f.mark), s.outlineKind(f, wide))
+				}
 			}
+			b.WriteString("\t...\n}\n")
 		}
-		b.WriteString("\t...\n}\n")
 	}
 	out, err := cueformat.Source(b.Bytes())
 	if err != nil {
@@ -165,22 +169,30 @@ func outlineText(s *schema) []byte {
 	return out
 }
 
+// outlineKind is the type of a field in an outline.
+func (s *schema) outlineKind(f *field, wide bool) string {
+	under := s.ref(f.typ.expr)
+	holds := under != nil && under.isStruct() && (wide || s.hasMaps(under, nil))
+	switch {
+	case f.typ.shape == dict && holds:
+		return "[_]: #" + under.name
+	case f.typ.shape == dict:
+		return "{...}"
+	case f.typ.shape == list:
+		return "[...#" + under.name + "]"
+	}
+	return "#" + under.name
+}
+
 // hasMaps reports whether a definition has maps that are always there, at any
 // depth.
 func (s *schema) hasMaps(d *definition, above []*definition) bool {
-	for _, a := range above {
-		if a == d {
-			return false
-		}
+	if slices.Contains(above, d) {
+		return false
 	}
 	above = append(above, d)
-	for _, f := range d.fields {
-		if f.mark == token.ILLEGAL {
-			return true
-		}
-		if under := s.ref(f.typ.expr); under != nil && under.isStruct() && s.hasMaps(under, above) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(d.fields, func(f *field) bool {
+		under := s.ref(f.typ.expr)
+		return f.mark == token.ILLEGAL || under != nil && under.isStruct() && s.hasMaps(under, above)
+	})
 }
