@@ -205,9 +205,9 @@ func TestCUE_WorksOnTheExamples(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "cue.mod", "module.cue"), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
 		}
-		b.ok(dir, b.cuepod, "vet")
-		b.ok(dir, b.cue, "vet", "-c", ".")
-		b.ok(dir, b.cue, "export", ".")
+		b.ok(dir, b.cuepod, "vet", "./...")
+		b.ok(dir, b.cue, "vet", "-c", "./...")
+		b.ok(dir, b.cue, "export", "./...")
 	}
 }
 
