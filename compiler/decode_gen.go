@@ -182,7 +182,7 @@ func (d *decoder) decodeClaim(o object, x *app.Claim) {
 				x.AccessModes = append(x.AccessModes, d.text(o, oneOf("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod")))
 			})
 		case "storageClassName":
-			x.StorageClassName = d.text(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))
+			x.StorageClassName = pointer(d.text(o, d.match("^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?)?$")))
 		case "labels":
 			x.Labels = map[string]string{}
 			d.entries(o, anyText, func(key string, o object) { x.Labels[key] = d.text(o, anyText) })
@@ -4398,7 +4398,7 @@ func (d *decoder) decodePersistentVolumeClaimSpec(o object, x *app.PersistentVol
 		case "volumeName":
 			x.VolumeName = d.text(o, anyText)
 		case "storageClassName":
-			x.StorageClassName = d.text(o, anyText)
+			x.StorageClassName = pointer(d.text(o, anyText))
 		case "volumeMode":
 			x.VolumeMode = d.text(o, oneOf("Block", "Filesystem"))
 		case "dataSource":

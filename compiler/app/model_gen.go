@@ -129,8 +129,9 @@ type Claim struct {
 	// How it may be mounted. Default ReadWriteOnce.
 	AccessModes []string `json:",omitzero"`
 
-	// The class of storage. Default: the cluster's.
-	StorageClassName string `json:",omitzero"`
+	// The class of storage; "" for storage that somebody made by hand. Default: the
+	// cluster's.
+	StorageClassName *string `json:",omitzero"`
 
 	// Labels on the claim, added to the app's.
 	Labels map[string]string `json:",omitzero"`
@@ -3986,7 +3987,7 @@ type PersistentVolumeClaimSpec struct {
 	VolumeName string `json:",omitzero"`
 
 	// storageClassName is the name of the StorageClass required by the claim.
-	StorageClassName string `json:",omitzero"`
+	StorageClassName *string `json:",omitzero"`
 
 	// volumeMode defines what type of volume is required by the claim.
 	VolumeMode string `json:",omitzero"`

@@ -163,7 +163,7 @@ func (x *Claim) walk(w *walker) {
 	if len(x.AccessModes) > 0 {
 		w.field("PersistentVolumeClaim", "accessModes", x.Pos)
 	}
-	if x.StorageClassName != "" {
+	if x.StorageClassName != nil {
 		w.field("PersistentVolumeClaim", "storageClassName", x.Pos)
 	}
 	if len(x.Labels) > 0 {
@@ -3894,7 +3894,7 @@ func (x *PersistentVolumeClaimSpec) walk(w *walker) {
 	if x.VolumeName != "" {
 		w.field("PersistentVolumeClaimSpec", "volumeName", x.Pos)
 	}
-	if x.StorageClassName != "" {
+	if x.StorageClassName != nil {
 		w.field("PersistentVolumeClaimSpec", "storageClassName", x.Pos)
 	}
 	if x.VolumeMode != "" {

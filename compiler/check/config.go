@@ -86,15 +86,18 @@ func (c *checker) accessModes(modes []string, at place) {
 // claimRest is what a claim of the app and one in a template have in common,
 // beside their storage.
 type claimRest struct {
-	selector        *app.LabelSelector
-	class, settings string
-	source          *app.TypedLocalObjectReference
-	sourceRef       *app.TypedObjectReference
+	selector  *app.LabelSelector
+	class     *string
+	settings  string
+	source    *app.TypedLocalObjectReference
+	sourceRef *app.TypedObjectReference
 }
 
 func (c *checker) claimSpec(r *claimRest, at place) {
 	c.selector(r.selector, at.field("selector"))
-	at.field("storageClassName").dnsName(r.class)
+	if r.class != nil {
+		at.field("storageClassName").dnsName(*r.class)
+	}
 	at.field("volumeAttributesClassName").dnsName(r.settings)
 	if s := r.source; s != nil {
 		c.dataSource(s.APIGroup, s.Kind, at.field("dataSource").at(s.Pos))

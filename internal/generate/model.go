@@ -101,6 +101,12 @@ func values() []string {
 // nobody writes them: the group of a Service that is a route's parent.
 func empties() []string { return []string{"ParentReference.group"} }
 
+// emptyTexts are texts that mean another thing when they are empty than when
+// they are not there.
+func emptyTexts() []string {
+	return []string{"PersistentVolumeClaim.storageClassName", "PersistentVolumeClaimSpec.storageClassName"}
+}
+
 // configMapNames are the fields that name a ConfigMap.
 func configMapNames() []string {
 	return []string{"ConfigMapKeySelector.name", "ConfigMapEnvSource.name", "ConfigMapVolumeSource.name", "ConfigMapProjection.name"}
@@ -204,7 +210,8 @@ func (m *model) field(t *goType, f *field, a *api, byDef map[*definition]*goType
 			g.preset = "[]string{" + p + "}"
 		}
 	}
-	if g.typ.shape == one && pointer && g.preset == "" && f.mark == token.OPTION && f.name != "optional" && (g.plain.kind == "bool" || g.plain.kind == "int") {
+	if g.typ.shape == one && pointer && g.preset == "" && f.mark == token.OPTION && f.name != "optional" &&
+		(g.plain.kind == "bool" || g.plain.kind == "int" || slices.Contains(emptyTexts(), path)) {
 		g.pointer = true
 	}
 	g.pointer = g.pointer || slices.Contains(empties(), path)

@@ -19,8 +19,8 @@ func (r *renderer) encodeClaim(x *app.Claim) *yaml.Map {
 	if x.VolumeName != "" {
 		out.Set("volumeName", x.VolumeName)
 	}
-	if x.StorageClassName != "" {
-		out.Set("storageClassName", x.StorageClassName)
+	if x.StorageClassName != nil {
+		out.Set("storageClassName", *x.StorageClassName)
 	}
 	if x.VolumeMode != "" {
 		out.Set("volumeMode", x.VolumeMode)
@@ -2744,8 +2744,8 @@ func (r *renderer) encodePersistentVolumeClaimSpec(x *app.PersistentVolumeClaimS
 	if x.VolumeName != "" {
 		out.Set("volumeName", x.VolumeName)
 	}
-	if x.StorageClassName != "" {
-		out.Set("storageClassName", x.StorageClassName)
+	if x.StorageClassName != nil {
+		out.Set("storageClassName", *x.StorageClassName)
 	}
 	if x.VolumeMode != "" {
 		out.Set("volumeMode", x.VolumeMode)

@@ -440,7 +440,7 @@ func (c *converter) text(doc fields.Field, words, v string) any {
 		return kebab(v)
 	case strings.Contains(words, `percentage such as`):
 		return "25%"
-	case strings.HasPrefix(words, "made of lower-case"), strings.HasPrefix(words, "a port number") && doc.Type != "int":
+	case strings.HasPrefix(words, "made of lower-case"), strings.HasPrefix(words, `"", or made of lower-case`), strings.HasPrefix(words, "a port number") && doc.Type != "int":
 		return kebab(v)[:min(len(kebab(v)), 15)]
 	case strings.HasPrefix(words, "an absolute path"):
 		return "/" + v
