@@ -315,7 +315,7 @@ func stricter() []rule {
 			"a budget without a limit protects nothing"},
 		{"service name of a set", regexp.MustCompile(`serviceName: .*(is not headless|are not behind)`),
 			"the pods then have no names"},
-		{"address", regexp.MustCompile(`a service without an address is headless|the service has no sessionAffinity|is not an IP address`),
+		{"address", regexp.MustCompile(`a service without an address is headless|the service has no sessionAffinity|is not an IP address|it says nothing|there are 0 values|a metric of this source has no `),
 			"it has no effect, or the node refuses the pod"},
 		{"policy types", regexp.MustCompile(`there are rules for (Ingress|Egress), and it is not named|policyTypes: \w+ is there twice`),
 			"rules of a type that is not named have no effect"},
