@@ -21,7 +21,7 @@ USE_ENGINE := scripts/engine.sh start >/dev/null; eval "$$(scripts/engine.sh env
 ENGINE_TESTS := CUEPOD_REQUIRE_ENGINE
 
 # Modules of their own, for tools and tests that the main module does without.
-NESTED := internal/generate $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.cache/*'))
+NESTED := $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod -not -path './.cache/*'))
 
 .PHONY: help
 help: ## list the targets
