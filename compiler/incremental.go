@@ -149,7 +149,7 @@ func (c *Cache) sumOf(s *source, opts Options, snap snapshot) (digest, error) {
 	add := func(name string, data []byte) { fmt.Fprintf(h, "%q %d\n%s", name, len(data), data) }
 	add("options", asked)
 	add("places", fmt.Appendf(nil, "%q %q %q", s.cwd, s.dir, s.root))
-	add("schema", []byte(schema.Version()+" "+schema.OutlineVersion(false)+" "+schema.OutlineVersion(true)))
+	add("schema", []byte(s.reg.version))
 	files := []string{filepath.Join(s.root, "cue.mod", "module.cue")}
 	for _, f := range opts.ValueFiles {
 		path, err := filepath.Abs(f)

@@ -226,7 +226,7 @@ func (s *source) moduleFile() ([]byte, error) {
 			return nil, s.checkDep(f.Module, f)
 		}
 	}
-	return append(data, "\ndeps: \""+schema.Module+"\": v: \""+schema.Version()+"\"\n"...), nil
+	return append(data, "\ndeps: \""+schema.Module+"\": v: \""+s.reg.version+"\"\n"...), nil
 }
 
 // checkDep reports a module file that asks for a newer schema than ours. who

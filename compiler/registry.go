@@ -28,7 +28,8 @@ import (
 // lacks the module.
 type registry struct {
 	embedded module.Version
-	files    fs.FS // of the embedded module
+	files    fs.FS  // of the embedded module
+	version  string // of the schema, also where an outline is served: hashing it takes as long as parsing a definition
 	// beside is what else is put into the cache: the schema, when the outline is
 	// served, so that the cue command finds it there.
 	beside *registry
@@ -49,28 +50,30 @@ func newRegistry(cacheDir string, outline, wide bool) (*registry, error) {
 		}
 		cacheDir = dir
 	}
-	files, version := schema.Files(), schema.Version()
-	var beside *registry
+	r := &registry{files: schema.Files()}
+	served := ""
 	if outline {
-		var err error
-		if beside, err = newRegistry(cacheDir, false, false); err != nil {
+		beside, err := newRegistry(cacheDir, false, false)
+		if err != nil {
 			return nil, err
 		}
-		files, version = schema.Outline(wide), schema.OutlineVersion(wide)
+		r.files, r.version, r.beside, served = schema.Outline(wide), beside.version, beside, schema.OutlineVersion(wide)
+	} else {
+		r.version = schema.Version()
+		served = r.version
 	}
-	mv, err := module.NewVersion(schema.Module, version)
+	mv, err := module.NewVersion(schema.Module, served)
 	if err != nil {
 		return nil, fmt.Errorf("version of the embedded module: %w", err)
 	}
-	client := modregistry.NewClient(ocimem.New())
-	cache, err := modcache.New(client, cacheDir)
-	if err != nil {
+	r.embedded, r.client = mv, modregistry.NewClient(ocimem.New())
+	if r.cache, err = modcache.New(r.client, cacheDir); err != nil {
 		return nil, fmt.Errorf("module cache: %w", err)
 	}
-	others := &modconfig.LazyRegistry{New: func() (modconfig.CachedRegistry, error) {
+	r.others = &modconfig.LazyRegistry{New: func() (modconfig.CachedRegistry, error) {
 		return modconfig.NewRegistry(nil)
 	}}
-	return &registry{embedded: mv, files: files, beside: beside, client: client, cache: cache, others: others}, nil
+	return r, nil
 }
 
 // cueCacheDir is where the cue command keeps modules.
@@ -137,7 +140,7 @@ func (r *registry) FetchFromCache(mv module.Version) (module.SourceLoc, error) {
 // ModuleVersions implements [modconfig.Registry].
 func (r *registry) ModuleVersions(ctx context.Context, mpath string) ([]string, error) {
 	if mpath == schema.Module {
-		return []string{schema.Version()}, nil
+		return []string{r.version}, nil
 	}
 	return r.others.ModuleVersions(ctx, mpath)
 }
@@ -146,11 +149,11 @@ func (r *registry) ModuleVersions(ctx context.Context, mpath string) ([]string, 
 // some module asks for: one that is not newer. Development versions of one
 // release have no order, so they all count as equal.
 func (r *registry) serves(version string) error {
-	want, have := schema.Release(version), schema.Release(schema.Version())
+	want, have := schema.Release(version), schema.Release(r.version)
 	if want == have || (module.Versions{}).Max(want, have) == have {
 		return nil
 	}
-	return fmt.Errorf("needs %s %s; this cuepod has %s", schema.Module, version, schema.Version())
+	return fmt.Errorf("needs %s %s; this cuepod has %s", schema.Module, version, r.version)
 }
 
 // publish puts the embedded module into the in-memory registry and its module
