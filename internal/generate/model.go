@@ -45,7 +45,6 @@ type goField struct {
 	hatch    []string
 	isHatch  bool
 	isObject bool
-	inAPI    bool
 	apiOf    map[*apiType]int // the types of the API that have it, with its place there
 	configs  bool             // the name of a ConfigMap
 }
@@ -97,14 +96,11 @@ func values() []string {
 	return []string{"ResourceRequirements", "SecurityContext", "PodSecurityContext", "Capabilities"}
 }
 
-// empties are the texts that mean something else when they are empty than when
-// nobody writes them: the group of a Service that is a route's parent.
-func empties() []string { return []string{"ParentReference.group"} }
-
-// emptyTexts are texts that mean another thing when they are empty than when
-// they are not there.
+// emptyTexts are texts that mean something else when they are empty than when
+// nobody writes them: no class of storage, the group of a Service that is a
+// route's parent.
 func emptyTexts() []string {
-	return []string{"PersistentVolumeClaim.storageClassName", "PersistentVolumeClaimSpec.storageClassName"}
+	return []string{"PersistentVolumeClaim.storageClassName", "PersistentVolumeClaimSpec.storageClassName", "ParentReference.group"}
 }
 
 // configMapNames are the fields that name a ConfigMap.
@@ -153,7 +149,7 @@ func (m *model) field(t *goType, f *field, a *api, byDef map[*definition]*goType
 	for _, at := range t.apis {
 		for i, af := range a.fields(at) {
 			if af.name == f.name {
-				g.inAPI, name = true, af.goName
+				name = af.goName
 				g.apiOf[at] = i
 				pointer = pointer || af.pointer
 				if id, ok := under(a, af.typ); ok && id == "int64" {
@@ -214,7 +210,6 @@ func (m *model) field(t *goType, f *field, a *api, byDef map[*definition]*goType
 		(g.plain.kind == "bool" || g.plain.kind == "int" || slices.Contains(emptyTexts(), path)) {
 		g.pointer = true
 	}
-	g.pointer = g.pointer || slices.Contains(empties(), path)
 	return g, nil
 }
 
