@@ -11,6 +11,7 @@ package app
 import (
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -201,6 +202,21 @@ func (a *App) Behind(s *Service) []*Pod {
 		}
 	}
 	return pods
+}
+
+// GoverningService names the service that gives each pod of a StatefulSet its
+// name: the written one, else the first headless service in front of it, else
+// the pod's own name.
+func (a *App) GoverningService(p *Pod) string {
+	if p.ServiceName != "" {
+		return p.ServiceName
+	}
+	for i := range a.Services {
+		if s := &a.Services[i]; s.Headless && slices.Contains(a.Behind(s), p) {
+			return s.Name
+		}
+	}
+	return p.Name
 }
 
 func selects(selector, labels map[string]string) bool {

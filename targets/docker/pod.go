@@ -126,7 +126,7 @@ func (r *renderer) hostname(p *app.Pod, name string) (host, domain string) {
 	}
 	subdomain := p.Subdomain
 	if p.Kind == "StatefulSet" {
-		subdomain = r.serviceName(p)
+		subdomain = r.app.GoverningService(p)
 	}
 	if subdomain != "" {
 		domain = subdomain + "." + r.app.DNSNamespace() + ".svc.cluster.local"
@@ -135,20 +135,6 @@ func (r *renderer) hostname(p *app.Pod, name string) (host, domain string) {
 		host = full
 	}
 	return host, domain
-}
-
-// serviceName is the service that gives each pod of a StatefulSet its name, as
-// in Kubernetes' manifests.
-func (r *renderer) serviceName(p *app.Pod) string {
-	if p.ServiceName != "" {
-		return p.ServiceName
-	}
-	for i := range r.app.Services {
-		if s := &r.app.Services[i]; s.Headless && slices.Contains(r.app.Behind(s), p) {
-			return s.Name
-		}
-	}
-	return p.Name
 }
 
 func pidNamespace(p *app.Pod) PIDNamespace {

@@ -29,7 +29,7 @@ func (r *renderer) workloadSpec(p *app.Pod, template *yaml.Map) (apiVersion stri
 		spec = r.replicas(p).Opt("strategy", r.deploymentStrategy(p))
 		return "apps/v1", r.selecting(p, spec.Join(r.encodeDeploymentSpec(p)), template), nil
 	case "StatefulSet":
-		spec = r.replicas(p).Set("serviceName", r.serviceName(p)).Opt("updateStrategy", updateStrategy(p.UpdateStrategy))
+		spec = r.replicas(p).Set("serviceName", r.app.GoverningService(p)).Opt("updateStrategy", updateStrategy(p.UpdateStrategy))
 		spec = r.selecting(p, spec.Join(r.encodeStatefulSetSpec(p)), template)
 		return "apps/v1", spec.Opt("volumeClaimTemplates", each(p.VolumeClaimTemplates, r.claimTemplate)), nil
 	case "DaemonSet":
@@ -70,20 +70,6 @@ func (r *renderer) jobSpec(p *app.Pod, template *yaml.Map, suspend *bool) *yaml.
 		spec.Set("suspend", *suspend)
 	}
 	return spec.Set("template", template)
-}
-
-// serviceName is the service that gives each pod of a StatefulSet its name.
-func (r *renderer) serviceName(p *app.Pod) string {
-	if p.ServiceName != "" {
-		return p.ServiceName
-	}
-	for i := range r.app.Services {
-		s := &r.app.Services[i]
-		if s.Headless && slices.Contains(r.app.Behind(s), p) {
-			return s.Name
-		}
-	}
-	return p.Name
 }
 
 // deploymentStrategy is the written one; without one, a pod that holds storage
