@@ -42,7 +42,7 @@ const (
 )
 
 // unfit notes that the object at hand is not what the schema wants.
-func (d *decoder) unfit(_ object, reason string) {
+func (d *decoder) unfit(reason string) {
 	d.misfits = append(d.misfits, misfit{slices.Clone(d.path), reason})
 }
 
@@ -82,7 +82,7 @@ func (d *decoder) line(lines *map[string]app.Pos, name string, o object) {
 func (d *decoder) each(o object, f func(name string, o object)) {
 	it, err := o.v.Fields()
 	if err != nil || o.v.IncompleteKind() != cue.StructKind {
-		d.unfit(o, "not a struct")
+		d.unfit("not a struct")
 		return
 	}
 	for it.Next() {
@@ -97,7 +97,7 @@ func (d *decoder) each(o object, f func(name string, o object)) {
 func (d *decoder) entries(o object, key func(string) bool, f func(key string, o object)) {
 	d.each(o, func(name string, o object) {
 		if !key(name) {
-			d.unfit(o, "the key is not valid")
+			d.unfit("the key is not valid")
 			return
 		}
 		f(name, o)
@@ -108,7 +108,7 @@ func (d *decoder) entries(o object, key func(string) bool, f func(key string, o 
 func (d *decoder) items(o object, f func(o object)) {
 	it, err := o.v.List()
 	if err != nil || o.v.IncompleteKind() != cue.ListKind {
-		d.unfit(o, "not a list")
+		d.unfit("not a list")
 		return
 	}
 	for it.Next() {
@@ -120,7 +120,7 @@ func (d *decoder) items(o object, f func(o object)) {
 func (d *decoder) text(o object, check func(string) bool) string {
 	s, err := o.v.String()
 	if err != nil || !check(s) {
-		d.unfit(o, "not a text that is allowed")
+		d.unfit("not a text that is allowed")
 	}
 	return s
 }
@@ -128,7 +128,7 @@ func (d *decoder) text(o object, check func(string) bool) string {
 func (d *decoder) integer(o object, least, most int64) int64 {
 	n, err := o.v.Int64()
 	if err != nil || o.v.IncompleteKind() != cue.IntKind || n < least || n > most {
-		d.unfit(o, "not a whole number that is allowed")
+		d.unfit("not a whole number that is allowed")
 	}
 	return n
 }
@@ -136,7 +136,7 @@ func (d *decoder) integer(o object, least, most int64) int64 {
 func (d *decoder) boolean(o object) bool {
 	b, err := o.v.Bool()
 	if err != nil {
-		d.unfit(o, "not true or false")
+		d.unfit("not true or false")
 	}
 	return b
 }
@@ -145,7 +145,7 @@ func (d *decoder) boolean(o object) bool {
 func (d *decoder) only(o object, want bool) bool {
 	b := d.boolean(o)
 	if b != want {
-		d.unfit(o, "not "+strconv.FormatBool(want))
+		d.unfit("not " + strconv.FormatBool(want))
 	}
 	return b
 }
@@ -153,7 +153,7 @@ func (d *decoder) only(o object, want bool) bool {
 func (d *decoder) bytes(o object) []byte {
 	b, err := o.v.Bytes()
 	if err != nil || o.v.IncompleteKind() != cue.BytesKind {
-		d.unfit(o, "not bytes")
+		d.unfit("not bytes")
 	}
 	return b
 }

@@ -79,11 +79,11 @@ func (d *decoder) decodeApp(o object, x *app.App) {
 		case "compose":
 			x.Compose = d.hatch(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 	byName(x.Services, func(y app.Service) string { return y.Name })
 	byName(x.Ingresses, func(y app.Ingress) string { return y.Name })
@@ -110,7 +110,7 @@ func (d *decoder) decodeConfigMap(o object, x *app.ConfigMap) {
 			x.BinaryData = map[string][]byte{}
 			d.entries(o, d.match("^[-._a-zA-Z0-9]{1,253}$"), func(key string, o object) { x.BinaryData[key] = d.bytes(o) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -129,7 +129,7 @@ func (d *decoder) decodeSecret(o object, x *app.Secret) {
 				x.Keys = append(x.Keys, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.Keys, func(y app.SecretKey) string { return y.Name })
@@ -149,7 +149,7 @@ func (d *decoder) decodeSecretKey(o object, x *app.SecretKey) {
 			x.Generate = new(app.GenerateSecret)
 			d.decodeGenerateSecret(d.part(o), x.Generate)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -162,7 +162,7 @@ func (d *decoder) decodeGenerateSecret(o object, x *app.GenerateSecret) {
 		case "length":
 			x.Length = int(d.integer(o, 8, 256))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -205,11 +205,11 @@ func (d *decoder) decodeClaim(o object, x *app.Claim) {
 		case "volumeAttributesClassName":
 			x.VolumeAttributesClassName = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -318,11 +318,11 @@ func (d *decoder) decodeContainer(o object, x *app.Container) {
 			x.TTY = d.boolean(o)
 			d.line(&x.Lines, name, o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 	byName(x.Ports, func(y app.ContainerPort) string { return y.Name })
 	byName(x.VolumeMounts, func(y app.VolumeMount) string { return y.MountPath })
@@ -340,7 +340,7 @@ func (d *decoder) decodeEnvVar(o object, x *app.EnvVar) {
 			x.ValueFrom = new(app.EnvVarSource)
 			d.decodeEnvVarSource(d.part(o), x.ValueFrom)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	d.afterEnvVar(o, x)
@@ -366,7 +366,7 @@ func (d *decoder) decodeEnvVarSource(o object, x *app.EnvVarSource) {
 			x.FileKeyRef = new(app.FileKeySelector)
 			d.decodeFileKeySelector(d.part(o), x.FileKeyRef)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -382,11 +382,11 @@ func (d *decoder) decodeObjectFieldSelector(o object, x *app.ObjectFieldSelector
 		case "apiVersion":
 			x.APIVersion = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -404,11 +404,11 @@ func (d *decoder) decodeConfigMapKeySelector(o object, x *app.ConfigMapKeySelect
 		case "optional":
 			x.Optional = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -426,11 +426,11 @@ func (d *decoder) decodeSecretKeySelector(o object, x *app.SecretKeySelector) {
 		case "optional":
 			x.Optional = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -447,7 +447,7 @@ func (d *decoder) decodeEnvFromSource(o object, x *app.EnvFromSource) {
 			x.SecretRef = new(app.SecretEnvSource)
 			d.decodeSecretEnvSource(d.part(o), x.SecretRef)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -463,11 +463,11 @@ func (d *decoder) decodeConfigMapEnvSource(o object, x *app.ConfigMapEnvSource) 
 		case "optional":
 			x.Optional = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -482,11 +482,11 @@ func (d *decoder) decodeSecretEnvSource(o object, x *app.SecretEnvSource) {
 		case "optional":
 			x.Optional = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -506,11 +506,11 @@ func (d *decoder) decodeContainerPort(o object, x *app.ContainerPort) {
 		case "hostIP":
 			x.HostIP = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -536,11 +536,11 @@ func (d *decoder) decodeVolumeMount(o object, x *app.VolumeMount) {
 			x.BindMountOptions = nil
 			d.items(o, func(o object) { x.BindMountOptions = append(x.BindMountOptions, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -565,7 +565,7 @@ func (d *decoder) decodeResources(o object, x *app.Resources) {
 				x.Claims = append(x.Claims, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.Claims, func(y app.ResourceClaim) string { return y.Name })
@@ -604,7 +604,7 @@ func (d *decoder) decodeProbe(o object, x *app.Probe) {
 		case "terminationGracePeriodSeconds":
 			x.TerminationGracePeriodSeconds = pointer(d.integer(o, 0, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -634,11 +634,11 @@ func (d *decoder) decodeHTTPGetAction(o object, x *app.HTTPGetAction) {
 		case "protocol":
 			x.Protocol = d.text(o, oneOf("HTTP1", "HTTP2"))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -653,11 +653,11 @@ func (d *decoder) decodeTCPSocketAction(o object, x *app.TCPSocketAction) {
 		case "host":
 			x.Host = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -674,11 +674,11 @@ func (d *decoder) decodeGRPCAction(o object, x *app.GRPCAction) {
 		case "mode":
 			x.Mode = d.text(o, oneOf("Plaintext", "TLS"))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -692,11 +692,11 @@ func (d *decoder) decodeExecAction(o object, x *app.ExecAction) {
 			x.Command = nil
 			d.items(o, func(o object) { x.Command = append(x.Command, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -712,11 +712,11 @@ func (d *decoder) decodeHTTPHeader(o object, x *app.HTTPHeader) {
 			missing--
 			x.Value = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -753,7 +753,7 @@ func (d *decoder) decodeSecurityContext(o object, x *app.SecurityContext) {
 			x.AppArmorProfile = new(app.AppArmorProfile)
 			d.decodeAppArmorProfile(d.part(o), x.AppArmorProfile)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -769,7 +769,7 @@ func (d *decoder) decodeCapabilities(o object, x *app.Capabilities) {
 			x.Drop = nil
 			d.items(o, func(o object) { x.Drop = append(x.Drop, d.text(o, d.match("^[A-Z][A-Z0-9_]*$"))) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -791,11 +791,11 @@ func (d *decoder) decodeBuild(o object, x *app.Build) {
 			x.Args = map[string]string{}
 			d.entries(o, d.match("^[-._a-zA-Z][-._a-zA-Z0-9]*$"), func(key string, o object) { x.Args[key] = d.text(o, anyText) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -813,7 +813,7 @@ func (d *decoder) decodeDev(o object, x *app.Dev) {
 			x.Command = nil
 			d.items(o, func(o object) { x.Command = append(x.Command, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -823,7 +823,7 @@ func (d *decoder) decodeNamed(o object, x *app.Named) {
 	d.each(o, func(name string, o object) {
 		switch name {
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -839,7 +839,7 @@ func (d *decoder) decodeTemplateMetadata(o object, x *app.TemplateMetadata) {
 			x.Annotations = map[string]string{}
 			d.entries(o, anyText, func(key string, o object) { x.Annotations[key] = d.text(o, anyText) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -855,7 +855,7 @@ func (d *decoder) decodeVolumeResourceRequirements(o object, x *app.VolumeResour
 			x.Limits = new(app.StorageList)
 			d.decodeStorageList(d.part(o), x.Limits)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -867,7 +867,7 @@ func (d *decoder) decodeStorageList(o object, x *app.StorageList) {
 		case "storage":
 			x.Storage = app.Quantity(d.text(o, d.match("^[0-9]+(\\.[0-9]+)?([num]|[kMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$")))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -902,7 +902,7 @@ func (d *decoder) decodeIngress(o object, x *app.Ingress) {
 		case "kubernetes":
 			x.Kubernetes = d.hatch(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.Rules, func(y app.IngressRule) string { return y.Host })
@@ -922,11 +922,11 @@ func (d *decoder) decodeIngressRule(o object, x *app.IngressRule) {
 				x.Paths = append(x.Paths, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 	byName(x.Paths, func(y app.IngressPath) string { return y.Path })
 }
@@ -946,11 +946,11 @@ func (d *decoder) decodeIngressPath(o object, x *app.IngressPath) {
 			missing--
 			x.Port = d.portRef(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -966,11 +966,11 @@ func (d *decoder) decodeIngressBackend(o object, x *app.IngressBackend) {
 			missing--
 			x.Port = d.portRef(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -986,7 +986,7 @@ func (d *decoder) decodeIngressTLS(o object, x *app.IngressTLS) {
 		case "secretName":
 			x.SecretName = d.text(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1017,7 +1017,7 @@ func (d *decoder) decodeHTTPRoute(o object, x *app.HTTPRoute) {
 				x.Rules = append(x.Rules, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1053,7 +1053,7 @@ func (d *decoder) decodeNetworkPolicy(o object, x *app.NetworkPolicy) {
 			x.PolicyTypes = nil
 			d.items(o, func(o object) { x.PolicyTypes = append(x.PolicyTypes, d.text(o, oneOf("Ingress", "Egress"))) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1089,7 +1089,7 @@ func (d *decoder) decodeServiceAccount(o object, x *app.ServiceAccount) {
 		case "automountServiceAccountToken":
 			x.AutomountServiceAccountToken = pointer(d.boolean(o))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1363,7 +1363,7 @@ func (d *decoder) decodePod(o object, x *app.Pod) {
 			x.ManagedBy = d.text(o, anyText)
 			d.line(&x.Lines, name, o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.DependsOn, func(y app.Dependency) string { return y.Service })
@@ -1387,7 +1387,7 @@ func (d *decoder) decodeUpdateStrategy(o object, x *app.UpdateStrategy) {
 			x.RollingUpdate = new(app.RollingUpdate)
 			d.decodeRollingUpdate(d.part(o), x.RollingUpdate)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1403,7 +1403,7 @@ func (d *decoder) decodeRollingUpdate(o object, x *app.RollingUpdate) {
 		case "partition":
 			x.Partition = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1433,11 +1433,11 @@ func (d *decoder) decodeAutoscaling(o object, x *app.Autoscaling) {
 			x.Behavior = new(app.HorizontalPodAutoscalerBehavior)
 			d.decodeHorizontalPodAutoscalerBehavior(d.part(o), x.Behavior)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -1452,7 +1452,7 @@ func (d *decoder) decodeDisruptionBudget(o object, x *app.DisruptionBudget) {
 		case "unhealthyPodEvictionPolicy":
 			x.UnhealthyPodEvictionPolicy = d.text(o, oneOf("IfHealthyBudget", "AlwaysAllow"))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1465,7 +1465,7 @@ func (d *decoder) decodeDependency(o object, x *app.Dependency) {
 		case "condition":
 			x.Condition = d.text(o, oneOf("ready", "started"))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1567,7 +1567,7 @@ func (d *decoder) decodeVolume(o object, x *app.Volume) {
 			x.Image = new(app.ImageVolumeSource)
 			d.decodeImageVolumeSource(d.part(o), x.Image)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	d.afterVolume(o, x)
@@ -1584,7 +1584,7 @@ func (d *decoder) decodeEmptyDir(o object, x *app.EmptyDir) {
 		case "mode":
 			x.Mode = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1611,11 +1611,11 @@ func (d *decoder) decodeConfigMapSource(o object, x *app.ConfigMapSource) {
 		case "defaultUser":
 			x.DefaultUser = pointer(d.integer(o, 0, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 	byName(x.Items, func(y app.KeyToPath) string { return y.Key })
 }
@@ -1642,11 +1642,11 @@ func (d *decoder) decodeSecretSource(o object, x *app.SecretSource) {
 		case "defaultUser":
 			x.DefaultUser = pointer(d.integer(o, 0, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 	byName(x.Items, func(y app.KeyToPath) string { return y.Key })
 }
@@ -1664,11 +1664,11 @@ func (d *decoder) decodeKeyToPath(o object, x *app.KeyToPath) {
 		case "user":
 			x.User = pointer(d.integer(o, 0, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -1683,11 +1683,11 @@ func (d *decoder) decodeClaimSource(o object, x *app.ClaimSource) {
 		case "readOnly":
 			x.ReadOnly = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -1771,7 +1771,7 @@ func (d *decoder) decodeService(o object, x *app.Service) {
 			x.TrafficDistribution = d.text(o, anyText)
 			d.line(&x.Lines, name, o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.Ports, func(y app.ServicePort) string { return y.Name })
@@ -1796,11 +1796,11 @@ func (d *decoder) decodeServicePort(o object, x *app.ServicePort) {
 		case "appProtocol":
 			x.AppProtocol = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 	d.afterServicePort(o, x)
 }
@@ -1827,11 +1827,11 @@ func (d *decoder) decodePolicyRule(o object, x *app.PolicyRule) {
 			x.NonResourceURLs = nil
 			d.items(o, func(o object) { x.NonResourceURLs = append(x.NonResourceURLs, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -1859,11 +1859,11 @@ func (d *decoder) decodeMetricSpec(o object, x *app.MetricSpec) {
 			x.External = new(app.ExternalMetricSource)
 			d.decodeExternalMetricSource(d.part(o), x.External)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -1878,7 +1878,7 @@ func (d *decoder) decodeHorizontalPodAutoscalerBehavior(o object, x *app.Horizon
 			x.ScaleDown = new(app.HPAScalingRules)
 			d.decodeHPAScalingRules(d.part(o), x.ScaleDown)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1902,11 +1902,11 @@ func (d *decoder) decodeParentReference(o object, x *app.ParentReference) {
 		case "port":
 			x.Port = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -1938,7 +1938,7 @@ func (d *decoder) decodeHTTPRouteRule(o object, x *app.HTTPRouteRule) {
 			x.Timeouts = new(app.HTTPRouteTimeouts)
 			d.decodeHTTPRouteTimeouts(d.part(o), x.Timeouts)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1957,7 +1957,7 @@ func (d *decoder) decodeLabelSelector(o object, x *app.LabelSelector) {
 				x.MatchExpressions = append(x.MatchExpressions, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -1979,7 +1979,7 @@ func (d *decoder) decodeNetworkPolicyIngressRule(o object, x *app.NetworkPolicyI
 				x.From = append(x.From, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2001,7 +2001,7 @@ func (d *decoder) decodeNetworkPolicyEgressRule(o object, x *app.NetworkPolicyEg
 				x.To = append(x.To, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2020,11 +2020,11 @@ func (d *decoder) decodeTypedLocalObjectReference(o object, x *app.TypedLocalObj
 			missing--
 			x.Name = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2044,11 +2044,11 @@ func (d *decoder) decodeTypedObjectReference(o object, x *app.TypedObjectReferen
 		case "namespace":
 			x.Namespace = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2092,7 +2092,7 @@ func (d *decoder) decodePodSecurityContext(o object, x *app.PodSecurityContext) 
 		case "seLinuxChangePolicy":
 			x.SELinuxChangePolicy = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2111,7 +2111,7 @@ func (d *decoder) decodeAffinity(o object, x *app.Affinity) {
 			x.PodAntiAffinity = new(app.PodAntiAffinity)
 			d.decodePodAntiAffinity(d.part(o), x.PodAntiAffinity)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2131,7 +2131,7 @@ func (d *decoder) decodeToleration(o object, x *app.Toleration) {
 		case "tolerationSeconds":
 			x.TolerationSeconds = pointer(d.integer(o, noMin, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2144,7 +2144,7 @@ func (d *decoder) decodeHostAlias(o object, x *app.HostAlias) {
 			x.Hostnames = nil
 			d.items(o, func(o object) { x.Hostnames = append(x.Hostnames, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2166,7 +2166,7 @@ func (d *decoder) decodePodDNSConfig(o object, x *app.PodDNSConfig) {
 				x.Options = append(x.Options, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2180,11 +2180,11 @@ func (d *decoder) decodePodReadinessGate(o object, x *app.PodReadinessGate) {
 			missing--
 			x.ConditionType = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2215,11 +2215,11 @@ func (d *decoder) decodeTopologySpreadConstraint(o object, x *app.TopologySpread
 			x.MatchLabelKeys = nil
 			d.items(o, func(o object) { x.MatchLabelKeys = append(x.MatchLabelKeys, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2232,11 +2232,11 @@ func (d *decoder) decodePodOS(o object, x *app.PodOS) {
 			missing--
 			x.Name = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2249,7 +2249,7 @@ func (d *decoder) decodePodResourceClaim(o object, x *app.PodResourceClaim) {
 		case "resourceClaimTemplateName":
 			x.ResourceClaimTemplateName = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2261,7 +2261,7 @@ func (d *decoder) decodePodSchedulingGroup(o object, x *app.PodSchedulingGroup) 
 		case "podGroupName":
 			x.PodGroupName = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2273,7 +2273,7 @@ func (d *decoder) decodeEvictionResponder(o object, x *app.EvictionResponder) {
 		case "priority":
 			x.Priority = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2287,7 +2287,7 @@ func (d *decoder) decodeStatefulSetPersistentVolumeClaimRetentionPolicy(o object
 		case "whenScaled":
 			x.WhenScaled = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2299,7 +2299,7 @@ func (d *decoder) decodeStatefulSetOrdinals(o object, x *app.StatefulSetOrdinals
 		case "start":
 			x.Start = int(d.integer(o, 0, 2147483647))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2317,11 +2317,11 @@ func (d *decoder) decodePodFailurePolicy(o object, x *app.PodFailurePolicy) {
 				x.Rules = append(x.Rules, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2338,11 +2338,11 @@ func (d *decoder) decodeSuccessPolicy(o object, x *app.SuccessPolicy) {
 				x.Rules = append(x.Rules, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2354,7 +2354,7 @@ func (d *decoder) decodeSessionAffinityConfig(o object, x *app.SessionAffinityCo
 			x.ClientIP = new(app.ClientIPConfig)
 			d.decodeClientIPConfig(d.part(o), x.ClientIP)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2366,7 +2366,7 @@ func (d *decoder) decodeLocalObjectReference(o object, x *app.LocalObjectReferen
 		case "name":
 			x.Name = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2389,11 +2389,11 @@ func (d *decoder) decodeObjectMetricSource(o object, x *app.ObjectMetricSource) 
 			x.Metric = new(app.MetricIdentifier)
 			d.decodeMetricIdentifier(d.part(o), x.Metric)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2411,11 +2411,11 @@ func (d *decoder) decodePodsMetricSource(o object, x *app.PodsMetricSource) {
 			x.Target = new(app.MetricTarget)
 			d.decodeMetricTarget(d.part(o), x.Target)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2432,11 +2432,11 @@ func (d *decoder) decodeResourceMetricSource(o object, x *app.ResourceMetricSour
 			x.Target = new(app.MetricTarget)
 			d.decodeMetricTarget(d.part(o), x.Target)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2456,11 +2456,11 @@ func (d *decoder) decodeContainerResourceMetricSource(o object, x *app.Container
 			missing--
 			x.Container = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2478,11 +2478,11 @@ func (d *decoder) decodeExternalMetricSource(o object, x *app.ExternalMetricSour
 			x.Target = new(app.MetricTarget)
 			d.decodeMetricTarget(d.part(o), x.Target)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2503,7 +2503,7 @@ func (d *decoder) decodeHPAScalingRules(o object, x *app.HPAScalingRules) {
 		case "tolerance":
 			x.Tolerance = app.Quantity(d.text(o, d.match("^[0-9]+(\\.[0-9]+)?([num]|[kMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$")))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2530,7 +2530,7 @@ func (d *decoder) decodeHTTPRouteMatch(o object, x *app.HTTPRouteMatch) {
 		case "method":
 			x.Method = d.text(o, d.match("^(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH)$"))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.Headers, func(y app.HTTPHeaderMatch) string { return y.Name })
@@ -2567,11 +2567,11 @@ func (d *decoder) decodeHTTPRouteFilter(o object, x *app.HTTPRouteFilter) {
 			x.ExtensionRef = new(app.GatewayLocalObjectReference)
 			d.decodeGatewayLocalObjectReference(d.part(o), x.ExtensionRef)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2600,11 +2600,11 @@ func (d *decoder) decodeHTTPBackendRef(o object, x *app.HTTPBackendRef) {
 				x.Filters = append(x.Filters, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2617,7 +2617,7 @@ func (d *decoder) decodeHTTPRouteTimeouts(o object, x *app.HTTPRouteTimeouts) {
 		case "backendRequest":
 			x.BackendRequest = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2637,11 +2637,11 @@ func (d *decoder) decodeLabelSelectorRequirement(o object, x *app.LabelSelectorR
 			x.Values = nil
 			d.items(o, func(o object) { x.Values = append(x.Values, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2656,7 +2656,7 @@ func (d *decoder) decodeNetworkPolicyPort(o object, x *app.NetworkPolicyPort) {
 		case "endPort":
 			x.EndPort = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2675,7 +2675,7 @@ func (d *decoder) decodeNetworkPolicyPeer(o object, x *app.NetworkPolicyPeer) {
 			x.IPBlock = new(app.IPBlock)
 			d.decodeIPBlock(d.part(o), x.IPBlock)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2691,11 +2691,11 @@ func (d *decoder) decodeHostPathVolumeSource(o object, x *app.HostPathVolumeSour
 		case "type":
 			x.Type = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2714,11 +2714,11 @@ func (d *decoder) decodeGCEPersistentDiskVolumeSource(o object, x *app.GCEPersis
 		case "readOnly":
 			x.ReadOnly = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2737,11 +2737,11 @@ func (d *decoder) decodeAWSElasticBlockStoreVolumeSource(o object, x *app.AWSEla
 		case "readOnly":
 			x.ReadOnly = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2758,11 +2758,11 @@ func (d *decoder) decodeGitRepoVolumeSource(o object, x *app.GitRepoVolumeSource
 		case "directory":
 			x.Directory = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2780,11 +2780,11 @@ func (d *decoder) decodeNFSVolumeSource(o object, x *app.NFSVolumeSource) {
 		case "readOnly":
 			x.ReadOnly = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2821,11 +2821,11 @@ func (d *decoder) decodeISCSIVolumeSource(o object, x *app.ISCSIVolumeSource) {
 		case "initiatorName":
 			x.InitiatorName = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2843,11 +2843,11 @@ func (d *decoder) decodeGlusterfsVolumeSource(o object, x *app.GlusterfsVolumeSo
 		case "readOnly":
 			x.ReadOnly = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2877,11 +2877,11 @@ func (d *decoder) decodeRBDVolumeSource(o object, x *app.RBDVolumeSource) {
 		case "readOnly":
 			x.ReadOnly = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2904,11 +2904,11 @@ func (d *decoder) decodeFlexVolumeSource(o object, x *app.FlexVolumeSource) {
 			x.Options = map[string]string{}
 			d.entries(o, anyText, func(key string, o object) { x.Options[key] = d.text(o, anyText) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2928,11 +2928,11 @@ func (d *decoder) decodeCinderVolumeSource(o object, x *app.CinderVolumeSource) 
 			x.SecretRef = new(app.LocalObjectReference)
 			d.decodeLocalObjectReference(d.part(o), x.SecretRef)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2957,11 +2957,11 @@ func (d *decoder) decodeCephFSVolumeSource(o object, x *app.CephFSVolumeSource) 
 		case "readOnly":
 			x.ReadOnly = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -2974,7 +2974,7 @@ func (d *decoder) decodeFlockerVolumeSource(o object, x *app.FlockerVolumeSource
 		case "datasetUUID":
 			x.DatasetUUID = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -2994,7 +2994,7 @@ func (d *decoder) decodeDownwardAPIVolumeSource(o object, x *app.DownwardAPIVolu
 		case "defaultUser":
 			x.DefaultUser = pointer(d.integer(o, 0, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.Items, func(y app.DownwardAPIVolumeFile) string { return y.Path })
@@ -3017,7 +3017,7 @@ func (d *decoder) decodeFCVolumeSource(o object, x *app.FCVolumeSource) {
 			x.WWIDs = nil
 			d.items(o, func(o object) { x.WWIDs = append(x.WWIDs, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3036,11 +3036,11 @@ func (d *decoder) decodeAzureFileVolumeSource(o object, x *app.AzureFileVolumeSo
 		case "readOnly":
 			x.ReadOnly = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3059,11 +3059,11 @@ func (d *decoder) decodeVsphereVirtualDiskVolumeSource(o object, x *app.VsphereV
 		case "storagePolicyID":
 			x.StoragePolicyID = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3087,11 +3087,11 @@ func (d *decoder) decodeQuobyteVolumeSource(o object, x *app.QuobyteVolumeSource
 		case "tenant":
 			x.Tenant = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3115,11 +3115,11 @@ func (d *decoder) decodeAzureDiskVolumeSource(o object, x *app.AzureDiskVolumeSo
 		case "kind":
 			x.Kind = d.text(o, oneOf("Shared", "Dedicated", "Managed"))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3134,11 +3134,11 @@ func (d *decoder) decodePhotonPersistentDiskVolumeSource(o object, x *app.Photon
 		case "fsType":
 			x.FSType = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3157,7 +3157,7 @@ func (d *decoder) decodeProjectedVolumeSource(o object, x *app.ProjectedVolumeSo
 		case "defaultUser":
 			x.DefaultUser = pointer(d.integer(o, 0, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3175,11 +3175,11 @@ func (d *decoder) decodePortworxVolumeSource(o object, x *app.PortworxVolumeSour
 		case "readOnly":
 			x.ReadOnly = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3212,11 +3212,11 @@ func (d *decoder) decodeScaleIOVolumeSource(o object, x *app.ScaleIOVolumeSource
 		case "readOnly":
 			x.ReadOnly = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3236,7 +3236,7 @@ func (d *decoder) decodeStorageOSVolumeSource(o object, x *app.StorageOSVolumeSo
 			x.SecretRef = new(app.LocalObjectReference)
 			d.decodeLocalObjectReference(d.part(o), x.SecretRef)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3260,11 +3260,11 @@ func (d *decoder) decodeCSIVolumeSource(o object, x *app.CSIVolumeSource) {
 			x.NodePublishSecretRef = new(app.LocalObjectReference)
 			d.decodeLocalObjectReference(d.part(o), x.NodePublishSecretRef)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3276,7 +3276,7 @@ func (d *decoder) decodeEphemeralVolumeSource(o object, x *app.EphemeralVolumeSo
 			x.VolumeClaimTemplate = new(app.PersistentVolumeClaimTemplate)
 			d.decodePersistentVolumeClaimTemplate(d.part(o), x.VolumeClaimTemplate)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3290,7 +3290,7 @@ func (d *decoder) decodeImageVolumeSource(o object, x *app.ImageVolumeSource) {
 		case "pullPolicy":
 			x.PullPolicy = d.text(o, oneOf("Always", "Never", "IfNotPresent"))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3307,11 +3307,11 @@ func (d *decoder) decodeContainerResizePolicy(o object, x *app.ContainerResizePo
 			missing--
 			x.RestartPolicy = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3325,7 +3325,7 @@ func (d *decoder) decodeContainerRestartRule(o object, x *app.ContainerRestartRu
 			x.ExitCodes = new(app.ContainerRestartRuleOnExitCodes)
 			d.decodeContainerRestartRuleOnExitCodes(d.part(o), x.ExitCodes)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3339,11 +3339,11 @@ func (d *decoder) decodeVolumeDevice(o object, x *app.VolumeDevice) {
 			missing--
 			x.Name = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3360,7 +3360,7 @@ func (d *decoder) decodeLifecycle(o object, x *app.Lifecycle) {
 		case "stopSignal":
 			x.StopSignal = d.text(o, d.match("^(SIGABRT|SIGALRM|SIGBUS|SIGCHLD|SIGCLD|SIGCONT|SIGFPE|SIGHUP|SIGILL|SIGINT|SIGIO|SIGIOT|SIGKILL|SIGPIPE|SIGPOLL|SIGPROF|SIGPWR|SIGQUIT|SIGSEGV|SIGSTKFLT|SIGSTOP|SIGSYS|SIGTERM|SIGTRAP|SIGTSTP|SIGTTIN|SIGTTOU|SIGURG|SIGUSR1|SIGUSR2|SIGVTALRM|SIGWINCH|SIGXCPU|SIGXFSZ|SIGRTMIN|SIGRTMIN\\+1|SIGRTMIN\\+2|SIGRTMIN\\+3|SIGRTMIN\\+4|SIGRTMIN\\+5|SIGRTMIN\\+6|SIGRTMIN\\+7|SIGRTMIN\\+8|SIGRTMIN\\+9|SIGRTMIN\\+10|SIGRTMIN\\+11|SIGRTMIN\\+12|SIGRTMIN\\+13|SIGRTMIN\\+14|SIGRTMIN\\+15|SIGRTMAX-14|SIGRTMAX-13|SIGRTMAX-12|SIGRTMAX-11|SIGRTMAX-10|SIGRTMAX-9|SIGRTMAX-8|SIGRTMAX-7|SIGRTMAX-6|SIGRTMAX-5|SIGRTMAX-4|SIGRTMAX-3|SIGRTMAX-2|SIGRTMAX-1|SIGRTMAX)$"))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3378,7 +3378,7 @@ func (d *decoder) decodeSELinuxOptions(o object, x *app.SELinuxOptions) {
 		case "level":
 			x.Level = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3396,7 +3396,7 @@ func (d *decoder) decodeWindowsSecurityContextOptions(o object, x *app.WindowsSe
 		case "hostProcess":
 			x.HostProcess = pointer(d.boolean(o))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3413,11 +3413,11 @@ func (d *decoder) decodeSysctl(o object, x *app.Sysctl) {
 			missing--
 			x.Value = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3432,11 +3432,11 @@ func (d *decoder) decodeSeccompProfile(o object, x *app.SeccompProfile) {
 		case "localhostProfile":
 			x.LocalhostProfile = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3451,11 +3451,11 @@ func (d *decoder) decodeAppArmorProfile(o object, x *app.AppArmorProfile) {
 		case "localhostProfile":
 			x.LocalhostProfile = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3473,7 +3473,7 @@ func (d *decoder) decodeNodeAffinity(o object, x *app.NodeAffinity) {
 				x.PreferredDuringSchedulingIgnoredDuringExecution = append(x.PreferredDuringSchedulingIgnoredDuringExecution, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3495,7 +3495,7 @@ func (d *decoder) decodePodAffinity(o object, x *app.PodAffinity) {
 				x.PreferredDuringSchedulingIgnoredDuringExecution = append(x.PreferredDuringSchedulingIgnoredDuringExecution, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3517,7 +3517,7 @@ func (d *decoder) decodePodAntiAffinity(o object, x *app.PodAntiAffinity) {
 				x.PreferredDuringSchedulingIgnoredDuringExecution = append(x.PreferredDuringSchedulingIgnoredDuringExecution, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3531,7 +3531,7 @@ func (d *decoder) decodePodDNSConfigOption(o object, x *app.PodDNSConfigOption) 
 		case "value":
 			x.Value = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3543,7 +3543,7 @@ func (d *decoder) decodeResourceClaim(o object, x *app.ResourceClaim) {
 		case "request":
 			x.Request = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3566,11 +3566,11 @@ func (d *decoder) decodePodFailurePolicyRule(o object, x *app.PodFailurePolicyRu
 				x.OnPodConditions = append(x.OnPodConditions, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3583,7 +3583,7 @@ func (d *decoder) decodeSuccessPolicyRule(o object, x *app.SuccessPolicyRule) {
 		case "succeededCount":
 			x.SucceededCount = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3595,7 +3595,7 @@ func (d *decoder) decodeClientIPConfig(o object, x *app.ClientIPConfig) {
 		case "timeoutSeconds":
 			x.TimeoutSeconds = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3614,11 +3614,11 @@ func (d *decoder) decodeCrossVersionObjectReference(o object, x *app.CrossVersio
 		case "apiVersion":
 			x.APIVersion = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3637,11 +3637,11 @@ func (d *decoder) decodeMetricTarget(o object, x *app.MetricTarget) {
 		case "averageUtilization":
 			x.AverageUtilization = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3657,11 +3657,11 @@ func (d *decoder) decodeMetricIdentifier(o object, x *app.MetricIdentifier) {
 			x.Selector = new(app.LabelSelector)
 			d.decodeLabelSelector(d.part(o), x.Selector)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3680,11 +3680,11 @@ func (d *decoder) decodeHPAScalingPolicy(o object, x *app.HPAScalingPolicy) {
 			missing--
 			x.PeriodSeconds = int(d.integer(o, 0, 2147483647))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3697,7 +3697,7 @@ func (d *decoder) decodeHTTPPathMatch(o object, x *app.HTTPPathMatch) {
 		case "value":
 			x.Value = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3713,11 +3713,11 @@ func (d *decoder) decodeHTTPHeaderMatch(o object, x *app.HTTPHeaderMatch) {
 			missing--
 			x.Value = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3732,11 +3732,11 @@ func (d *decoder) decodeHTTPQueryParamMatch(o object, x *app.HTTPQueryParamMatch
 			missing--
 			x.Value = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3760,7 +3760,7 @@ func (d *decoder) decodeHTTPHeaderFilter(o object, x *app.HTTPHeaderFilter) {
 			x.Remove = nil
 			d.items(o, func(o object) { x.Remove = append(x.Remove, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.Set, func(y app.GatewayHTTPHeader) string { return y.Name })
@@ -3782,11 +3782,11 @@ func (d *decoder) decodeHTTPRequestMirrorFilter(o object, x *app.HTTPRequestMirr
 			x.Fraction = new(app.Fraction)
 			d.decodeFraction(d.part(o), x.Fraction)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3806,7 +3806,7 @@ func (d *decoder) decodeHTTPRequestRedirectFilter(o object, x *app.HTTPRequestRe
 		case "statusCode":
 			x.StatusCode = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3821,7 +3821,7 @@ func (d *decoder) decodeHTTPURLRewriteFilter(o object, x *app.HTTPURLRewriteFilt
 			x.Path = new(app.HTTPPathModifier)
 			d.decodeHTTPPathModifier(d.part(o), x.Path)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3849,7 +3849,7 @@ func (d *decoder) decodeHTTPCORSFilter(o object, x *app.HTTPCORSFilter) {
 		case "maxAge":
 			x.MaxAge = int(d.integer(o, 0, 2147483647))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3869,11 +3869,11 @@ func (d *decoder) decodeGatewayLocalObjectReference(o object, x *app.GatewayLoca
 			missing--
 			x.Name = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3889,11 +3889,11 @@ func (d *decoder) decodeIPBlock(o object, x *app.IPBlock) {
 			x.Except = nil
 			d.items(o, func(o object) { x.Except = append(x.Except, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3912,7 +3912,7 @@ func (d *decoder) decodeDownwardAPIVolumeFile(o object, x *app.DownwardAPIVolume
 		case "user":
 			x.User = pointer(d.integer(o, 0, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3940,7 +3940,7 @@ func (d *decoder) decodeVolumeProjection(o object, x *app.VolumeProjection) {
 			x.PodCertificate = new(app.PodCertificateProjection)
 			d.decodePodCertificateProjection(d.part(o), x.PodCertificate)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3958,11 +3958,11 @@ func (d *decoder) decodePersistentVolumeClaimTemplate(o object, x *app.Persisten
 			x.Spec = new(app.PersistentVolumeClaimSpec)
 			d.decodePersistentVolumeClaimSpec(d.part(o), x.Spec)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -3976,7 +3976,7 @@ func (d *decoder) decodeContainerRestartRuleOnExitCodes(o object, x *app.Contain
 			x.Values = nil
 			d.items(o, func(o object) { x.Values = append(x.Values, int(d.integer(o, 0, 2147483647))) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -3998,7 +3998,7 @@ func (d *decoder) decodeLifecycleHandler(o object, x *app.LifecycleHandler) {
 			x.Sleep = new(app.SleepAction)
 			d.decodeSleepAction(d.part(o), x.Sleep)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -4016,11 +4016,11 @@ func (d *decoder) decodeNodeSelector(o object, x *app.NodeSelector) {
 				x.NodeSelectorTerms = append(x.NodeSelectorTerms, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4037,11 +4037,11 @@ func (d *decoder) decodePreferredSchedulingTerm(o object, x *app.PreferredSchedu
 			x.Preference = new(app.NodeSelectorTerm)
 			d.decodeNodeSelectorTerm(d.part(o), x.Preference)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4069,11 +4069,11 @@ func (d *decoder) decodePodAffinityTerm(o object, x *app.PodAffinityTerm) {
 			x.MismatchLabelKeys = nil
 			d.items(o, func(o object) { x.MismatchLabelKeys = append(x.MismatchLabelKeys, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4090,11 +4090,11 @@ func (d *decoder) decodeWeightedPodAffinityTerm(o object, x *app.WeightedPodAffi
 			x.PodAffinityTerm = new(app.PodAffinityTerm)
 			d.decodePodAffinityTerm(d.part(o), x.PodAffinityTerm)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4113,11 +4113,11 @@ func (d *decoder) decodePodFailurePolicyOnExitCodesRequirement(o object, x *app.
 			x.Values = nil
 			d.items(o, func(o object) { x.Values = append(x.Values, int(d.integer(o, -2147483648, 2147483647))) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4132,11 +4132,11 @@ func (d *decoder) decodePodFailurePolicyOnPodConditionsPattern(o object, x *app.
 		case "status":
 			x.Status = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4149,11 +4149,11 @@ func (d *decoder) decodeGatewayHTTPHeader(o object, x *app.GatewayHTTPHeader) {
 			missing--
 			x.Value = d.text(o, notEmpty)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4174,11 +4174,11 @@ func (d *decoder) decodeBackendObjectReference(o object, x *app.BackendObjectRef
 		case "port":
 			x.Port = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4193,11 +4193,11 @@ func (d *decoder) decodeFraction(o object, x *app.Fraction) {
 		case "denominator":
 			x.Denominator = pointer(int(d.integer(o, 0, 2147483647)))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4214,11 +4214,11 @@ func (d *decoder) decodeHTTPPathModifier(o object, x *app.HTTPPathModifier) {
 		case "replacePrefixMatch":
 			x.ReplacePrefixMatch = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4235,11 +4235,11 @@ func (d *decoder) decodeResourceFieldSelector(o object, x *app.ResourceFieldSele
 		case "divisor":
 			x.Divisor = app.Quantity(d.text(o, d.match("^[0-9]+(\\.[0-9]+)?([num]|[kMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]{1,2})?$")))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4258,7 +4258,7 @@ func (d *decoder) decodeSecretProjection(o object, x *app.SecretProjection) {
 		case "optional":
 			x.Optional = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.Items, func(y app.KeyToPath) string { return y.Key })
@@ -4275,7 +4275,7 @@ func (d *decoder) decodeDownwardAPIProjection(o object, x *app.DownwardAPIProjec
 				x.Items = append(x.Items, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.Items, func(y app.DownwardAPIVolumeFile) string { return y.Path })
@@ -4296,7 +4296,7 @@ func (d *decoder) decodeConfigMapProjection(o object, x *app.ConfigMapProjection
 		case "optional":
 			x.Optional = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	byName(x.Items, func(y app.KeyToPath) string { return y.Key })
@@ -4317,11 +4317,11 @@ func (d *decoder) decodeServiceAccountTokenProjection(o object, x *app.ServiceAc
 		case "user":
 			x.User = pointer(d.integer(o, 0, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4345,11 +4345,11 @@ func (d *decoder) decodeClusterTrustBundleProjection(o object, x *app.ClusterTru
 		case "user":
 			x.User = pointer(d.integer(o, 0, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4375,7 +4375,7 @@ func (d *decoder) decodePodCertificateProjection(o object, x *app.PodCertificate
 		case "user":
 			x.User = pointer(d.integer(o, 0, noMax))
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -4410,7 +4410,7 @@ func (d *decoder) decodePersistentVolumeClaimSpec(o object, x *app.PersistentVol
 		case "volumeAttributesClassName":
 			x.VolumeAttributesClassName = d.text(o, anyText)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -4432,11 +4432,11 @@ func (d *decoder) decodeFileKeySelector(o object, x *app.FileKeySelector) {
 		case "optional":
 			x.Optional = d.boolean(o)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4449,11 +4449,11 @@ func (d *decoder) decodeSleepAction(o object, x *app.SleepAction) {
 			missing--
 			x.Seconds = d.integer(o, 0, noMax)
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }
 
@@ -4474,7 +4474,7 @@ func (d *decoder) decodeNodeSelectorTerm(o object, x *app.NodeSelectorTerm) {
 				x.MatchFields = append(x.MatchFields, y)
 			})
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 }
@@ -4494,10 +4494,10 @@ func (d *decoder) decodeNodeSelectorRequirement(o object, x *app.NodeSelectorReq
 			x.Values = nil
 			d.items(o, func(o object) { x.Values = append(x.Values, d.text(o, anyText)) })
 		default:
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	})
 	if missing > 0 {
-		d.unfit(o, "a required field is missing")
+		d.unfit("a required field is missing")
 	}
 }

@@ -18,7 +18,7 @@ func (d *decoder) object(name string, o object) app.Object {
 	body := d.raw("", o)
 	for _, path := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}} {
 		if body.String(path...) == "" {
-			d.unfit(o, strings.Join(path, ".")+" is missing")
+			d.unfit(strings.Join(path, ".") + " is missing")
 		}
 	}
 	return app.Object{Name: name, Body: body, Pos: body.Pos}
@@ -29,11 +29,11 @@ func (d *decoder) object(name string, o object) app.Object {
 func (d *decoder) hatch(o object, names ...string) *app.Hatch {
 	h := &app.Hatch{Raw: d.raw("", o)}
 	if h.Raw.Kind != app.RawStruct {
-		d.unfit(o, "not a struct")
+		d.unfit("not a struct")
 	}
 	for _, f := range h.Raw.Items {
 		if names != nil && (!slices.Contains(names, f.Name) || f.Kind != app.RawStruct) {
-			d.unfit(o, "unknown field")
+			d.unfit("unknown field")
 		}
 	}
 	return h
@@ -88,10 +88,10 @@ func (d *decoder) raw(name string, o object) app.Raw {
 	case cue.NullKind:
 		r.Kind = app.RawNull
 	default:
-		d.unfit(o, "there is no value")
+		d.unfit("there is no value")
 	}
 	if err != nil {
-		d.unfit(o, err.Error())
+		d.unfit(err.Error())
 	}
 	return r
 }

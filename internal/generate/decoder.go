@@ -58,9 +58,9 @@ func (w *decoderWriter) typ(t *goType) {
 			fmt.Fprintf(b, "\t\t\td.line(&x.Lines, name, o)\n")
 		}
 	}
-	b.WriteString("\t\tdefault:\n\t\t\td.unfit(o, \"unknown field\")\n\t\t}\n\t})\n")
+	b.WriteString("\t\tdefault:\n\t\t\td.unfit(\"unknown field\")\n\t\t}\n\t})\n")
 	if required > 0 {
-		b.WriteString("\tif missing > 0 {\n\t\td.unfit(o, \"a required field is missing\")\n\t}\n")
+		b.WriteString("\tif missing > 0 {\n\t\td.unfit(\"a required field is missing\")\n\t}\n")
 	}
 	for _, f := range t.fields {
 		if f.under != nil && f.sorted {
