@@ -1,0 +1,110 @@
+package reconcile
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// member is the observed container of that name, or nil.
+func (p *Pod) member(name string) *Container {
+	for i := range p.Members {
+		if p.Members[i].Key == name {
+			return &p.Members[i]
+		}
+	}
+	return nil
+}
+
+// replaceCause is why a container has to be made anew though nothing is wrong
+// with it, or "".
+func (b *builder) replaceCause(c *docker.Container, m *Container, pod string) string {
+	if m.Hash != c.Hash {
+		return b.containerChange(c, pod)
+	}
+	if id := b.observed.Images[c.Image]; id != "" && m.ImageID != "" && id != m.ImageID {
+		return "image " + c.Image + " was rebuilt"
+	}
+	return ""
+}
+
+func (b *builder) containerChange(c *docker.Container, pod string) string {
+	if p := b.before[pod]; p != nil {
+		if old := p.Container(c.Name); old != nil {
+			if changes := c.Changes(old); len(changes) > 0 {
+				return strings.Join(changes, ", ")
+			}
+		}
+	}
+	return "its definition changed"
+}
+
+func (b *builder) restart(p *docker.Pod, step Step, m *Container, prev int, gates []int, c *docker.Container) int {
+	at, next := due(m)
+	cause := fmt.Sprintf("it exited with code %d", m.ExitCode)
+	if m.Error != "" {
+		cause = "it did not start: " + m.Error
+	}
+	if at.After(b.now) {
+		b.wait(p, step.Object, fmt.Sprintf("%s; next start in %s", cause, at.Sub(b.now).Round(100_000_000)), at)
+		return none
+	}
+	step.Restarts, step.Backoff = m.Restarts+1, next
+	return b.replace(step, m, cause, prev, gates, c)
+}
+
+// wait notes what a pod waits for.
+func (b *builder) wait(p *docker.Pod, object, reason string, until time.Time) {
+	b.waits = append(b.waits, Wait{Object: object, Reason: reason, Until: until, Job: p.Job != ""})
+}
+
+// replace removes the container and makes and starts a new one in its place.
+func (b *builder) replace(step Step, m *Container, cause string, prev int, gates []int, c *docker.Container) int {
+	step.Cause = cause
+	gone := b.remove(m, step, gates...)
+	start := slices.Concat(gates, []int{prev})
+	return b.create(step, slices.Concat(start, []int{gone}), start, c)
+}
+
+// createAndStart makes a container anew, removing what is left of an earlier
+// try, and starts it. It is created as soon as there is an infra container to
+// join, while the agent still gets ready.
+func (b *builder) createAndStart(step Step, m *Container, cause string, prev, joined int, gates []int, c *docker.Container) int {
+	gone := none
+	step.Cause = cause
+	if m != nil {
+		step.Restarts = m.Restarts
+		if m.ended() { // one that could not be started counts as one that ran and failed
+			_, step.Backoff = due(m)
+			step.Restarts++
+		}
+		gone = b.remove(m, step)
+	}
+	return b.create(step, []int{joined, gone}, slices.Concat(gates, []int{prev}), c)
+}
+
+func (b *builder) create(step Step, createAfter, startAfter []int, c *docker.Container) int {
+	pull, ok := b.pulls[c.Image]
+	if !ok {
+		pull = none
+	}
+	step.Op = CreateContainer
+	created := b.add(step, slices.Concat(createAfter, []int{pull, b.recordStep}, b.claimSteps(c.Mounts))...)
+	step.Op, step.Cause = StartContainer, ""
+	return b.add(step, slices.Concat(startAfter, []int{created})...)
+}
+
+// claimSteps are the steps that create the claims' volumes that are mounted. The
+// engine would make them itself, without our labels.
+func (b *builder) claimSteps(mounts []docker.Mount) []int {
+	var out []int
+	for _, m := range mounts {
+		if s, ok := b.volumes[m.Volume]; ok && b.steps[s].Op == CreateVolume {
+			out = append(out, s)
+		}
+	}
+	return out
+}

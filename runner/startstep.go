@@ -1,0 +1,165 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+func (e *executor) create(ctx, whole context.Context, s reconcile.Step) error {
+	spec, err := e.spec(ctx, whole, s)
+	if err != nil {
+		return err
+	}
+	_, err = e.eng().CreateContainer(whole, spec)
+	return err
+}
+
+func (e *executor) spec(ctx, whole context.Context, s reconcile.Step) (engine.ContainerSpec, error) {
+	network, addr, err := e.network(ctx)
+	if err != nil {
+		return engine.ContainerSpec{}, err
+	}
+	id := e.hands.id
+	switch s.Role {
+	case reconcile.RoleGateway:
+		return gatewaySpec(id, e.agent.ref, network, addr, e.firstHTTPPort()), nil
+	case reconcile.RolePortal:
+		for i := range e.state.Portals {
+			if p := &e.state.Portals[i]; p.Service == s.Service {
+				return portalSpec(id, p, e.agent.ref, network, addr.vip(e.slots[p.Service])), nil
+			}
+		}
+	case reconcile.RoleInfra:
+		return infraSpec(id, e.state.Pod(s.Pod), e.agent.ref, network, addr), nil
+	}
+	return e.memberSpec(ctx, whole, s, addr)
+}
+
+func (e *executor) memberSpec(ctx, whole context.Context, s reconcile.Step, addr addresses) (engine.ContainerSpec, error) {
+	pod := e.state.Pod(s.Pod)
+	infra, err := e.eng().InspectContainer(whole, pod.EngineName)
+	if err != nil {
+		return engine.ContainerSpec{}, err
+	}
+	c := pod.Container(s.Container)
+	if c.NonRoot {
+		if err := e.checkNonRoot(whole, c); err != nil {
+			return engine.ContainerSpec{}, err
+		}
+	}
+	var values *secrets
+	if err := e.call(ctx, func() { values = e.loop.secrets }); err != nil {
+		return engine.ContainerSpec{}, err
+	}
+	return memberSpec(e.hands.id, pod, c, s.Role, runtime{
+		infraID: infra.ID, infra: pod.EngineName, podIP: infra.IP, hostIP: addr.host(),
+		secret: values.lookup, restarts: s.Restarts, backoff: s.Backoff,
+	})
+}
+
+func (e *executor) checkNonRoot(ctx context.Context, c *docker.Container) error {
+	user := c.User
+	if user == "" {
+		image, err := e.eng().InspectImage(ctx, c.Image)
+		if err != nil {
+			return err
+		}
+		user = image.User
+	}
+	if imageRunsAsRoot(user) {
+		return fmt.Errorf("container has runAsNonRoot and image %s would run as root; set runAsUser", c.Image)
+	}
+	if name, _, _ := strings.Cut(user, ":"); strings.Trim(name, "0123456789") != "" {
+		return fmt.Errorf("container has runAsNonRoot and image %s has the user name %s, which nobody can tell from root; set runAsUser", c.Image, name)
+	}
+	return nil
+}
+
+// network waits for the network to be seen and gives its name and addresses.
+func (e *executor) network(ctx context.Context) (string, addresses, error) {
+	err := e.board.wait(ctx, func(v view) (bool, error) { return v.seen.Network != "", nil })
+	seen := e.board.get().seen
+	return seen.network, seen.addresses, err
+}
+
+// defaultHTTPPort is where the search for the HTTP router's port begins.
+const (
+	defaultHTTPPort = 8080
+	httpPortTries   = 100
+)
+
+// firstHTTPPort is the port asked for, or the one the last gateway had, or the
+// first of the range.
+func (e *executor) firstHTTPPort() int {
+	if e.cfg.HTTPPort != 0 {
+		return e.cfg.HTTPPort
+	}
+	if port := httpPortOf(e.board.get().seen); port != 0 {
+		return port
+	}
+	return defaultHTTPPort
+}
+
+// httpPortOf is the host port of the gateway's HTTP router, or 0.
+func httpPortOf(seen *observation) int {
+	g := seen.find(func(c *engine.Container) bool { return roleOf(c) == reconcile.RoleGateway })
+	if g != nil {
+		for _, p := range g.Publish {
+			if p.ContainerPort == api.HTTPPort {
+				return p.HostPort
+			}
+		}
+	}
+	return 0
+}
+
+func (e *executor) start(ctx, whole context.Context, s reconcile.Step) error {
+	switch s.Role {
+	case reconcile.RoleGateway:
+		return e.startGateway(whole, s.Name)
+	case reconcile.RoleApp, reconcile.RoleInit:
+		// Names and files first: an application that resolves a name in its
+		// first millisecond must find it.
+		if err := e.awaitAgent(ctx, s.Pod); err != nil {
+			return err
+		}
+	}
+	if err := e.eng().StartContainer(whole, s.Name); err != nil {
+		return err
+	}
+	if s.Role == reconcile.RoleApp {
+		_ = e.call(whole, func() { e.report(EventStep, s.Object, "started") })
+	}
+	return nil
+}
+
+// startGateway starts it on the first free host port, unless the user chose one.
+func (e *executor) startGateway(ctx context.Context, name string) error {
+	err := e.eng().StartContainer(ctx, name)
+	if engine.KindOf(err) != engine.PortTaken || e.cfg.HTTPPort != 0 {
+		return err
+	}
+	network, addr, nerr := e.network(ctx)
+	if nerr != nil {
+		return nerr
+	}
+	first := e.firstHTTPPort()
+	for port := first + 1; port < first+httpPortTries; port++ {
+		if err := e.eng().RemoveContainer(ctx, name); err != nil {
+			return err
+		}
+		if _, err := e.eng().CreateContainer(ctx, gatewaySpec(e.hands.id, e.agent.ref, network, addr, port)); err != nil {
+			return err
+		}
+		if err = e.eng().StartContainer(ctx, name); engine.KindOf(err) != engine.PortTaken {
+			return err
+		}
+	}
+	return err
+}
