@@ -153,3 +153,7 @@ bench: agents ## run the benchmarks, on an engine too
 .PHONY: bench-compile
 bench-compile: ## compare whole compiles with Helm's, as a table
 	@cd internal/compilerbench && go run .
+
+.PHONY: bench-run
+bench-run: build ## compare starts and stops of pods with docker run's, as a table
+	@$(USE_ENGINE); go run ./internal/runnerbench -cuepod $(CUEPOD)
