@@ -85,6 +85,11 @@ func rules() []rule {
 			reason: "finds times from values; somebody else waits for them",
 		},
 		{
+			packages: "internal/conformance",
+			never:    []string{anyModule},
+			reason:   "a table and what reads marks: it knows nothing of what it speaks of",
+		},
+		{
 			packages: "runner/reconcile", mayImport: []string{"targets/docker", "internal/cron"},
 			never:     []string{cueModule, dockerClient, module + "/runner/engine"},
 			notDirect: pureCore, notCalled: []string{"time.Now", "time.Sleep"},

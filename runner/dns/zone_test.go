@@ -97,6 +97,7 @@ func record(r dnsmessage.Resource) string {
 	return "?"
 }
 
+// conformance:S109 S110 S112 S113 S114
 func TestZone_Answers(t *testing.T) {
 	const s = ".shop.svc.cluster.local."
 	for _, c := range []struct {
@@ -144,6 +145,7 @@ func TestZone_Answers(t *testing.T) {
 	}
 }
 
+// conformance:S115
 func TestZone_OtherNamesAreForwarded(t *testing.T) {
 	for _, name := range []string{"example.com.", "web.", "local.", "notcluster.local.", "9.9.9.9.in-addr.arpa.", "."} {
 		if _, verdict := testZone().Answer(ask(t, name, dnsmessage.TypeA, 0), true); verdict != Forward {
@@ -178,6 +180,7 @@ func TestZone_EDNS(t *testing.T) {
 	}
 }
 
+// conformance:S115
 func TestZone_LargeAnswersAreCutOverUDPOnly(t *testing.T) {
 	p := api.ServicePort{Name: "p", Port: 80, Protocol: "TCP"}
 	for i := range 60 {

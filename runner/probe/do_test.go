@@ -36,6 +36,7 @@ func expect(t *testing.T, what string, got Outcome, want Result, message string)
 	}
 }
 
+// conformance:S36
 func TestDo_HTTPStatus(t *testing.T) {
 	agenttest.NoLeaks(t)
 	port := portOfURL(t, httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -53,6 +54,7 @@ func TestDo_HTTPStatus(t *testing.T) {
 	}
 }
 
+// conformance:S36
 func TestDo_HTTPRequest(t *testing.T) {
 	var got *http.Request
 	port := portOfURL(t, httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { got = r })))
@@ -76,6 +78,7 @@ func TestDo_HTTPRequest(t *testing.T) {
 	}
 }
 
+// conformance:S36
 func TestDo_HTTPRedirects(t *testing.T) {
 	port := portOfURL(t, httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
@@ -97,6 +100,7 @@ func TestDo_HTTPRedirects(t *testing.T) {
 	expect(t, "without end", ask("/loop"), Failure, "stopped after 10 redirects")
 }
 
+// conformance:S36
 func TestDo_HTTPSDoesNotVerify(t *testing.T) {
 	port := portOfURL(t, httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
 	expect(t, "HTTPS", run(t, "127.0.0.1", api.Probe{HTTP: &api.HTTPProbe{Port: port, Path: "/", Scheme: "HTTPS"}}), Success, "")
@@ -132,6 +136,7 @@ func TestDo_TimeoutAndRefusal(t *testing.T) {
 	}
 }
 
+// conformance:S39
 func TestDo_TCP(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -176,6 +181,7 @@ func answerStatus(w http.ResponseWriter, status byte) {
 	w.Header().Set("Grpc-Status", "0")
 }
 
+// conformance:S40
 func TestDo_GRPC(t *testing.T) {
 	agenttest.NoLeaks(t)
 	port := healthServer(t, func(w http.ResponseWriter, service string) {

@@ -73,6 +73,7 @@ func check(t *testing.T, s *Set, started, ready, unhealthy bool) {
 	}
 }
 
+// conformance:S43
 func TestSet_NoProbesIsReadyWhenRunning(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Set, w *script) {
 		pod := onePod("1")
@@ -84,6 +85,7 @@ func TestSet_NoProbesIsReadyWhenRunning(t *testing.T) {
 	})
 }
 
+// conformance:S31 S32
 func TestSet_StartupHoldsTheOthersBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Set, w *script) {
 		w.answer(api.Startup, Outcome{Failure, "not yet"})
@@ -108,6 +110,7 @@ func TestSet_StartupHoldsTheOthersBack(t *testing.T) {
 	})
 }
 
+// conformance:S34 S44
 func TestSet_FailedLivenessIsFinalUntilANewContainer(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Set, w *script) {
 		w.answer(api.Liveness, Outcome{Failure, "boom"})
@@ -197,6 +200,7 @@ func TestSet_ExecVerdictsComeFromOutside(t *testing.T) {
 	})
 }
 
+// conformance:S35
 func TestSet_DrainingKeepsReadinessOnly(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Set, w *script) {
 		w.answer(api.Readiness, Outcome{Result: Success})

@@ -23,6 +23,7 @@ func trace(p api.Probe, outcomes string) string {
 	return b.String()
 }
 
+// conformance:S34
 func TestWorker_Verdicts(t *testing.T) {
 	for _, c := range []struct {
 		kind             string

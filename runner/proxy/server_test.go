@@ -115,6 +115,7 @@ func TestServer_SpreadsOverEndpoints(t *testing.T) {
 	}
 }
 
+// conformance:S95
 func TestServer_RefusesWithoutEndpoints(t *testing.T) {
 	agenttest.NoLeaks(t)
 	s, front := newServer(t, Config{}), at(vip, freePort(t))
@@ -146,6 +147,7 @@ func TestServer_TriesTheNextEndpoint(t *testing.T) {
 	}
 }
 
+// conformance:S100
 func TestServer_AffinityKeepsTheEndpoint(t *testing.T) {
 	var passed atomic.Int64 // since the test began, in the proxy's eyes
 	advance := func(d time.Duration) { passed.Add(int64(d)) }
@@ -191,6 +193,7 @@ func TestServer_AffinityKeepsTheEndpoint(t *testing.T) {
 	}
 }
 
+// conformance:S104
 func TestServer_ConnectionOutlivesItsEndpoint(t *testing.T) {
 	agenttest.NoLeaks(t)
 	s, front := newServer(t, Config{}), at(vip, freePort(t))
@@ -355,6 +358,7 @@ func (a asker) askFor(msg string, patience time.Duration) (string, error) {
 	return string(buf[:n]), err
 }
 
+// conformance:S103
 func TestServer_UDPFlowsStayUntilTheirEndpointLeaves(t *testing.T) {
 	agenttest.NoLeaks(t)
 	s, front := newServer(t, Config{}), at(vip, freePort(t))

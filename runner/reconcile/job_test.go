@@ -189,6 +189,7 @@ func TestJob_FailedPodIsTriedAgainUpToTheLimit(t *testing.T) {
 	w.want(pods, "migrate Failed BackoffLimitExceeded")
 }
 
+// conformance:S28
 func TestPodRetry(t *testing.T) {
 	var got []string
 	for n := 1; n <= 9; n++ {

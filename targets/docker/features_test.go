@@ -34,6 +34,7 @@ func codesOf(findings []targets.Finding) []string {
 	return out
 }
 
+// conformance:S129 S130
 func TestSecurity_PodsAreTheDefaultsOfContainers(t *testing.T) {
 	a := one(func(p *app.Pod, c *app.Container) {
 		p.SecurityContext = app.PodSecurityContext{
@@ -109,6 +110,7 @@ func TestKinds_NamesOrderAndStorageOfReplicas(t *testing.T) {
 	}
 }
 
+// conformance:S70 S83
 func TestVolumes_OfFiles(t *testing.T) {
 	a := one(func(p *app.Pod, c *app.Container) {
 		p.Labels = map[string]string{"tier": "front"}
@@ -281,6 +283,7 @@ func TestNetwork_OfTheInfraContainer(t *testing.T) {
 	}
 }
 
+// conformance:S86 S87
 func TestHostname(t *testing.T) {
 	tests := []struct {
 		name         string
@@ -305,6 +308,7 @@ func TestHostname(t *testing.T) {
 	}
 }
 
+// conformance:S96
 func TestService_BySelectorReachesEveryPodAtItsOwnPort(t *testing.T) {
 	a := one(func(p *app.Pod, c *app.Container) {
 		p.Labels = map[string]string{"tier": "front"}
@@ -426,6 +430,7 @@ func TestJobs(t *testing.T) {
 	}
 }
 
+// conformance:S80
 func TestExpandSubPath(t *testing.T) {
 	env := []string{"POD=web-0", "UP=..", "ROOT=/etc", "EMPTY="}
 	for expr, want := range map[string]string{"$(POD)/logs": "web-0/logs", "": "plain", "$(EMPTY)x": "x"} {

@@ -114,6 +114,7 @@ func TestRender_VolumesLiveWithTheirPodOrWithTheApp(t *testing.T) {
 	}
 }
 
+// conformance:S123 S124
 func TestRender_ResourcesInTheEnginesTerms(t *testing.T) {
 	tests := []struct {
 		request, limit app.Quantity

@@ -8,6 +8,8 @@ import (
 )
 
 // The cases follow the table of Kubernetes' own expansion test.
+//
+// conformance:S57
 func TestExpand(t *testing.T) {
 	vars := map[string]string{"VAR_A": "A", "VAR_B": "B", "VAR_C": "C", "VAR_REF": "$(VAR_A)", "VAR_EMPTY": ""}
 	tests := []struct{ in, want string }{

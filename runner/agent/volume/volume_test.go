@@ -77,6 +77,7 @@ sub -> ..data/sub
 	}
 }
 
+// conformance:S72
 func TestWrite_SwapsAndRemoves(t *testing.T) {
 	dir := t.TempDir()
 	write1(t, dir, noon, file("a", "one"), file("b", "two"))

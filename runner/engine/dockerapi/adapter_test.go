@@ -18,6 +18,7 @@ import (
 	"github.com/cuepod/cuepod/runner/engine"
 )
 
+// conformance:S125
 func TestCreateArguments_PodMemberJoinsAndHasNoSwap(t *testing.T) {
 	config, host, net := createArguments(engine.ContainerSpec{
 		Name: "m", Image: "i", JoinContainer: "holder", MemoryBytes: 1 << 20, CPUQuota: 50_000,
