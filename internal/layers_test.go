@@ -160,6 +160,11 @@ func rules() []rule {
 			never:  []string{anyModule},
 			reason: "what the applications share",
 		},
+		{
+			packages: "internal/runnerbench/...",
+			never:    []string{anyModule},
+			reason:   "measures cuepod and docker as a person runs them: from outside",
+		},
 	}
 }
 
