@@ -96,7 +96,7 @@ func (e *executor) pull(ctx context.Context, s reconcile.Step) error {
 	if c := containerOf(s, e.state); c.PullPolicy == "Never" {
 		return &engine.Error{Kind: engine.ImageMissing, Op: "pull image", Object: s.Name, Err: errors.New("imagePullPolicy is Never")}
 	}
-	return e.eng().PullImage(ctx, s.Name, func(line string) { e.log.Debug("pull", "image", s.Name, "progress", line) })
+	return e.eng().PullImage(ctx, s.Name, nil)
 }
 
 // containerOf is the container that a step is about, or nil.

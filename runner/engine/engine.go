@@ -24,8 +24,22 @@ type Engine interface {
 
 	// InspectImage fails with NotFound when the image is not on the engine.
 	InspectImage(ctx context.Context, ref string) (Image, error)
-	// PullImage reports progress lines; progress may be nil.
-	PullImage(ctx context.Context, ref string, progress func(string)) error
+	// ListImages returns the images that have a reference and carry all the
+	// labels, sorted by their first reference.
+	ListImages(ctx context.Context, labels map[string]string) ([]Image, error)
+	// PullImage fetches what a registry has under a reference, also when an
+	// image of that reference is there. It fails with ImageMissing when the
+	// registry has none, or none for us. progress may be nil.
+	PullImage(ctx context.Context, ref string, progress func(Progress)) error
+	// BuildImage builds an image from a tar stream and gives it all the tags of
+	// spec. It fails with BuildFailed, wrapping a *BuildError, when the build
+	// itself does; a tag is then where it was. An error of reading the stream
+	// ends the build. progress may be nil.
+	BuildImage(ctx context.Context, spec BuildSpec, tar io.Reader, progress func(Progress)) error
+	// RemoveImage takes a reference off its image, and the image with its last
+	// one. It fails with ImageInUse when a container still needs it. A missing
+	// reference is not an error.
+	RemoveImage(ctx context.Context, ref string) error
 	// LoadImage loads a docker-archive.
 	LoadImage(ctx context.Context, archive io.Reader) error
 
@@ -97,11 +111,49 @@ type Info struct {
 // Image is an image on the engine.
 type Image struct {
 	ID         string
+	Refs       []string // name:tag, sorted
+	Labels     map[string]string
 	Entrypoint []string
 	Cmd        []string
 	Env        []string
 	User       string
 	StopSignal string
+}
+
+// Progress is how far a part of a pull or a build is. Its texts come from a
+// registry or from the program that is built: they may hold anything.
+type Progress struct {
+	ID             string // of the part: a layer of a pull, a step of a build
+	Status         string // what goes on: "Downloading"; of a build, the step: "[2/3] RUN make"
+	Current, Total int64  // bytes of this part in this status; Total is 0 when nobody knows
+	Output         string // what a step of a build has printed now
+	Cached         bool   // the step of a build had nothing to do
+}
+
+// BuildSpec is one build.
+type BuildSpec struct {
+	Tags       []string // at least one
+	Dockerfile string   // its name in the stream; "" is Dockerfile
+	Target     string   // stage to build; "" is the last one
+	Args       map[string]string
+	Labels     map[string]string
+	// Bases are images that the Dockerfile names. They are pulled with the
+	// credentials of docker's configuration, which a builder has no access to.
+	Bases []string
+}
+
+// BuildError is why a build failed.
+type BuildError struct {
+	Step    string // the step that failed: "[2/3] RUN make"; "" when the build did not get that far
+	Message string // the builder's own word
+	Output  string // the end of what the step had printed
+}
+
+func (e *BuildError) Error() string {
+	if e.Step == "" {
+		return e.Message
+	}
+	return e.Step + ": " + e.Message
 }
 
 // NetworkSpec asks for a bridge network with a fixed address plan.
@@ -313,6 +365,8 @@ const (
 	PortTaken    Kind = "port in use"
 	SubnetTaken  Kind = "subnet in use"
 	ImageMissing Kind = "image missing"
+	ImageInUse   Kind = "image in use"
+	BuildFailed  Kind = "build failed"
 )
 
 // Error is a failed engine call.

@@ -181,18 +181,20 @@ func fakeDaemon(t *testing.T, version string) *Client {
 	return c
 }
 
-func TestReadProgress_ReportsEachStateOnceAndTheFailure(t *testing.T) {
+func TestReadProgress_ReportsBytesAndTheFailure(t *testing.T) {
 	const stream = `{"status":"Pulling from library/x","id":"1"}
-{"status":"Downloading","progressDetail":{"current":1},"id":"a"}
-{"status":"Downloading","progressDetail":{"current":2},"id":"a"}
+{"status":"Downloading","progressDetail":{"current":1,"total":9},"id":"a"}
 {"status":"Pull complete","id":"a"}
 `
-	var lines []string
-	report := func(s string) { lines = append(lines, s) }
+	var got []engine.Progress
+	report := func(p engine.Progress) { got = append(got, p) }
 	if err := readProgress(strings.NewReader(stream), report); err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{"1: Pulling from library/x", "a: Downloading", "a: Pull complete"}, lines); diff != "" {
+	want := []engine.Progress{
+		{ID: "1", Status: "Pulling from library/x"}, {ID: "a", Status: "Downloading", Current: 1, Total: 9}, {ID: "a", Status: "Pull complete"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	err := readProgress(strings.NewReader(stream+`{"errorDetail":{"message":"no space"},"error":"no space"}`), report)

@@ -92,13 +92,29 @@ func (r resolver) configFile() string { return path.Join(r.configDir(), "config.
 func (r resolver) config() (dockerConfig, error) {
 	var cfg dockerConfig
 	data, err := r.optional(r.configFile())
-	if err != nil || len(data) == 0 {
+	if err != nil {
 		return cfg, err
 	}
-	if err := json.Unmarshal(data, &cfg); err != nil {
-		return cfg, fmt.Errorf("docker's configuration %s: %w", r.configFile(), err)
+	if len(data) > 0 {
+		if err := json.Unmarshal(data, &cfg); err != nil {
+			return cfg, fmt.Errorf("docker's configuration %s: %w", r.configFile(), err)
+		}
 	}
-	return cfg, nil
+	return cfg, cfg.addAuths(r.env("DOCKER_AUTH_CONFIG"))
+}
+
+// addAuths adds the credentials of $DOCKER_AUTH_CONFIG, which win: JSON with
+// "auths", as in the file.
+func (cfg *dockerConfig) addAuths(text string) error {
+	if text == "" {
+		return nil
+	}
+	var more dockerConfig
+	if json.Unmarshal([]byte(text), &more) != nil {
+		return errors.New("DOCKER_AUTH_CONFIG is not JSON") // without the cause, which quotes a secret
+	}
+	cfg.given = more.Auths
+	return nil
 }
 
 // optional reads a file; nil when it does not exist.

@@ -77,6 +77,7 @@ func sentences() []sentence {
 		{engine.ImageMissing, "pull image", []string{"not found"}},
 		{engine.ImageMissing, "pull image", []string{"manifest unknown"}},
 		{engine.ImageMissing, "pull image", []string{"pull access denied"}},
+		{engine.ImageMissing, "pull image", []string{"repository does not exist"}},
 		{engine.PortTaken, "start container", []string{"port is already allocated"}},
 		{engine.PortTaken, "start container", []string{"bind", "address already in use"}}, // "address already in use" alone is a fixed IP
 		{engine.PortTaken, "start container", []string{"ports are not available"}},        // Docker Desktop
@@ -106,6 +107,8 @@ func kindOf(op string, err error) engine.Kind {
 		return engine.Unreachable
 	case cerrdefs.IsNotFound(err), strings.HasSuffix(text, "received 404"): // the latter from a stream's handshake
 		return engine.NotFound
+	case cerrdefs.IsConflict(err) && op == "remove image":
+		return engine.ImageInUse
 	case cerrdefs.IsConflict(err) && strings.HasPrefix(op, "create "):
 		return engine.NameTaken
 	}

@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
+	"strings"
 
+	cerrdefs "github.com/containerd/errdefs"
 	"github.com/docker/docker/api/types/image"
 	"github.com/docker/docker/api/types/registry"
 	"github.com/docker/docker/client"
@@ -20,8 +23,9 @@ func (c *Client) InspectImage(ctx context.Context, ref string) (engine.Image, er
 	if err != nil {
 		return engine.Image{}, c.fail("inspect image", ref, err)
 	}
-	img := engine.Image{ID: got.ID}
+	img := engine.Image{ID: got.ID, Refs: slices.Sorted(slices.Values(got.RepoTags))}
 	if got.Config != nil {
+		img.Labels = got.Config.Labels
 		img.Entrypoint = got.Config.Entrypoint
 		img.Cmd = got.Config.Cmd
 		img.Env = got.Config.Env
@@ -31,43 +35,76 @@ func (c *Client) InspectImage(ctx context.Context, ref string) (engine.Image, er
 	return img, nil
 }
 
+// ListImages implements engine.Engine.
+func (c *Client) ListImages(ctx context.Context, labels map[string]string) ([]engine.Image, error) {
+	const op = "list images"
+	found, err := c.api.ImageList(ctx, image.ListOptions{Filters: labelFilter(labels)})
+	if err != nil {
+		return nil, c.fail(op, "", err)
+	}
+	var out []engine.Image
+	for _, s := range found {
+		img := engine.Image{ID: s.ID, Labels: s.Labels}
+		for _, ref := range s.RepoTags {
+			if ref != "<none>:<none>" {
+				img.Refs = append(img.Refs, ref)
+			}
+		}
+		if slices.Sort(img.Refs); len(img.Refs) > 0 {
+			out = append(out, img)
+		}
+	}
+	slices.SortFunc(out, func(a, b engine.Image) int { return strings.Compare(a.Refs[0], b.Refs[0]) })
+	return out, nil
+}
+
+// RemoveImage implements engine.Engine.
+func (c *Client) RemoveImage(ctx context.Context, ref string) error {
+	_, err := c.api.ImageRemove(ctx, ref, image.RemoveOptions{PruneChildren: true})
+	if cerrdefs.IsNotFound(err) {
+		return nil
+	}
+	return c.fail("remove image", ref, err)
+}
+
 // PullImage implements engine.Engine, with the credentials of docker's
 // configuration.
-func (c *Client) PullImage(ctx context.Context, ref string, progress func(string)) error {
+func (c *Client) PullImage(ctx context.Context, ref string, progress func(engine.Progress)) error {
 	const op = "pull image"
-	auth, err := c.auth(ctx, ref)
+	key, err := registryKey(ref)
 	if err != nil {
 		return c.fail(op, ref, err)
 	}
-	body, err := c.api.ImagePull(ctx, ref, image.PullOptions{RegistryAuth: auth})
+	auth, err := c.authFor(ctx, key)
+	if err != nil {
+		return c.fail(op, ref, err)
+	}
+	var header string
+	if auth != (registry.AuthConfig{}) {
+		if header, err = registry.EncodeAuthConfig(auth); err != nil {
+			return c.fail(op, ref, err)
+		}
+	}
+	body, err := c.api.ImagePull(ctx, ref, image.PullOptions{RegistryAuth: header})
 	if err != nil {
 		return c.fail(op, ref, err)
 	}
 	defer body.Close()
 	if progress == nil {
-		progress = func(string) {}
+		progress = func(engine.Progress) {}
 	}
 	return c.fail(op, ref, readProgress(body, progress))
 }
 
-// auth gives the credentials for an image's registry as a header's value; ""
-// when there are none.
-func (c *Client) auth(ctx context.Context, ref string) (string, error) {
-	key, err := registryKey(ref)
-	if err != nil {
-		return "", err
-	}
+// authFor gives the credentials for a registry, which may be none.
+func (c *Client) authFor(ctx context.Context, key string) (registry.AuthConfig, error) {
 	cfg, err := resolver{c.opts.LookupEnv, c.opts.ReadFile}.config()
 	if err != nil {
-		return "", err
+		return registry.AuthConfig{}, err
 	}
-	auth, err := cfg.credentials(key, func(name, key string) (registry.AuthConfig, error) {
+	return cfg.credentials(key, func(name, key string) (registry.AuthConfig, error) {
 		return runHelper(ctx, name, key)
 	})
-	if err != nil || auth == (registry.AuthConfig{}) {
-		return "", err
-	}
-	return registry.EncodeAuthConfig(auth)
 }
 
 // LoadImage implements engine.Engine.
@@ -82,17 +119,16 @@ func (c *Client) LoadImage(ctx context.Context, archive io.Reader) error {
 		_, err := io.Copy(io.Discard, got.Body)
 		return c.fail(op, "", err)
 	}
-	return c.fail(op, "", readProgress(got.Body, func(string) {}))
+	return c.fail(op, "", readProgress(got.Body, func(engine.Progress) {}))
 }
 
-// readProgress reads the JSON messages of a pull or a load to their end. It
-// reports each new state of a layer once, without the moving bars, and returns
-// the failure that the engine reports within the stream.
-func readProgress(r io.Reader, report func(string)) error {
-	last := map[string]string{}
+// readProgress reads the JSON messages of a pull or a load to their end and
+// returns the failure that the engine reports within the stream.
+func readProgress(r io.Reader, report func(engine.Progress)) error {
 	for dec := json.NewDecoder(r); ; {
 		var m struct {
 			ID, Status, Error string
+			ProgressDetail    struct{ Current, Total int64 }
 		}
 		if err := dec.Decode(&m); errors.Is(err, io.EOF) {
 			return nil
@@ -102,13 +138,8 @@ func readProgress(r io.Reader, report func(string)) error {
 		if m.Error != "" {
 			return errors.New(m.Error)
 		}
-		if m.Status == "" || last[m.ID] == m.Status {
-			continue
+		if m.Status != "" {
+			report(engine.Progress{ID: m.ID, Status: m.Status, Current: m.ProgressDetail.Current, Total: m.ProgressDetail.Total})
 		}
-		last[m.ID] = m.Status
-		if m.ID != "" {
-			m.Status = m.ID + ": " + m.Status
-		}
-		report(m.Status)
 	}
 }

@@ -41,6 +41,9 @@ func Run(t *testing.T, s Subject) {
 	}{
 		{"Info", testInfo},
 		{"Images", testImages},
+		{"Build", testBuild},
+		{"BuildErrors", testBuildErrors},
+		{"RemoveImage", testRemoveImage},
 		{"Networks", testNetworks},
 		{"Addresses", testAddresses},
 		{"Volumes", testVolumes},
@@ -96,6 +99,13 @@ func (b *bench) clean(t *testing.T) {
 	report(t, err)
 	for _, c := range containers {
 		report(t, b.Engine.RemoveContainer(ctx, c.ID))
+	}
+	images, err := b.Engine.ListImages(ctx, b.labels)
+	report(t, err)
+	for _, img := range images {
+		for _, ref := range img.Refs {
+			report(t, b.Engine.RemoveImage(ctx, ref))
+		}
 	}
 	networks, err := b.Engine.ListNetworks(ctx, b.labels)
 	report(t, err)

@@ -1,10 +1,12 @@
 package fake
 
 import (
+	"archive/tar"
 	"cmp"
 	"context"
 	"maps"
 	"net/netip"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -108,9 +110,13 @@ func (e *Engine) newBox(spec engine.ContainerSpec, img Image) *box {
 			e.volumes[m.Volume] = &vol{spec: engine.VolumeSpec{Name: m.Volume}, files: tree{}}
 		}
 	}
+	files := tree{}
+	for name, data := range img.Files {
+		files.put(strings.TrimPrefix(path.Clean(name), "/"), node{tar.Header{Typeflag: tar.TypeReg, Mode: 0o644}, []byte(data)})
+	}
 	return &box{
 		id: e.newID("container"), spec: spec, image: img, env: mergeEnv(img.Env, spec.Env),
-		files: tree{}, logs: newLogs(spec.NoLog), state: engine.Created,
+		files: files, logs: newLogs(spec.NoLog), state: engine.Created,
 	}
 }
 

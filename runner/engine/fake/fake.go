@@ -26,6 +26,8 @@ type Image struct {
 	engine.Image         // ID is made up when empty
 	Run          Program // nil blocks until it is stopped, then exits 143
 	Exec         Program // nil knows no command: it exits 127
+	// Files are what the image holds, by path; a build copies into it.
+	Files map[string]string
 }
 
 // Phase is when a hook is called.
@@ -97,13 +99,15 @@ func (e *Engine) AddRemote(ref string, img Image) {
 
 func withID(ref string, img Image) Image {
 	if img.ID == "" {
-		img.ID = fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(ref)))
+		img.ID = digestOf([]byte(ref))
 	}
 	return img
 }
 
-// RemoveImage takes an image off the engine, as somebody else might.
-func (e *Engine) RemoveImage(ref string) {
+func digestOf(data []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(data)) }
+
+// LoseImage takes an image off the engine, whoever uses it.
+func (e *Engine) LoseImage(ref string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.local, ref)

@@ -157,13 +157,13 @@ func TestPullImage_GivesWhatAddRemoteSays(t *testing.T) {
 		t.Errorf("before the pull: %v", err)
 	}
 	var lines []string
-	if err := e.PullImage(t.Context(), "r", func(s string) { lines = append(lines, s) }); err != nil || len(lines) == 0 {
+	if err := e.PullImage(t.Context(), "r", func(p engine.Progress) { lines = append(lines, p.Status) }); err != nil || len(lines) == 0 {
 		t.Errorf("%v, %v", lines, err)
 	}
 	if img, err := e.InspectImage(t.Context(), "r"); err != nil || img.User != "7" || img.ID == "" {
 		t.Errorf("%+v, %v", img, err)
 	}
-	e.RemoveImage("r")
+	e.LoseImage("r")
 	if _, err := e.CreateContainer(t.Context(), engine.ContainerSpec{Name: "c", Image: "r"}); engine.KindOf(err) != engine.ImageMissing {
 		t.Errorf("after its removal: %v", err)
 	}
