@@ -190,6 +190,19 @@ func (a *App) PodLabels(p *Pod) map[string]string {
 	return labels
 }
 
+// HoldsExclusively reports whether the pod writes to a claim that one node at a
+// time may mount: a rolling update would then wait for the old pod's node for
+// ever.
+func (a *App) HoldsExclusively(p *Pod) bool {
+	return slices.ContainsFunc(p.Volumes, func(v Volume) bool {
+		if v.Claim == nil {
+			return false
+		}
+		c := a.Claim(v.Claim.ClaimName)
+		return c != nil && !slices.Contains(c.AccessModes, "ReadWriteMany") && !slices.Contains(c.AccessModes, "ReadOnlyMany")
+	})
+}
+
 // Behind lists the pods that answer for a service, in declared order: the one
 // that it names, or all that have its selector's labels. Pods of Jobs and
 // CronJobs are no exception, as in Kubernetes.

@@ -23,19 +23,52 @@ func (r *renderer) workload(p *app.Pod, s *State) {
 		s.Jobs = append(s.Jobs, r.job(p))
 		return
 	}
-	first := 0
-	if p.Kind == "StatefulSet" && p.Ordinals != nil {
-		first = p.Ordinals.Start
-	}
-	for n := range replicas(p) {
-		pod, volumes := r.pod(p, fmt.Sprintf("%s-%d", p.Name, first+n), first+n)
-		if n > 0 {
-			pod.HostPorts = nil // checkPorts tells: one machine has one such port
-			pod.Hash = podHash(&pod, volumes)
-		}
+	w := r.controller(p)
+	for n := range w.Replicas {
+		pod, volumes := r.replica(p, &w, n)
 		s.Pods = append(s.Pods, pod)
 		s.Volumes = append(s.Volumes, volumes...)
 	}
+	if r.opts.Strict && w.Replicas > 0 {
+		for n := range w.MaxSurge {
+			pod, volumes := r.replica(p, &w, w.Replicas+n)
+			w.Surge = append(w.Surge, pod)
+			w.SurgeVolumes = append(w.SurgeVolumes, volumes...)
+		}
+	}
+	s.Workloads = append(s.Workloads, w)
+}
+
+// replica is the n-th replica of a pod.
+func (r *renderer) replica(p *app.Pod, w *Workload, n int) (Pod, []Volume) {
+	pod, volumes := r.pod(p, fmt.Sprintf("%s-%d", p.Name, w.Start+n), w.Start+n)
+	pod.Revision, pod.Ports = w.Revision, namedPorts(p)
+	if n > 0 {
+		pod.HostPorts = nil // checkPorts tells: one machine has one such port
+		pod.Hash = podHash(&pod, volumes)
+	}
+	return pod, volumes
+}
+
+// namedPorts are the ports of a pod that have names; of two the first counts, as
+// in Kubernetes: pkg/api/v1/pod/util.go FindPort.
+func namedPorts(p *app.Pod) map[string]int {
+	var out map[string]int
+	for _, list := range [][]app.Container{p.Containers, p.InitContainers} {
+		for _, c := range list {
+			for _, port := range c.Ports {
+				key := port.Name + "/" + port.Protocol
+				if _, seen := out[key]; port.Name == "" || seen {
+					continue
+				}
+				if out == nil {
+					out = map[string]int{}
+				}
+				out[key] = port.ContainerPort
+			}
+		}
+	}
+	return out
 }
 
 // replicas is how many copies run: a DaemonSet has one on each machine, and

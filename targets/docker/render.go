@@ -30,6 +30,8 @@ type Options struct {
 	Root string
 	// HostPaths are further directories of the host, absolute, that pods may mount.
 	HostPaths []string
+	// Strict adds the replicas that a rollout needs beyond those that are wanted.
+	Strict bool
 }
 
 // Render makes the desired state of an app. Findings are places where a local

@@ -29,7 +29,7 @@ func (r *renderer) service(s *app.Service, state *State) Service {
 		if port.Protocol == "SCTP" {
 			continue // checkService tells
 		}
-		d := ServicePort{Name: port.Name, Port: port.Port, Protocol: port.Protocol, Targets: map[string]int{}}
+		d := ServicePort{Name: port.Name, Port: port.Port, Protocol: port.Protocol, Target: port.TargetPort.Name, Targets: map[string]int{}}
 		for name, workload := range workloads {
 			if target := targetNumber(&port, workload); target != 0 { // as in Kubernetes, a pod without the named port is left out
 				d.Targets[name] = target

@@ -9,14 +9,16 @@ package docker
 // State is everything a running app consists of. Equal apps give equal bytes
 // as JSON.
 type State struct {
-	App       string    `json:"app"`
-	Namespace string    `json:"namespace"` // of the services' DNS names
-	Secrets   []Secret  `json:"secrets,omitempty"`
-	Volumes   []Volume  `json:"volumes,omitempty"`
-	Pods      []Pod     `json:"pods"` // by workload in declared order, then ordinal
-	Jobs      []Job     `json:"jobs,omitempty"`
-	Services  []Service `json:"services"` // by name
-	Portals   []Portal  `json:"portals,omitempty"`
+	App       string   `json:"app"`
+	Namespace string   `json:"namespace"` // of the services' DNS names
+	Secrets   []Secret `json:"secrets,omitempty"`
+	Volumes   []Volume `json:"volumes,omitempty"`
+	Pods      []Pod    `json:"pods"` // by workload in declared order, then ordinal
+	// Workloads are what keeps the pods, in declared order.
+	Workloads []Workload `json:"workloads,omitempty"`
+	Jobs      []Job      `json:"jobs,omitempty"`
+	Services  []Service  `json:"services"` // by name
+	Portals   []Portal   `json:"portals,omitempty"`
 }
 
 // Secret is a secret key whose value the runner has to get before the pods
@@ -82,6 +84,12 @@ type Pod struct {
 	// Ordered replicas of a workload start one after the other, each when the
 	// one before is ready, and stop in the reverse order.
 	Ordered bool `json:"ordered,omitempty"`
+	// Revision tells templates of the workload apart: with another one the pod is
+	// another, whatever of it could change in its place.
+	Revision string `json:"revision,omitempty"`
+	// Ports are the container ports that have names, by name and protocol:
+	// "http/TCP".
+	Ports map[string]int `json:"ports,omitempty"`
 	// Job and Run are set by Job.Instance alone: the name of the run that the
 	// pod belongs to, and what tells runs of that name apart.
 	Job string `json:"job,omitempty"`
@@ -274,7 +282,8 @@ type ServicePort struct {
 	Name     string         `json:"name"`
 	Port     int            `json:"port"`
 	Protocol string         `json:"protocol"`
-	Targets  map[string]int `json:"targets"` // pod name, or name of a job, to port
+	Target   string         `json:"target,omitempty"` // the name by which pods have the port; "" for a number
+	Targets  map[string]int `json:"targets"`          // pod name, or name of a job, to port
 }
 
 // Portal is a container that publishes a service's ports on the host, so that

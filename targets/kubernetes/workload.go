@@ -2,7 +2,6 @@ package kubernetes
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets/yaml"
@@ -75,7 +74,7 @@ func (r *renderer) jobSpec(p *app.Pod, template *yaml.Map, suspend *bool) *yaml.
 // deploymentStrategy is the written one; without one, a pod that holds storage
 // for itself is stopped before the next one starts.
 func (r *renderer) deploymentStrategy(p *app.Pod) *yaml.Map {
-	if p.UpdateStrategy == nil && r.holdsExclusively(p) {
+	if p.UpdateStrategy == nil && r.app.HoldsExclusively(p) {
 		return yaml.New().Set("type", "Recreate")
 	}
 	return updateStrategy(p.UpdateStrategy)
@@ -103,17 +102,4 @@ func updateStrategy(u *app.UpdateStrategy) *yaml.Map {
 		out.Set("rollingUpdate", rolling)
 	}
 	return out
-}
-
-// holdsExclusively reports whether the pod writes to a claim that one node at a
-// time may mount: a rolling update would then wait for the old pod's node for
-// ever.
-func (r *renderer) holdsExclusively(p *app.Pod) bool {
-	return slices.ContainsFunc(p.Volumes, func(v app.Volume) bool {
-		if v.Claim == nil {
-			return false
-		}
-		c := r.app.Claim(v.Claim.ClaimName)
-		return c != nil && !slices.Contains(c.AccessModes, "ReadWriteMany") && !slices.Contains(c.AccessModes, "ReadOnlyMany")
-	})
 }
