@@ -54,7 +54,7 @@ func TestGuestbook_Up(t *testing.T) {
 
 	cuepod("down")
 	// What the claim and the generated password are in stays.
-	want := []string{"volume guestbook_guestbook-data", "volume guestbook_vault"}
+	want := []string{"volume " + engineName(dir, "guestbook-data"), "volume " + engineName(dir, "vault_keys")}
 	if objects := left(t, "dev.cuepod.root="+dir); !slices.Equal(objects, want) {
 		t.Errorf("down left %q, want %q", objects, want)
 	}

@@ -111,7 +111,7 @@ func containers(t *testing.T, dir string) map[string]string {
 	ids := map[string]string{}
 	for line := range strings.Lines(out) {
 		if name, id, ok := strings.Cut(strings.TrimSpace(line), " "); ok {
-			ids[strings.TrimPrefix(name, "guestbook_")] = id
+			ids[strings.TrimPrefix(name, engineName(dir, ""))] = id
 		}
 	}
 	return ids
@@ -236,7 +236,7 @@ func TestGuestbook_Reload(t *testing.T) {
 	if code := up.exits(); code != 130 {
 		t.Errorf("exit code %d after Ctrl-C, want 130", code)
 	}
-	want := []string{"volume guestbook_guestbook-data", "volume guestbook_vault"}
+	want := []string{"volume " + engineName(dir, "guestbook-data"), "volume " + engineName(dir, "vault_keys")}
 	if objects := left(t, "dev.cuepod.root="+dir); !slices.Equal(objects, want) {
 		t.Errorf("Ctrl-C left %q, want %q", objects, want)
 	}
@@ -267,7 +267,7 @@ func TestGuestbook_KilledSupervisor(t *testing.T) {
 	wantBothReplicas(t, site)
 
 	// A replica that answers no more leaves the service though nobody watches.
-	run(t, time.Minute, "docker", "pause", "guestbook_frontend-0_web")
+	run(t, time.Minute, "docker", "pause", engineName(dir, "frontend-0_web"))
 	poll(t, time.Minute, "the paused replica is out of the service", func() error {
 		for range 8 {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
@@ -282,7 +282,7 @@ func TestGuestbook_KilledSupervisor(t *testing.T) {
 		}
 		return nil
 	})
-	run(t, time.Minute, "docker", "unpause", "guestbook_frontend-0_web")
+	run(t, time.Minute, "docker", "unpause", engineName(dir, "frontend-0_web"))
 	wantBothReplicas(t, site)
 
 	second := startUp(t, tool, dir)
@@ -292,7 +292,7 @@ func TestGuestbook_KilledSupervisor(t *testing.T) {
 	}
 	// And it supervises: a container that ends comes back, alone.
 	second.next()
-	run(t, time.Minute, "docker", "kill", "guestbook_frontend-1_web")
+	run(t, time.Minute, "docker", "kill", engineName(dir, "frontend-1_web"))
 	second.says("container frontend-1/web", "exited with code 137", "guestbook is ready in")
 	if got := touched(before, containers(t, dir)); got != "~frontend-1_web" {
 		t.Errorf("touched %q, want the container that ended", got)
@@ -323,8 +323,8 @@ func TestGuestbook_Names(t *testing.T) {
 		t.Errorf("hostname %q, want the pod's name", got)
 	}
 	for _, format := range []string{"{{.HostConfig.NetworkMode}}", "{{.HostConfig.IpcMode}}"} {
-		web := run(t, time.Minute, "docker", "inspect", "--format", format, "guestbook_frontend-0_web")
-		digest := run(t, time.Minute, "docker", "inspect", "--format", format, "guestbook_frontend-0_digest")
+		web := run(t, time.Minute, "docker", "inspect", "--format", format, engineName(dir, "frontend-0_web"))
+		digest := run(t, time.Minute, "docker", "inspect", "--format", format, engineName(dir, "frontend-0_digest"))
 		if web != digest || !strings.HasPrefix(web, "container:") {
 			t.Errorf("%s of the pod's containers: %q and %q", format, web, digest)
 		}

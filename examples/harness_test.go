@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cuepod/cuepod/runner"
 )
 
 // buildTool gives the path of a cuepod to test: $CUEPOD when it is set, as the
@@ -132,6 +134,11 @@ func left(t *testing.T, label string) []string {
 	}
 	slices.Sort(found)
 	return found
+}
+
+// engineName is what the engine calls an object of the guestbook in dir.
+func engineName(dir, object string) string {
+	return runner.Identity{App: "guestbook", Root: dir}.Project() + "_" + object
 }
 
 // guestbookAt is a running guestbook: where it answers, and the Host header

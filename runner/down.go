@@ -33,7 +33,7 @@ func Down(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions)
 		return graceOf(pod, state)
 	}}
 	volumes := goingVolumes(seen.volumes, opts.Volumes)
-	plan := reconcile.Teardown(id.App, seen.Observed, volumes, names(seen.records))
+	plan := reconcile.Teardown(id.Project(), seen.Observed, volumes, names(seen.records))
 	errs := runPlan(ctx, plan, func(ctx context.Context, s reconcile.Step) error {
 		if opts.Now && s.Op == reconcile.StopContainer {
 			return nil // removal kills

@@ -60,13 +60,13 @@ func (h hands) stopGrace(s reconcile.Step) time.Duration {
 	return time.Second // our own: they exit at once
 }
 
-// networkName and its subnet: the first candidate that no other network uses.
-func (h hands) createNetwork(ctx context.Context) error {
+// createNetwork takes the first subnet of the candidates that no other network uses.
+func (h hands) createNetwork(ctx context.Context, name string) error {
 	var last error
 	for n := range subnetTries {
 		a := candidate(h.id.ID(), n)
 		_, err := h.eng.CreateNetwork(ctx, engine.NetworkSpec{
-			Name: h.id.App, Labels: h.id.labels(), Subnet: a.subnet.String(), IPRange: a.pods(), Gateway: a.host(),
+			Name: name, Labels: h.id.labels(), Subnet: a.subnet.String(), IPRange: a.pods(), Gateway: a.host(),
 		})
 		if engine.KindOf(err) != engine.SubnetTaken {
 			return err

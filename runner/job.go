@@ -12,8 +12,8 @@ import (
 // A run of a job, and since when a CronJob's times count, are containers that
 // are never started: their labels are all there is to them.
 
-func jobSpec(id Identity, image string, j reconcile.Job) engine.ContainerSpec {
-	name := id.App + "_job." + j.Name + "." + j.Run
+func jobSpec(id Identity, project, image string, j reconcile.Job) engine.ContainerSpec {
+	name := project + "_job." + j.Name + "." + j.Run
 	if j.Result != "" {
 		name += ".done"
 	}
@@ -31,8 +31,8 @@ func jobSpec(id Identity, image string, j reconcile.Job) engine.ContainerSpec {
 	}), "record")
 }
 
-func cronSpec(id Identity, image string, j reconcile.Job) engine.ContainerSpec {
-	name := id.App + "_cron." + j.Workload + "." + strconv.FormatInt(j.Created.UnixMilli(), 10)
+func cronSpec(id Identity, project, image string, j reconcile.Job) engine.ContainerSpec {
+	name := project + "_cron." + j.Workload + "." + strconv.FormatInt(j.Created.UnixMilli(), 10)
 	return agentSpec(name, image, id.with(map[string]string{
 		labelRole:     string(reconcile.RoleCron),
 		labelWorkload: j.Workload,

@@ -705,7 +705,7 @@ func TestArrange_TheResultOfARunCounts(t *testing.T) {
 	done := begun
 	done.Result, done.Finished = reconcile.JobComplete, time.Unix(18, 0).UTC()
 	container := func(cid string, j reconcile.Job) engine.Container {
-		return engine.Container{ID: cid, Labels: jobSpec(id, "image", j).Labels}
+		return engine.Container{ID: cid, Labels: jobSpec(id, "shop", "image", j).Labels}
 	}
 	a, b := container("a", begun), container("b", done)
 	want := done
@@ -719,7 +719,7 @@ func TestArrange_TheResultOfARunCounts(t *testing.T) {
 			t.Errorf("runs (-want +got):\n%s", diff)
 		}
 	}
-	early, late := cronSpec(id, "image", begun), cronSpec(id, "image", done)
+	early, late := cronSpec(id, "shop", "image", begun), cronSpec(id, "shop", "image", done)
 	late.Labels[labelCreated] = stamp(done.Finished)
 	for _, list := range [][]engine.Container{{{ID: "a", Labels: early.Labels}, {ID: "b", Labels: late.Labels}}, {{ID: "b", Labels: late.Labels}, {ID: "a", Labels: early.Labels}}} {
 		o, err := arrange(list)

@@ -42,6 +42,13 @@ func (id Identity) ID() string {
 	return hex.EncodeToString(sum[:6])
 }
 
+// Project begins all names on the engine: readable, and another for each root.
+func (id Identity) Project() string { return id.App + "-" + id.ID()[:projectHash] }
+
+// projectHash is how many digits of the hash are in names: enough that two
+// checkouts of one app never share them, few enough to read.
+const projectHash = 6
+
 func (id Identity) labels() map[string]string {
 	return map[string]string{labelID: id.ID(), labelApp: id.App, labelRoot: id.Root}
 }

@@ -189,7 +189,7 @@ func TestSpecs_AreSafe(t *testing.T) {
 		t.Error("a secret is in a label")
 	}
 	infra := infraSpec(id, pod, "agent", "net", a)
-	gateway := gatewaySpec(id, "agent", "net", a, 8080)
+	gateway := gatewaySpec(id, "shop_gateway", "agent", "net", a, 8080)
 	portal := portalSpec(id, &state.Portals[0], "agent", "net", a.vip(3))
 	for _, s := range []engine.ContainerSpec{infra, gateway, portal} {
 		if diff := cmp.Diff([]string{"NET_ADMIN", "NET_BIND_SERVICE"}, s.CapAdd); diff != "" || !slices.Equal(s.CapDrop, []string{"ALL"}) {

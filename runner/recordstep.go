@@ -18,7 +18,7 @@ func (e *executor) writeRecord(ctx context.Context) error {
 	if old.Record != nil {
 		generation = old.Record.Generation + 1
 	}
-	id, err := e.eng().CreateContainer(ctx, recordSpec(e.hands.id, e.agent.ref, generation, packed))
+	id, err := e.eng().CreateContainer(ctx, recordSpec(e.hands.id, e.desired.Prefix(), e.agent.ref, generation, packed))
 	if err != nil {
 		return err
 	}

@@ -113,7 +113,7 @@ func beginRun(ctx context.Context, cfg RunConfig, seen *observation, j *docker.J
 		return *last, nil
 	}
 	run := reconcile.NewRun(j, time.Time{}, time.Now())
-	id, err := cfg.Engine.CreateContainer(ctx, jobSpec(cfg.Identity, seen.Record.AgentImage, run))
+	id, err := cfg.Engine.CreateContainer(ctx, jobSpec(cfg.Identity, seen.Record.State.Prefix(), seen.Record.AgentImage, run))
 	run.ID = id
 	return run, err
 }

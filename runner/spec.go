@@ -37,9 +37,9 @@ func agentSpec(name, image string, labels map[string]string, role string, args .
 	}
 }
 
-func gatewaySpec(id Identity, image, network string, a addresses, httpPort int) engine.ContainerSpec {
+func gatewaySpec(id Identity, name, image, network string, a addresses, httpPort int) engine.ContainerSpec {
 	labels := id.with(map[string]string{labelRole: string(reconcile.RoleGateway)})
-	s := agentSpec(id.App+"_gateway", image, labels, "gateway")
+	s := agentSpec(name, image, labels, "gateway")
 	s.Network, s.IP, s.Hostname = network, a.gateway(), "gateway"
 	s.OpenStdin = true
 	s.NoLog = true // what it is told includes the content of secret volumes
@@ -63,14 +63,14 @@ func portalSpec(id Identity, p *docker.Portal, image, network, vip string) engin
 
 // recordSpec is a container that is never started: its labels carry the
 // manifest, its mount gives access to the vault.
-func recordSpec(id Identity, image string, generation int64, packed string) engine.ContainerSpec {
+func recordSpec(id Identity, project, image string, generation int64, packed string) engine.ContainerSpec {
 	labels := id.with(map[string]string{
 		labelRole:       string(reconcile.RoleRecord),
 		labelGeneration: strconv.FormatInt(generation, 10),
 		labelManifest:   packed,
 	})
-	s := agentSpec(fmt.Sprintf("%s_record.%d", id.App, generation), image, labels, "record")
-	s.Mounts = []engine.Mount{{Volume: reconcile.VaultName(id.App), Path: vaultDir, NoCopy: true}}
+	s := agentSpec(fmt.Sprintf("%s_record.%d", project, generation), image, labels, "record")
+	s.Mounts = []engine.Mount{{Volume: reconcile.VaultName(project), Path: vaultDir, NoCopy: true}}
 	return s
 }
 

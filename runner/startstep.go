@@ -28,7 +28,7 @@ func (e *executor) spec(ctx, whole context.Context, s reconcile.Step) (engine.Co
 	id := e.hands.id
 	switch s.Role {
 	case reconcile.RoleGateway:
-		return gatewaySpec(id, e.agent.ref, network, addr, e.firstHTTPPort()), nil
+		return gatewaySpec(id, s.Name, e.agent.ref, network, addr, e.firstHTTPPort()), nil
 	case reconcile.RolePortal:
 		for i := range e.state.Portals {
 			if p := &e.state.Portals[i]; p.Service == s.Service {
@@ -154,7 +154,7 @@ func (e *executor) startGateway(ctx context.Context, name string) error {
 		if err := e.eng().RemoveContainer(ctx, name); err != nil {
 			return err
 		}
-		if _, err := e.eng().CreateContainer(ctx, gatewaySpec(e.hands.id, e.agent.ref, network, addr, port)); err != nil {
+		if _, err := e.eng().CreateContainer(ctx, gatewaySpec(e.hands.id, name, e.agent.ref, network, addr, port)); err != nil {
 			return err
 		}
 		if err = e.eng().StartContainer(ctx, name); engine.KindOf(err) != engine.PortTaken {

@@ -59,15 +59,15 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 	case reconcile.PullImage:
 		return e.pull(ctx, s)
 	case reconcile.CreateNetwork:
-		return e.hands.createNetwork(whole)
+		return e.hands.createNetwork(whole, e.desired.Prefix())
 	case reconcile.CreateVolume:
 		return e.eng().CreateVolume(whole, volumeSpec(e.hands.id, s.Name, e.state.Volume(s.Name)))
 	case reconcile.WriteRecord:
 		return e.writeRecord(whole)
 	case reconcile.WriteJob:
-		return e.write(whole, jobSpec(e.hands.id, e.agent.ref, *s.Job))
+		return e.write(whole, jobSpec(e.hands.id, e.desired.Prefix(), e.agent.ref, *s.Job))
 	case reconcile.WriteCron:
-		return e.write(whole, cronSpec(e.hands.id, e.agent.ref, *s.Job))
+		return e.write(whole, cronSpec(e.hands.id, e.desired.Prefix(), e.agent.ref, *s.Job))
 	case reconcile.CreateContainer:
 		return e.create(ctx, whole, s)
 	case reconcile.StartContainer:

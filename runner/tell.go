@@ -304,7 +304,7 @@ func nameOf(s reconcile.Step, state *docker.State) string {
 	if s.Name != "" {
 		return s.Name
 	}
-	return state.App
+	return state.Prefix()
 }
 
 // line is where the definition names a step's container, for messages.

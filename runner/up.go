@@ -203,7 +203,7 @@ func (r *supervisor) runLook(ctx context.Context) error {
 		l.unreachable = false
 		r.report(EventNotice, "", "the engine answers again")
 	case err == nil && first:
-		if err := errors.Join(r.checkName(ctx), r.checkPorts()); err != nil {
+		if err := errors.Join(r.checkNames(), r.checkPorts()); err != nil {
 			return err
 		}
 	case err != nil && first:
@@ -222,32 +222,15 @@ func (r *supervisor) runLook(ctx context.Context) error {
 	return nil
 }
 
-// checkName finds another app of the same name, from another directory: their
-// names on the engine would clash.
-func (r *supervisor) checkName(ctx context.Context) error {
-	if !r.loop.fresh {
+// checkNames refuses to go on from what has other names on the engine than we
+// would give: two sets of one app, and two of each of its volumes.
+func (r *supervisor) checkNames() error {
+	l := &r.loop
+	if l.seen.Record == nil || l.seen.Record.State.Prefix() == l.desired.Prefix() {
 		return nil
 	}
-	same := map[string]string{labelApp: r.id.App}
-	containers, err := r.cfg.Engine.ListContainers(ctx, same)
-	if err != nil {
-		return err
-	}
-	for _, c := range containers {
-		if root := c.Labels[labelRoot]; c.Labels[labelID] != r.id.ID() {
-			return fmt.Errorf("app %s: another app of this name runs from %s; give one of them another name, or run `cuepod down %s` first", r.id.App, root, root)
-		}
-	}
-	volumes, err := r.cfg.Engine.ListVolumes(ctx, same)
-	if err != nil {
-		return err
-	}
-	for _, v := range volumes {
-		if root := v.Labels[labelRoot]; v.Labels[labelID] != r.id.ID() {
-			return fmt.Errorf("app %s: an app of this name from %s has left volumes with data; give this one another name, or remove them with `cuepod down --volumes %s`", r.id.App, root, root)
-		}
-	}
-	return nil
+	return fmt.Errorf("app %s: an earlier version of cuepod made it, whose names on the engine begin with %s in place of %s; take it down with `cuepod down` first (--volumes removes its data too)",
+		r.id.App, l.seen.Record.State.Prefix(), l.desired.Prefix())
 }
 
 // checkPorts finds host ports that are taken before anything is made, where

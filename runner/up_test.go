@@ -419,34 +419,6 @@ func TestUp_TakenPortOnReloadKeepsTheRestRunning(t *testing.T) {
 	})
 }
 
-func TestUp_SameNameFromAnotherRootIsRefused(t *testing.T) {
-	inBubble(t, func(t *testing.T, r *rig) {
-		r.ready()
-		cfg := r.config()
-		compile := cfg.Compile
-		cfg.Compile = func(ctx context.Context) (Compiled, error) {
-			c, err := compile(ctx)
-			c.Root = "/elsewhere/shop"
-			return c, err
-		}
-		refused := func(want string) {
-			t.Helper()
-			before := r.everything()
-			if err := up(t.Context(), cfg, nil); err == nil || !strings.Contains(err.Error(), want) {
-				t.Errorf("error %v, want %q", err, want)
-			}
-			if diff := cmp.Diff(before, r.everything()); diff != "" {
-				t.Errorf("something was made or removed:\n%s", diff)
-			}
-		}
-		refused("runs from /src/shop")
-		if err := Down(t.Context(), r.eng, r.id(), DownOptions{}); err != nil {
-			t.Fatal(err)
-		}
-		refused("cuepod down --volumes /src/shop")
-	})
-}
-
 func TestUp_GeneratedSecretIsKeptAndShownNowhere(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		password := func() string {
@@ -489,7 +461,7 @@ func TestDown(t *testing.T) {
 		opts DownOptions
 		left []string
 	}{
-		{"claims stay, with the secrets of their data", DownOptions{}, []string{"volume shop_data", "volume shop_vault"}},
+		{"claims stay, with the secrets of their data", DownOptions{}, []string{"volume shop_data", "volume shop_vault_keys"}},
 		{"unless asked", DownOptions{Volumes: true}, nil},
 		{"at once", DownOptions{Volumes: true, Now: true}, nil},
 	}

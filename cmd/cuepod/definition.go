@@ -111,7 +111,9 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 					return runner.Compiled{}, err
 				}
 			}
-			st, findings, err := docker.Render(result.App, d.docker(result.Root))
+			opts := d.docker(result.Root)
+			opts.Project = runner.Identity{App: result.App.Name, Root: result.Root}.Project()
+			st, findings, err := docker.Render(result.App, opts)
 			if err != nil {
 				return runner.Compiled{Inputs: result.Inputs}, err
 			}

@@ -134,12 +134,12 @@ func (b *builder) network() {
 		return
 	}
 	after := append(slices.Sorted(maps.Values(b.pulls)), b.loadStep)
-	b.networkStep = b.add(Step{Op: CreateNetwork, Object: "network " + b.desired.State.App, Cause: "the app has none"}, after...)
+	b.networkStep = b.add(Step{Op: CreateNetwork, Object: "network " + b.desired.State.Prefix(), Cause: "the app has none"}, after...)
 }
 
 // VaultName is the engine's name of the volume that keeps generated secrets
-// and the app's key.
-func VaultName(app string) string { return app + "_vault" }
+// and the app's key. Its name has a part more than a claim's.
+func VaultName(project string) string { return project + "_vault_keys" }
 
 func (b *builder) record() {
 	b.recordStep = none
@@ -148,7 +148,7 @@ func (b *builder) record() {
 		return
 	}
 	vault := none
-	if name := VaultName(b.desired.State.App); !b.observed.Volumes[name] {
+	if name := VaultName(b.desired.State.Prefix()); !b.observed.Volumes[name] {
 		vault = b.add(Step{Op: CreateVolume, Object: "volume " + name, Name: name, Cause: "keeps the app's key and generated secrets"}, b.loadStep, b.networkStep)
 	}
 	cause := "first run"
@@ -165,7 +165,7 @@ func (b *builder) record() {
 func (b *builder) gateway() {
 	g := b.observed.Gateway
 	object := "gateway"
-	name := b.desired.State.App + "_gateway"
+	name := docker.GatewayName(b.desired.State.Prefix())
 	cause := ""
 	switch {
 	case g == nil:

@@ -9,7 +9,7 @@ import (
 
 // instance is a pod of a run, with its volumes known to this builder.
 func (b *builder) instance(j *docker.Job, r *Job, name string) *docker.Pod {
-	p, volumes := j.Instance(b.desired.State.App, r.Name, r.Run, name)
+	p, volumes := j.Instance(b.desired.State.Prefix(), r.Name, r.Run, name)
 	b.podVolumes[name] = volumes
 	b.instances = append(b.instances, Instance{p, volumes})
 	return &p
@@ -38,7 +38,7 @@ func WithJobs(s *docker.State, o *Observed, plan Plan) *docker.State {
 		if p.Job == "" || j == nil {
 			continue
 		}
-		pod, volumes := j.Instance(s.App, p.Job, p.Run, name)
+		pod, volumes := j.Instance(s.Prefix(), p.Job, p.Run, name)
 		add(Instance{pod, volumes})
 		if Ended(&j.Template, p) == NotEnded {
 			serveJobPod(out.Services, j.Name, name)

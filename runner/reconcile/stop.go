@@ -38,7 +38,7 @@ func (b *builder) hasRunningMember(p *Pod) bool {
 
 // leftVolumes are the observed volumes that live with a pod.
 func (b *builder) leftVolumes(pod string) []string {
-	prefix := docker.VolumeName(b.desired.State.App, pod, "")
+	prefix := docker.VolumeName(b.desired.State.Prefix(), pod, "")
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(b.observed.Volumes)) {
 		if strings.HasPrefix(name, prefix) {

@@ -11,9 +11,9 @@ import (
 // Teardown is the plan that removes an app: portals and pods side by side, then
 // the gateway, the volumes, the record and the network. volumes and records
 // name what goes; everything else stays.
-func Teardown(app string, o Observed, volumes, records []string) Plan {
+func Teardown(project string, o Observed, volumes, records []string) Plan {
 	const cause = "down"
-	b := newBuilder(Desired{State: &docker.State{App: app}}, o, time.Time{})
+	b := newBuilder(Desired{State: &docker.State{App: project}}, o, time.Time{})
 	var gone []int
 	for _, service := range slices.Sorted(maps.Keys(o.Portals)) {
 		gone = append(gone, b.remove(o.Portals[service], Step{Object: "portal " + service, Role: RolePortal, Service: service, Cause: cause}))
@@ -43,7 +43,7 @@ func Teardown(app string, o Observed, volumes, records []string) Plan {
 		b.add(Step{Op: RemoveVolume, Object: "volume " + v, Name: v, Cause: cause}, gone...)
 	}
 	if o.Network != "" {
-		b.add(Step{Op: RemoveNetwork, Object: "network " + app, ID: o.Network, Cause: cause}, gone...)
+		b.add(Step{Op: RemoveNetwork, Object: "network " + project, ID: o.Network, Cause: cause}, gone...)
 	}
 	return Plan{Steps: b.steps}
 }

@@ -10,7 +10,7 @@ import (
 func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 	out := Container{
 		Name:       c.Name,
-		EngineName: ContainerName(r.app.Name, d.Name, c.Name),
+		EngineName: ContainerName(r.project, d.Name, c.Name),
 		Image:      c.Image,
 		PullPolicy: c.ImagePullPolicy,
 		Entrypoint: c.Command,

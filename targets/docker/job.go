@@ -82,9 +82,9 @@ const maxHostname = 63
 // Instance is a pod of a run of the job: the template under a name of its own,
 // and the volumes that live with it. Hashes are those of the job and of the
 // template, so that all its pods have the same.
-func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
+func (j *Job) Instance(project, run, id, name string) (Pod, []Volume) {
 	p := j.Template
-	p.Name, p.Workload, p.EngineName, p.Job, p.Run, p.Hash = name, j.Name, InfraName(app, name), run, id, j.Hash
+	p.Name, p.Workload, p.EngineName, p.Job, p.Run, p.Hash = name, j.Name, InfraName(project, name), run, id, j.Hash
 	p.Ordered, p.DependsOn = false, nil // whoever makes pods of a job waits for what it depends on
 	host := name
 	if j.Indexed {
@@ -93,18 +93,18 @@ func (j *Job) Instance(app, run, id, name string) (Pod, []Volume) {
 	if p.Hostname == j.Template.Name {
 		p.Hostname = strings.TrimRight(host[:min(len(host), maxHostname)], "-.")
 	}
-	own := VolumeName(app, j.Template.Name, "")
+	own := VolumeName(project, j.Template.Name, "")
 	renamed := map[string]string{}
 	volumes := make([]Volume, len(j.Volumes))
 	for i, v := range j.Volumes {
 		old := v.Name
-		v.Name, v.Pod = VolumeName(app, name, strings.TrimPrefix(old, own)), name
+		v.Name, v.Pod = VolumeName(project, name, strings.TrimPrefix(old, own)), name
 		renamed[old], volumes[i] = v.Name, v
 	}
 	p.Mounts = renameMounts(p.Mounts, renamed)
 	p.Files = instanceFiles(p.Files, name, IndexOf(run, name))
-	p.Init = instanceContainers(p.Init, app, name, renamed)
-	p.Containers = instanceContainers(p.Containers, app, name, renamed)
+	p.Init = instanceContainers(p.Init, project, name, renamed)
+	p.Containers = instanceContainers(p.Containers, project, name, renamed)
 	if j.Indexed {
 		p.tellIndex(IndexOf(run, name))
 	}
@@ -128,11 +128,11 @@ func instanceFiles(list []FileVolume, pod string, index int) []FileVolume {
 	return out
 }
 
-func instanceContainers(list []Container, app, pod string, volumes map[string]string) []Container {
+func instanceContainers(list []Container, project, pod string, volumes map[string]string) []Container {
 	out := slices.Clone(list)
 	for i := range out {
 		c := &out[i]
-		c.EngineName, c.Mounts, c.Env = ContainerName(app, pod, c.Name), renameMounts(c.Mounts, volumes), slices.Clone(c.Env)
+		c.EngineName, c.Mounts, c.Env = ContainerName(project, pod, c.Name), renameMounts(c.Mounts, volumes), slices.Clone(c.Env)
 		for n := range c.Env {
 			if e := &c.Env[n]; e.Source == FromPodName {
 				e.Source, e.Value = Verbatim, pod

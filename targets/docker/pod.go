@@ -88,7 +88,7 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 		Name:        name,
 		Workload:    p.Name,
 		Ordinal:     ordinal,
-		EngineName:  InfraName(r.app.Name, name),
+		EngineName:  InfraName(r.project, name),
 		Labels:      r.podLabels(p, name, ordinal),
 		GracePeriod: p.TerminationGracePeriodSeconds,
 		Ordered:     p.Kind == "StatefulSet" && p.PodManagementPolicy != "Parallel",
@@ -112,7 +112,7 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 	}
 	for i := range p.VolumeClaimTemplates {
 		claim := p.VolumeClaimTemplates[i].Name + "-" + name // Kubernetes' name of the claim
-		volumes = append(volumes, Volume{Name: ClaimName(r.app.Name, claim), Kind: Claim, Claim: claim})
+		volumes = append(volumes, Volume{Name: ClaimName(r.project, claim), Kind: Claim, Claim: claim})
 		r.shareClaim(p.VolumeClaimTemplates[i].Name, claim, p, &d)
 	}
 	for i := range p.InitContainers {

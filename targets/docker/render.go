@@ -1,30 +1,17 @@
 package docker
 
 import (
+	"cmp"
+
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets"
 )
 
-// Names on the engine join parts with an underscore, which no DNS label holds,
-// so that different parts never give the same name.
-
-// InfraName is the engine's name of a pod's infra container.
-func InfraName(app, pod string) string { return app + "_" + pod }
-
-// ContainerName is the engine's name of a container of a pod.
-func ContainerName(app, pod, container string) string { return app + "_" + pod + "_" + container }
-
-// VolumeName is the engine's name of a pod's volume.
-func VolumeName(app, pod, volume string) string { return app + "_" + pod + "_" + volume }
-
-// ClaimName is the engine's name of a claim's volume.
-func ClaimName(app, claim string) string { return app + "_" + claim }
-
-// PortalName is the engine's name of the container that publishes a service.
-func PortalName(app, service string) string { return app + "_portal_" + service }
-
 // Options are what a definition does not say of itself.
 type Options struct {
+	// Project begins every name on the engine. "" is the app's name: enough to
+	// read, not to run, as another directory may have an app of that name.
+	Project string
 	// Root is the module's directory, absolute. Paths of the host that a pod
 	// mounts have to be in it.
 	Root string
@@ -38,14 +25,14 @@ type Options struct {
 // engine cannot do what a cluster does. The app must be valid. The error is a
 // *RefusedError.
 func Render(a *app.App, opts Options) (*State, []targets.Finding, error) {
-	r := renderer{app: a, opts: opts, findings: targets.NewFindings(Rules())}
-	s := &State{App: a.Name, Namespace: a.DNSNamespace(), Pods: []Pod{}, Services: []Service{}}
+	r := renderer{app: a, project: cmp.Or(opts.Project, a.Name), opts: opts, findings: targets.NewFindings(Rules())}
+	s := &State{App: a.Name, Project: opts.Project, Namespace: a.DNSNamespace(), Pods: []Pod{}, Services: []Service{}}
 	for i := range a.Secrets {
 		s.Secrets = append(s.Secrets, secretKeys(&a.Secrets[i])...)
 	}
 	for i := range a.Claims {
 		c := &a.Claims[i]
-		s.Volumes = append(s.Volumes, Volume{Name: ClaimName(a.Name, c.Name), Kind: Claim, Claim: c.Name})
+		s.Volumes = append(s.Volumes, Volume{Name: ClaimName(r.project, c.Name), Kind: Claim, Claim: c.Name})
 	}
 	for i := range a.Pods {
 		r.workload(&a.Pods[i], s)
@@ -71,6 +58,7 @@ func Render(a *app.App, opts Options) (*State, []targets.Finding, error) {
 
 type renderer struct {
 	app      *app.App
+	project  string // see Options
 	opts     Options
 	findings *targets.Findings
 	refusals []string

@@ -104,7 +104,7 @@ func (r *renderer) portal(s *app.Service, taken map[hostPort]bool) (Portal, bool
 	if s.Type != "NodePort" && s.Type != "LoadBalancer" || s.Headless {
 		return Portal{}, false
 	}
-	p := Portal{Service: s.Name, EngineName: PortalName(r.app.Name, s.Name), Line: s.Pos.String()}
+	p := Portal{Service: s.Name, EngineName: PortalName(r.project, s.Name), Line: s.Pos.String()}
 	for _, port := range s.Ports {
 		if port.Protocol == "SCTP" {
 			continue

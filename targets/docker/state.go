@@ -10,7 +10,8 @@ package docker
 // as JSON.
 type State struct {
 	App       string   `json:"app"`
-	Namespace string   `json:"namespace"` // of the services' DNS names
+	Project   string   `json:"project,omitempty"` // see Prefix
+	Namespace string   `json:"namespace"`         // of the services' DNS names
 	Secrets   []Secret `json:"secrets,omitempty"`
 	Volumes   []Volume `json:"volumes,omitempty"`
 	Pods      []Pod    `json:"pods"` // by workload in declared order, then ordinal

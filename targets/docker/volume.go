@@ -20,7 +20,7 @@ func (r *renderer) volume(v *app.Volume, p *app.Pod, d *Pod) (Volume, bool) {
 	if v.Claim != nil || v.HostPath != nil {
 		return Volume{}, false
 	}
-	vol := Volume{Name: VolumeName(r.app.Name, d.Name, v.Name), Pod: d.Name}
+	vol := Volume{Name: VolumeName(r.project, d.Name, v.Name), Pod: d.Name}
 	dir := volumesDir + "/" + v.Name
 	fill := func(kind VolumeKind, files []File) {
 		vol.Kind = kind
@@ -54,7 +54,7 @@ func (r *renderer) volume(v *app.Volume, p *app.Pod, d *Pod) (Volume, bool) {
 // write to. A new volume of the engine belongs to root.
 func (r *renderer) shareClaim(volume, claim string, p *app.Pod, d *Pod) {
 	if p.SecurityContext.FSGroup != nil {
-		d.Mounts = append(d.Mounts, Mount{Volume: ClaimName(r.app.Name, claim), Path: volumesDir + "/" + volume})
+		d.Mounts = append(d.Mounts, Mount{Volume: ClaimName(r.project, claim), Path: volumesDir + "/" + volume})
 	}
 }
 
@@ -69,14 +69,14 @@ func (r *renderer) mount(m *app.VolumeMount, p *app.Pod, d *Pod) Mount {
 	v := p.Volume(m.Name)
 	switch {
 	case v == nil: // a claim template: each replica has its own
-		out.Volume = ClaimName(r.app.Name, m.Name+"-"+d.Name)
+		out.Volume = ClaimName(r.project, m.Name+"-"+d.Name)
 	case v.Claim != nil:
-		out.Volume = ClaimName(r.app.Name, v.Claim.ClaimName)
+		out.Volume = ClaimName(r.project, v.Claim.ClaimName)
 		out.ReadOnly = out.ReadOnly || v.Claim.ReadOnly
 	case v.HostPath != nil:
 		r.hostMount(&out, v, p, m)
 	default:
-		out.Volume = VolumeName(r.app.Name, d.Name, v.Name)
+		out.Volume = VolumeName(r.project, d.Name, v.Name)
 		out.ReadOnly = out.ReadOnly || readOnlyKind(v)
 	}
 	return out
