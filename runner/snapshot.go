@@ -62,11 +62,13 @@ func (in snapshotInput) pod(p *docker.Pod) api.Pod {
 	for _, v := range p.Files {
 		out.Files = append(out.Files, in.files(v))
 	}
-	for _, m := range p.Mounts {
-		switch in.state.Volume(m.Volume).Kind {
-		case docker.EmptyDir, docker.Memory, docker.Claim:
-			out.Dirs = append(out.Dirs, m.Path)
+	for _, d := range p.Dirs {
+		dir := api.Dir{Path: d.Path, Group: d.Group, OnRootMismatch: d.OnRootMismatch}
+		if d.Mode != nil {
+			mode := uint32(*d.Mode)
+			dir.Mode = &mode
 		}
+		out.Dirs = append(out.Dirs, dir)
 	}
 	return out
 }
@@ -96,7 +98,7 @@ func (in snapshotInput) observed(pod, container string) *reconcile.Container {
 }
 
 func (in snapshotInput) files(v docker.FileVolume) api.FileVolume {
-	out := api.FileVolume{Dir: v.Dir, Files: []api.File{}}
+	out := api.FileVolume{Dir: v.Dir, Group: v.Group, Files: []api.File{}}
 	for _, f := range v.Files {
 		data := []byte(f.Data)
 		if f.Secret != nil {
@@ -106,7 +108,7 @@ func (in snapshotInput) files(v docker.FileVolume) api.FileVolume {
 			}
 			data = []byte(value)
 		}
-		out.Files = append(out.Files, api.File{Path: f.Path, Mode: uint32(f.Mode), Data: data})
+		out.Files = append(out.Files, api.File{Path: f.Path, Mode: uint32(f.Mode), User: f.User, Data: data})
 	}
 	return out
 }

@@ -85,6 +85,8 @@ func infraSpec(id Identity, p *docker.Pod, image, network string, a addresses) e
 	s.OpenStdin = true // the way in for its token
 	s.ExtraHosts = append([]string{"host.docker.internal:" + a.host()}, p.Hosts...)
 	s.DNS, s.DNSSearch, s.Sysctls = p.DNSServers, p.DNSSearch, p.Sysctls
+	s.GroupAdd = p.Agent.Groups
+	s.CapAdd = append(s.CapAdd, p.Agent.Caps...)
 	for _, port := range p.HostPorts {
 		s.Publish = append(s.Publish, engine.PortBinding{HostIP: port.HostIP, HostPort: port.HostPort, ContainerPort: port.Port, Protocol: port.Protocol})
 	}

@@ -160,16 +160,17 @@ type Files struct {
 	Items       []KeyToPath // by key; empty means every key, under its own name
 	DefaultMode int         // file mode bits
 	Optional    bool
+	DefaultUser *int64 // owner; nil is root
 }
 
 // Files is the source of either kind of volume.
 func (s *ConfigMapSource) Files() *Files {
-	return &Files{s.Name, s.Items, s.DefaultMode, s.Optional}
+	return &Files{s.Name, s.Items, s.DefaultMode, s.Optional, s.DefaultUser}
 }
 
 // Files is the source of either kind of volume.
 func (s *SecretSource) Files() *Files {
-	return &Files{s.SecretName, s.Items, s.DefaultMode, s.Optional}
+	return &Files{s.SecretName, s.Items, s.DefaultMode, s.Optional, s.DefaultUser}
 }
 
 // The labels that Kubernetes recommends and that every object of an app has.

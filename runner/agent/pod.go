@@ -50,7 +50,7 @@ type pod struct {
 
 	// Owned by run.
 	files     map[string]api.FileVolume // written, by directory
-	shared    map[string]bool           // directories made usable
+	dirs      map[string]api.Dir        // whose rights are set, by path
 	namespace string                    // resolv.conf is written for it
 	report    api.FromAgent
 	dnsErr    error
@@ -88,7 +88,7 @@ func newPod(c podConfig) (*pod, error) {
 		changed:   make(chan struct{}, 1),
 		names:     dns.NewServer(upstream),
 		files:     map[string]api.FileVolume{},
-		shared:    map[string]bool{},
+		dirs:      map[string]api.Dir{},
 	}
 	p.probes = probe.NewSet(c.probe, func() {
 		select {
@@ -170,21 +170,21 @@ func (p *pod) applyVolumes(m api.Pod) error {
 		if have, ok := p.files[v.Dir]; ok && reflect.DeepEqual(have, v) {
 			continue
 		}
-		if err := volume.Write(v.Dir, v.Files, time.Now()); err != nil {
+		if err := volume.Write(v, time.Now()); err != nil {
 			errs = append(errs, err)
 			continue
 		}
 		p.files[v.Dir] = v
 	}
-	for _, dir := range m.Dirs {
-		if p.shared[dir] {
+	for _, d := range m.Dirs {
+		if have, ok := p.dirs[d.Path]; ok && reflect.DeepEqual(have, d) {
 			continue // once: what the containers make of it is theirs
 		}
-		if err := volume.Share(dir); err != nil {
+		if err := volume.SetRights(d); err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		p.shared[dir] = true
+		p.dirs[d.Path] = d
 	}
 	return errors.Join(errs...)
 }

@@ -97,7 +97,7 @@ func (p *Pod) Changes(from *Pod) []string {
 	if from.Hostname != p.Hostname {
 		out = append(out, fmt.Sprintf("hostname %s -> %s", from.Hostname, p.Hostname))
 	}
-	if !reflect.DeepEqual(from.Mounts, p.Mounts) {
+	if !reflect.DeepEqual(from.Mounts, p.Mounts) || !reflect.DeepEqual(from.Dirs, p.Dirs) {
 		out = append(out, "volumes changed")
 	}
 	for _, f := range []struct {
@@ -111,6 +111,7 @@ func (p *Pod) Changes(from *Pod) []string {
 		{"host ports changed", from.HostPorts, p.HostPorts},
 		{"hostIPC changed", from.HostIPC, p.HostIPC},
 		{"shared processes changed", from.PID, p.PID},
+		{"fsGroup or owners of files changed", from.Agent, p.Agent},
 	} {
 		if !reflect.DeepEqual(f.was, f.now) {
 			out = append(out, f.what)

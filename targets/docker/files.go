@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -19,8 +20,9 @@ func (r *renderer) configFiles(src *app.Files) []File {
 	}
 	data := contents(cm)
 	for _, key := range slices.Sorted(maps.Keys(data)) {
-		if path, mode, ok := item(src, key); ok {
-			files = append(files, File{Path: path, Mode: mode, Data: data[key]})
+		if f, ok := item(src, key); ok {
+			f.Data = data[key]
+			files = append(files, f)
 		}
 	}
 	return files
@@ -45,25 +47,26 @@ func (r *renderer) secretFiles(src *app.Files) []File {
 		return files
 	}
 	for _, key := range secret.Keys {
-		if path, mode, ok := item(src, key.Name); ok {
-			ref := &KeyRef{Name: src.Name, Key: key.Name, Optional: src.Optional}
-			files = append(files, File{Path: path, Mode: mode, Secret: ref})
+		if f, ok := item(src, key.Name); ok {
+			f.Secret = &KeyRef{Name: src.Name, Key: key.Name, Optional: src.Optional}
+			files = append(files, f)
 		}
 	}
 	return files
 }
 
-// item gives the file that shows a key; false when the source leaves it out.
-func item(src *app.Files, key string) (path string, mode int, ok bool) {
+// item gives the file that shows a key, without its content; false when the
+// source leaves it out.
+func item(src *app.Files, key string) (File, bool) {
 	if len(src.Items) == 0 {
-		return key, src.DefaultMode, true
+		return File{Path: key, Mode: src.DefaultMode, User: src.DefaultUser}, true
 	}
 	for _, i := range src.Items {
 		if i.Key == key {
-			return i.Path, modeOr(i.Mode, src.DefaultMode), true
+			return File{Path: i.Path, Mode: modeOr(i.Mode, src.DefaultMode), User: cmp.Or(i.User, src.DefaultUser)}, true
 		}
 	}
-	return "", 0, false
+	return File{}, false
 }
 
 func modeOr(mode *int, otherwise int) int {
@@ -74,10 +77,10 @@ func modeOr(mode *int, otherwise int) int {
 }
 
 // downwardFiles shows fields of the pod as files.
-func (r *renderer) downwardFiles(items []app.DownwardAPIVolumeFile, defaultMode int, p *app.Pod, d *Pod) []File {
+func (r *renderer) downwardFiles(items []app.DownwardAPIVolumeFile, defaultMode int, defaultUser *int64, p *app.Pod, d *Pod) []File {
 	files := []File{}
 	for _, i := range items {
-		f := File{Path: i.Path, Mode: modeOr(i.Mode, defaultMode)}
+		f := File{Path: i.Path, Mode: modeOr(i.Mode, defaultMode), User: cmp.Or(i.User, defaultUser)}
 		switch {
 		case i.FieldRef != nil:
 			if f.Source = instanceSource(i.FieldRef.FieldPath, p); f.Source == "" {
@@ -134,12 +137,12 @@ func (r *renderer) projectedFiles(v *app.ProjectedVolumeSource, p *app.Pod, d *P
 	for _, s := range v.Sources {
 		switch {
 		case s.ConfigMap != nil:
-			all = append(all, r.configFiles(&app.Files{Name: s.ConfigMap.Name, Items: s.ConfigMap.Items, DefaultMode: mode, Optional: s.ConfigMap.Optional})...)
+			all = append(all, r.configFiles(&app.Files{Name: s.ConfigMap.Name, Items: s.ConfigMap.Items, DefaultMode: mode, Optional: s.ConfigMap.Optional, DefaultUser: v.DefaultUser})...)
 		case s.Secret != nil:
 			secret = true
-			all = append(all, r.secretFiles(&app.Files{Name: s.Secret.Name, Items: s.Secret.Items, DefaultMode: mode, Optional: s.Secret.Optional})...)
+			all = append(all, r.secretFiles(&app.Files{Name: s.Secret.Name, Items: s.Secret.Items, DefaultMode: mode, Optional: s.Secret.Optional, DefaultUser: v.DefaultUser})...)
 		case s.DownwardAPI != nil:
-			all = append(all, r.downwardFiles(s.DownwardAPI.Items, mode, p, d)...)
+			all = append(all, r.downwardFiles(s.DownwardAPI.Items, mode, v.DefaultUser, p, d)...)
 		}
 	}
 	files = []File{}

@@ -27,10 +27,11 @@ type infra struct {
 	HostPorts  []HostPort        `json:",omitempty"`
 	HostIPC    bool              `json:",omitempty"`
 	PID        PIDNamespace      `json:",omitempty"`
+	Agent      AgentRights       `json:",omitzero"`
 }
 
 func infraOf(p *Pod) *infra {
-	return &infra{p.Domain, p.Hosts, p.DNSServers, p.DNSSearch, p.Sysctls, p.HostPorts, p.HostIPC, p.PID}
+	return &infra{p.Domain, p.Hosts, p.DNSServers, p.DNSSearch, p.Sysctls, p.HostPorts, p.HostIPC, p.PID, p.Agent}
 }
 
 // podHash covers what only a new pod can change.
@@ -43,10 +44,11 @@ func podHash(p *Pod, volumes []Volume) string {
 		Hostname string
 		Mounts   []Mount
 		Volumes  []Volume
+		Dirs     []Dir `json:",omitempty"`
 		Init     []string
 		Restart  RestartPolicy `json:",omitempty"`
 		Infra    infra         `json:",omitzero"`
-	}{p.Hostname, p.Mounts, volumes, init, p.RestartPolicy, *infraOf(p)})
+	}{p.Hostname, p.Mounts, volumes, p.Dirs, init, p.RestartPolicy, *infraOf(p)})
 }
 
 // containerHash covers what only a new container can change: everything but

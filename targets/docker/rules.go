@@ -9,7 +9,6 @@ const (
 	codeClaimSize    = "docker/claim-size"
 	codeClaimClass   = "docker/claim-class"
 	codeDNS          = "docker/dns"
-	codeFileOwner    = "docker/file-owner"
 	codeIsolation    = "docker/isolation"
 	codeJob          = "docker/job"
 	codeMountOption  = "docker/mount-option"
@@ -39,12 +38,10 @@ func Rules() []targets.Rule {
 		{Code: "docker/device", Level: cannot, Summary: "no devices are allotted"},
 		{Code: codeDNS, Level: cannot, Summary: "services' names are always looked up first, without further options"},
 		{Code: "docker/emptydir-medium", Level: cannot, Summary: "huge pages are not used: the volume is on disk"},
-		{Code: "docker/emptydir-mode", Level: cannot, Summary: "everybody may write to an empty directory"},
 		{Code: "docker/emptydir-size", Level: cannot, Summary: "the size of a volume on disk is not limited"},
 		{Code: "docker/ephemeral", Level: emulated, Summary: "an empty directory without a size, that lives as long as the pod"},
 		{Code: "docker/external-name", Level: cannot, Summary: "the service's name is not known"},
 		{Code: "docker/file-key", Level: cannot, Summary: "a variable from a file of a volume is not set"},
-		{Code: codeFileOwner, Level: cannot, Summary: "files of volumes keep their owner"},
 		{Code: "docker/gate", Level: cannot, Summary: "nobody waits for a gate"},
 		{Code: "docker/host-network", Level: cannot, Summary: "the pod has a network of its own"},
 		{Code: "docker/host-port", Level: cannot, Summary: "only the first replica has the host port"},

@@ -65,6 +65,7 @@ type Pod struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	Mounts      []Mount           `json:"mounts,omitempty"` // of the infra container: what the agent has to fill or prepare
 	Files       []FileVolume      `json:"files,omitempty"`
+	Dirs        []Dir             `json:"dirs,omitempty"`
 	Init        []Container       `json:"init,omitempty"`
 	Containers  []Container       `json:"containers"`
 	DependsOn   []Dependency      `json:"dependsOn,omitempty"`
@@ -78,6 +79,8 @@ type Pod struct {
 	Sysctls    map[string]string `json:"sysctls,omitempty"`
 	HostPorts  []HostPort        `json:"hostPorts,omitempty"`
 	HostIPC    bool              `json:"hostIPC,omitempty"`
+	// Agent is what the infra container may do besides, to prepare the volumes.
+	Agent AgentRights `json:"agent,omitzero"`
 	// PID is whose processes the containers see: their own when "".
 	PID PIDNamespace `json:"pid,omitempty"`
 	// RestartPolicy is of the app containers. "" is Always.
@@ -99,6 +102,13 @@ type Pod struct {
 	// made of, volumes, init containers. What changes live (files, probes, labels, services, grace)
 	// is in no hash.
 	Hash string `json:"hash"`
+}
+
+// AgentRights are what the agent needs to prepare a pod's volumes, beyond being
+// root without capabilities.
+type AgentRights struct {
+	Groups []string `json:"groups,omitempty"` // that it is in: a member may give its own files to a group
+	Caps   []string `json:"caps,omitempty"`   // without CAP_
 }
 
 // PIDNamespace says whose processes a container sees.
@@ -226,12 +236,25 @@ type Mount struct {
 type FileVolume struct {
 	Dir   string `json:"dir"`
 	Files []File `json:"files"`
+	Group *int64 `json:"group,omitempty"` // fsGroup: whose the files are, and who may read them
+}
+
+// Dir is a volume that containers fill, and the rights that it begins with. Path
+// is where the infra container mounts it.
+type Dir struct {
+	Path  string `json:"path"`
+	Mode  *int   `json:"mode,omitempty"`  // nil leaves it as it is
+	Group *int64 `json:"group,omitempty"` // fsGroup: whose all in it becomes, and who may write to it
+	// OnRootMismatch leaves what is in it alone when the volume itself is the
+	// group's already.
+	OnRootMismatch bool `json:"onRootMismatch,omitempty"`
 }
 
 // File is one file: literal data, or a secret's value.
 type File struct {
 	Path   string  `json:"path"`
 	Mode   int     `json:"mode"`
+	User   *int64  `json:"user,omitempty"` // owner; nil is root
 	Data   Bytes   `json:"data,omitempty"`
 	Secret *KeyRef `json:"secret,omitempty"`
 	// Source is FromPodName or FromJobIndex in the template of a job, else "".

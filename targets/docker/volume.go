@@ -2,6 +2,8 @@ package docker
 
 import (
 	"path"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
@@ -9,6 +11,9 @@ import (
 
 // volumesDir is where the infra container mounts what the agent fills.
 const volumesDir = "/volumes"
+
+// emptyDirMode is that of an empty directory that says nothing else.
+const emptyDirMode = 0o777
 
 // volume adds what the infra container has to mount and fill, and returns the
 // engine volume that lives with the pod. A claim's volume lives with the app,
@@ -24,7 +29,7 @@ func (r *renderer) volume(v *app.Volume, p *app.Pod, d *Pod) (Volume, bool) {
 	dir := volumesDir + "/" + v.Name
 	fill := func(kind VolumeKind, files []File) {
 		vol.Kind = kind
-		d.Files = append(d.Files, FileVolume{Dir: dir, Files: files})
+		d.Files = append(d.Files, FileVolume{Dir: dir, Files: files, Group: p.SecurityContext.FSGroup})
 	}
 	switch {
 	case v.ConfigMap != nil:
@@ -32,7 +37,7 @@ func (r *renderer) volume(v *app.Volume, p *app.Pod, d *Pod) (Volume, bool) {
 	case v.Secret != nil:
 		fill(SecretVol, r.secretFiles(v.Secret.Files()))
 	case v.DownwardAPI != nil:
-		fill(ConfigMap, r.downwardFiles(v.DownwardAPI.Items, modeOr(v.DownwardAPI.DefaultMode, defaultFileMode), p, d))
+		fill(ConfigMap, r.downwardFiles(v.DownwardAPI.Items, modeOr(v.DownwardAPI.DefaultMode, defaultFileMode), v.DownwardAPI.DefaultUser, p, d))
 	case v.Projected != nil:
 		kind := ConfigMap
 		files, secret := r.projectedFiles(v.Projected, p, d)
@@ -40,21 +45,72 @@ func (r *renderer) volume(v *app.Volume, p *app.Pod, d *Pod) (Volume, bool) {
 			kind = SecretVol
 		}
 		fill(kind, files)
-	case v.EmptyDir != nil && v.EmptyDir.Medium == "Memory":
-		vol.Kind = Memory
-		vol.Size, _ = v.EmptyDir.SizeLimit.Value() // checked by the compiler; "" gives 0, no limit
 	default:
-		vol.Kind = EmptyDir
+		vol.Kind, vol.Size = emptyDir(v.EmptyDir, p)
+		mode := emptyDirMode
+		if v.EmptyDir != nil {
+			mode = modeOr(v.EmptyDir.Mode, mode)
+		}
+		d.Dirs = append(d.Dirs, Dir{Path: dir, Mode: &mode, Group: p.SecurityContext.FSGroup})
 	}
 	d.Mounts = append(d.Mounts, Mount{Volume: vol.Name, Path: dir})
 	return vol, true
 }
 
-// shareClaim lets the agent make a claim's volume one that the pod's group may
-// write to. A new volume of the engine belongs to root.
+// emptyDir gives the kind of a volume that is empty at first, and its size: the
+// least of its own limit and the pod's, 0 where there is none.
+func emptyDir(e *app.EmptyDir, p *app.Pod) (VolumeKind, int64) {
+	if e == nil || e.Medium != "Memory" {
+		return EmptyDir, 0
+	}
+	size, _ := e.SizeLimit.Value() // checked by the compiler; "" gives 0
+	if limit := podMemoryLimit(p); limit > 0 && (size == 0 || limit < size) {
+		size = limit
+	}
+	return Memory, size
+}
+
+// shareClaim lets the agent give a claim's volume to the pod's group. A new
+// volume of the engine belongs to root.
 func (r *renderer) shareClaim(volume, claim string, p *app.Pod, d *Pod) {
-	if p.SecurityContext.FSGroup != nil {
-		d.Mounts = append(d.Mounts, Mount{Volume: ClaimName(r.project, claim), Path: volumesDir + "/" + volume})
+	s := &p.SecurityContext
+	if s.FSGroup == nil {
+		return
+	}
+	path := volumesDir + "/" + volume
+	d.Mounts = append(d.Mounts, Mount{Volume: ClaimName(r.project, claim), Path: path})
+	d.Dirs = append(d.Dirs, Dir{Path: path, Group: s.FSGroup, OnRootMismatch: s.FSGroupChangePolicy == "OnRootMismatch"})
+	d.Agent.need(capChown, capFowner, capSearch)
+}
+
+// Capabilities that the agent needs for what is not its own: to give it away,
+// to change its mode, and to look into directories that are closed to others.
+const (
+	capChown  = "CHOWN"
+	capFowner = "FOWNER"
+	capSearch = "DAC_READ_SEARCH"
+)
+
+// need adds capabilities.
+func (a *AgentRights) need(caps ...string) {
+	for _, c := range caps {
+		if !slices.Contains(a.Caps, c) {
+			a.Caps = append(a.Caps, c)
+		}
+	}
+	slices.Sort(a.Caps)
+}
+
+// setAgentRights lets the agent do what the pod's volumes ask for, and no more.
+// In the group it may give the group its own files without a capability.
+func setAgentRights(d *Pod, p *app.Pod) {
+	if group := p.SecurityContext.FSGroup; group != nil && len(d.Files)+len(d.Dirs) > 0 {
+		d.Agent.Groups = []string{strconv.FormatInt(*group, 10)}
+	}
+	for _, v := range d.Files {
+		if slices.ContainsFunc(v.Files, func(f File) bool { return f.User != nil }) {
+			d.Agent.need(capChown)
+		}
 	}
 }
 

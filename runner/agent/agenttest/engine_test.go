@@ -256,7 +256,7 @@ func TestEngine_PodsServeAndAreServed(t *testing.T) {
 	infra0, ip0 := w.pod("web-0", config, scratch)
 	infra1, ip1 := w.pod("web-1")
 
-	vip := w.prefix + "140"
+	vip, everybody := w.prefix+"140", uint32(0o777)
 	backends := []api.Backend{{Pod: "web-0", IP: ip0, Port: 8000}, {Pod: "web-1", IP: ip1, Port: 8000}}
 	snapshot := api.Snapshot{
 		Generation: 1, App: "shop", Namespace: "default",
@@ -265,7 +265,7 @@ func TestEngine_PodsServeAndAreServed(t *testing.T) {
 			{Name: "peers", Headless: true, Ports: []api.ServicePort{{Name: "http", Port: 8000, Protocol: "TCP", Backends: backends}}},
 		},
 		Pods: []api.Pod{
-			{Name: "web-0", IP: ip0, Dirs: []string{scratch.Path}, Files: []api.FileVolume{{Dir: config.Path, Files: []api.File{
+			{Name: "web-0", IP: ip0, Dirs: []api.Dir{{Path: scratch.Path, Mode: &everybody}}, Files: []api.FileVolume{{Dir: config.Path, Files: []api.File{
 				{Path: "greeting", Mode: 0o440, Data: []byte("hello")}}}}},
 			{Name: "web-1", IP: ip1},
 		},

@@ -93,9 +93,19 @@ type Pod struct {
 	Draining   bool         `json:"draining,omitempty"` // being stopped: no endpoint any more
 	Containers []Container  `json:"containers"`         // what counts for readiness
 	Files      []FileVolume `json:"files,omitempty"`
-	// Directories the agent makes usable: emptyDir volumes, and claims that a
-	// group of the pod's may write to; chmod 0777.
-	Dirs []string `json:"dirs,omitempty"`
+	// Dirs are the volumes whose rights the agent sets before a container sees
+	// them: empty directories, and claims that a group of the pod's may write to.
+	Dirs []Dir `json:"dirs,omitempty"`
+}
+
+// Dir is a volume that the containers fill, and the rights it begins with.
+type Dir struct {
+	Path  string  `json:"path"`            // where it is mounted in the agent's container
+	Mode  *uint32 `json:"mode,omitempty"`  // permission bits as in chmod, up to 01777; nil leaves it as it is
+	Group *int64  `json:"group,omitempty"` // fsGroup: all that is in it becomes this group's
+	// OnRootMismatch leaves the content alone when Path itself is the group's
+	// already: Kubernetes' fsGroupChangePolicy.
+	OnRootMismatch bool `json:"onRootMismatch,omitempty"`
 }
 
 // Container is one container's state, as the supervisor saw it, and its probes.
@@ -148,12 +158,14 @@ type GRPCProbe struct {
 type FileVolume struct {
 	Dir   string `json:"dir"` // where the volume is mounted in the agent's container
 	Files []File `json:"files"`
+	Group *int64 `json:"group,omitempty"` // fsGroup: the files are this group's, which may read them
 }
 
 // File is one file of a FileVolume.
 type File struct {
 	Path string `json:"path"` // relative, no ".."
 	Mode uint32 `json:"mode"`
+	User *int64 `json:"user,omitempty"` // owner; nil is root
 	Data []byte `json:"data"`
 }
 

@@ -1,5 +1,6 @@
-// Package volume fills the volumes of a pod: the files of ConfigMaps and
-// Secrets, all of them at once or none.
+// Package volume prepares the volumes of a pod: it writes the files of
+// ConfigMaps and Secrets, all of them at once or none, and gives every volume
+// the rights and the group that the pod asks for.
 //
 // The layout is that of kubelet's AtomicWriter. A reader that holds a file keeps
 // the old one; one that opens a path gets the new one; nobody sees half an
@@ -39,40 +40,39 @@ const (
 	maxElement = 255
 )
 
-// Write makes dir hold exactly the files. Equal files change nothing. Everything
-// happens below dir: a link that leads out of it, whoever put it there, is an
-// error and not a way. It must not run twice at once on one dir.
-func Write(dir string, files []api.File, now time.Time) error {
-	if err := write(dir, files, now); err != nil {
-		return fmt.Errorf("volume %s: %w", dir, err)
+// Write makes v.Dir hold exactly the files. Equal files change nothing.
+// Everything happens below the directory: a link that leads out of it, whoever
+// put it there, is an error and not a way. It must not run twice at once on one
+// directory. Giving files to v.Group needs no right of a process that is in that
+// group; giving them to another user needs CAP_CHOWN.
+func Write(v api.FileVolume, now time.Time) error {
+	if err := write(v, now); err != nil {
+		return fmt.Errorf("volume %s: %w", v.Dir, err)
 	}
 	return nil
 }
 
-func write(dir string, files []api.File, now time.Time) error {
-	if err := check(files); err != nil {
+func write(v api.FileVolume, now time.Time) error {
+	if err := check(v.Files); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(dir)
+	root, err := os.OpenRoot(v.Dir)
 	if err != nil {
 		return err
 	}
 	defer root.Close()
+	// As the kubelet's: anybody may write to it, as far as it is not mounted
+	// read-only, which it is in every container.
+	if err := give(root, ".", owner{group: v.Group}, 0o777|groupDir(v.Group)); err != nil {
+		return err
+	}
 	current, _ := root.Readlink(dataLink) // none in a fresh volume
-	if current == "" || !holds(root, current, files) {
-		if current, err = swap(root, files, now); err != nil {
+	if current == "" || !holds(root, current, v) {
+		if current, err = swap(root, v, now); err != nil {
 			return err
 		}
 	}
-	return tidy(root, files, current)
-}
-
-// Share makes a directory anyone may write to, as an emptyDir is.
-func Share(dir string) error {
-	if err := os.Chmod(dir, 0o777); err != nil {
-		return fmt.Errorf("volume %s: %w", dir, err)
-	}
-	return nil
+	return tidy(root, v.Files, current)
 }
 
 // check validates the paths, by Kubernetes' rules.
@@ -104,9 +104,9 @@ func check(files []api.File) error {
 }
 
 // holds reports whether the directory has exactly the files.
-func holds(root *os.Root, dir string, files []api.File) bool {
+func holds(root *os.Root, dir string, v api.FileVolume) bool {
 	want := map[string]api.File{}
-	for _, f := range files {
+	for _, f := range v.Files {
 		want[f.Path] = f
 	}
 	sub, err := root.OpenRoot(dir)
@@ -120,7 +120,7 @@ func holds(root *os.Root, dir string, files []api.File) bool {
 		}
 		f, ok := want[name]
 		info, err := e.Info()
-		if !ok || err != nil || info.Mode() != fs.FileMode(f.Mode).Perm() {
+		if !ok || err != nil || info.Mode() != fileMode(f, v.Group) || !ownerOf(f, v.Group).has(info) {
 			return errors.New("differs")
 		}
 		data, err := sub.ReadFile(name)
@@ -134,7 +134,7 @@ func holds(root *os.Root, dir string, files []api.File) bool {
 }
 
 // swap writes the files into a new directory and makes it the current one.
-func swap(root *os.Root, files []api.File, now time.Time) (dir string, err error) {
+func swap(root *os.Root, v api.FileVolume, now time.Time) (dir string, err error) {
 	dir = now.UTC().Format(stamp)
 	for i := 1; ; i++ {
 		err := root.Mkdir(dir, 0o755)
@@ -146,7 +146,7 @@ func swap(root *os.Root, files []api.File, now time.Time) (dir string, err error
 		}
 		dir = fmt.Sprintf("%s.%d", now.UTC().Format(stamp), i)
 	}
-	if err := fill(root, dir, files); err != nil {
+	if err := fill(root, dir, v); err != nil {
 		return "", errors.Join(err, root.RemoveAll(dir))
 	}
 	if err := root.RemoveAll(newLink); err != nil {
@@ -158,25 +158,48 @@ func swap(root *os.Root, files []api.File, now time.Time) (dir string, err error
 	return dir, root.Rename(newLink, dataLink)
 }
 
-func fill(root *os.Root, dir string, files []api.File) error {
-	if err := root.Chmod(dir, 0o755); err != nil { // whatever the umask was
+func fill(root *os.Root, dir string, v api.FileVolume) error {
+	if err := giveDir(root, dir, v.Group); err != nil {
 		return err
 	}
-	for _, f := range files {
-		name := path.Join(dir, f.Path)
+	for _, f := range v.Files {
 		for _, parent := range parents(f.Path) {
-			if err := mkdir(root, path.Join(dir, parent)); err != nil {
+			if err := mkdir(root, path.Join(dir, parent), v.Group); err != nil {
 				return err
 			}
 		}
+		name := path.Join(dir, f.Path)
 		if err := root.WriteFile(name, f.Data, 0o600); err != nil {
 			return err
 		}
-		if err := root.Chmod(name, fs.FileMode(f.Mode).Perm()); err != nil {
+		if err := give(root, name, ownerOf(f, v.Group), fileMode(f, v.Group)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// fileMode is a file's mode: with a group, that group may read it.
+func fileMode(f api.File, group *int64) fs.FileMode {
+	mode := fs.FileMode(f.Mode).Perm()
+	if group != nil {
+		mode |= readMask
+	}
+	return mode
+}
+
+// ownerOf is whose a file is: the agent's own, root's, unless it says otherwise.
+func ownerOf(f api.File, group *int64) owner {
+	if f.User != nil {
+		return owner{f.User, group}
+	}
+	self := int64(os.Geteuid())
+	return owner{&self, group}
+}
+
+// giveDir sets the rights of a directory whatever the umask was.
+func giveDir(root *os.Root, dir string, group *int64) error {
+	return give(root, dir, owner{group: group}, 0o755|groupDir(group))
 }
 
 // parents are the directories of a path, outermost first.
@@ -189,14 +212,14 @@ func parents(name string) []string {
 	return dirs
 }
 
-func mkdir(root *os.Root, dir string) error {
+func mkdir(root *os.Root, dir string, group *int64) error {
 	if err := root.Mkdir(dir, 0o755); err != nil {
 		if errors.Is(err, fs.ErrExist) {
 			return nil
 		}
 		return err
 	}
-	return root.Chmod(dir, 0o755)
+	return giveDir(root, dir, group)
 }
 
 // tidy makes the links users see, and removes those of keys that are gone and

@@ -19,7 +19,7 @@ func file(path, data string) api.File { return api.File{Path: path, Mode: 0o644,
 
 func write1(t *testing.T, dir string, now time.Time, files ...api.File) {
 	t.Helper()
-	if err := Write(dir, files, now); err != nil {
+	if err := Write(api.FileVolume{Dir: dir, Files: files}, now); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -148,14 +148,14 @@ func TestWrite_TidiesWhatAKilledAgentLeft(t *testing.T) {
 func TestWrite_RefusesPathsThatLeadElsewhere(t *testing.T) {
 	dir := t.TempDir()
 	for _, path := range []string{"", "/etc/passwd", "../x", "..x", "a/../../x", "a//b", "./a", "a/", ".", "a\x00b", strings.Repeat("x", 256), strings.Repeat("x/", 2100) + "x"} {
-		if err := Write(dir, []api.File{file(path, "x")}, noon); err == nil {
+		if err := Write(api.FileVolume{Dir: dir, Files: []api.File{file(path, "x")}}, noon); err == nil {
 			t.Errorf("%.40q was written", path)
 		}
 	}
-	if err := Write(dir, []api.File{file("a", "x"), file("a", "y")}, noon); err == nil {
+	if err := Write(api.FileVolume{Dir: dir, Files: []api.File{file("a", "x"), file("a", "y")}}, noon); err == nil {
 		t.Error("a file given twice was written")
 	}
-	if err := Write(dir, []api.File{file("a/b", "x"), file("a", "y")}, noon); err == nil {
+	if err := Write(api.FileVolume{Dir: dir, Files: []api.File{file("a/b", "x"), file("a", "y")}}, noon); err == nil {
 		t.Error("a file that is a directory, too, was written")
 	}
 	if got := tree(t, dir); got != "" {
@@ -175,7 +175,7 @@ func TestWrite_FollowsNoLinkOutOfTheVolume(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(outside, "a"), []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := Write(dir, []api.File{file("a", "one")}, noon); err != nil {
+	if err := Write(api.FileVolume{Dir: dir, Files: []api.File{file("a", "one")}}, noon); err != nil {
 		t.Fatal(err)
 	}
 	if got, want := tree(t, outside), "-rw------- a \"mine\"\n"; got != want {
@@ -187,19 +187,9 @@ func TestWrite_FollowsNoLinkOutOfTheVolume(t *testing.T) {
 }
 
 func TestWrite_NamesTheVolume(t *testing.T) {
-	err := Write("/nonexistent/volume", nil, noon)
+	err := Write(api.FileVolume{Dir: "/nonexistent/volume", Files: nil}, noon)
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "volume /nonexistent/volume") {
 		t.Errorf("got %v", err)
-	}
-}
-
-func TestShare(t *testing.T) {
-	dir := t.TempDir()
-	if err := Share(dir); err != nil {
-		t.Fatal(err)
-	}
-	if info, _ := os.Stat(dir); info.Mode().Perm() != 0o777 {
-		t.Errorf("mode %v, want 0777", info.Mode())
 	}
 }
 
@@ -212,7 +202,7 @@ func FuzzWrite(f *testing.F) {
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if Write(dir, []api.File{file(one, data), file(two, "")}, noon) != nil {
+		if Write(api.FileVolume{Dir: dir, Files: []api.File{file(one, data), file(two, "")}}, noon) != nil {
 			return
 		}
 		if got, err := os.ReadFile(filepath.Join(dir, one)); err != nil || string(got) != data {
