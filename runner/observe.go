@@ -112,8 +112,8 @@ func (o *observation) pod(name string, c *engine.Container) *reconcile.Pod {
 func reduce(c *engine.Container) reconcile.Container {
 	d := reconcile.Container{
 		ID: c.ID, Name: c.Name, Key: c.Labels[labelContainer], Init: roleOf(c) == reconcile.RoleInit,
-		Image: c.Image, ImageID: c.ImageID, Hash: c.Labels[labelHash], Infra: c.Labels[labelInfra],
-		ExitCode: c.ExitCode, Error: c.Error, Started: c.Started, Finished: c.Finished,
+		Image: c.Image, ImageID: c.ImageID, Hash: c.Labels[labelHash], Infra: c.Labels[labelInfra], IP: c.IP,
+		ExitCode: c.ExitCode, OOMKilled: c.OOMKilled, Error: c.Error, Created: c.Created, Started: c.Started, Finished: c.Finished,
 		Restarts: number(c.Labels, labelRestarts), Backoff: number(c.Labels, labelBackoff),
 	}
 	switch c.State {
@@ -140,7 +140,7 @@ func (o *observation) readRecord() error {
 		return fmt.Errorf("container %s: %w", c.Name, err)
 	}
 	o.slots = m.Slots
-	o.Record = &reconcile.Record{ID: c.ID, Generation: int64(number(c.Labels, labelGeneration)), State: m.State, AgentImage: m.AgentImage}
+	o.Record = &reconcile.Record{ID: c.ID, Generation: int64(number(c.Labels, labelGeneration)), State: m.State, AgentImage: m.AgentImage, Backoff: m.Backoff}
 	return nil
 }
 

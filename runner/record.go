@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
@@ -17,6 +18,8 @@ type manifest struct {
 	State      *docker.State  `json:"state"`
 	AgentImage string         `json:"agentImage"`
 	Slots      map[string]int `json:"slots"` // virtual IP slot by service
+	// Backoff is how the last supervisor waited between restarts.
+	Backoff reconcile.Backoff `json:"backoff,omitempty"`
 }
 
 // encodeManifest packs a manifest into a label: JSON, gzip, base64. Equal

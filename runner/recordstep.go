@@ -9,7 +9,7 @@ import (
 // writeRecord writes the next record, reads or makes the secrets through it,
 // and removes the earlier ones.
 func (e *executor) writeRecord(ctx context.Context) error {
-	packed, err := encodeManifest(manifest{State: e.desired, AgentImage: e.agent.ref, Slots: e.slots})
+	packed, err := encodeManifest(manifest{State: e.desired, AgentImage: e.agent.ref, Slots: e.slots, Backoff: e.backoff})
 	if err != nil {
 		return err
 	}

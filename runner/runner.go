@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
@@ -56,10 +57,11 @@ type Config struct {
 	Compile  Compile
 	Agent    AgentImage
 	Secrets  SecretSources
-	HTTPPort int           // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
-	Watch    bool          // recompile when inputs change
-	Once     bool          // return once everything is ready, leaving it running
-	Timeout  time.Duration // with Once: how long to wait before NotReadyError; 0 means for ever
+	HTTPPort int               // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
+	Watch    bool              // recompile when inputs change
+	Once     bool              // return once everything is ready, leaving it running
+	Timeout  time.Duration     // with Once: how long to wait before NotReadyError; 0 means for ever
+	Backoff  reconcile.Backoff // between restarts of a container; "" means as recorded, else fast
 	Log      *slog.Logger
 	Report   func(Event) // called from one goroutine, must not block for long
 }
@@ -101,80 +103,6 @@ type DownOptions struct {
 	Volumes bool // claims and generated secrets too
 	Now     bool // kill instead of stopping
 	Report  func(Event)
-}
-
-// Status is how an app is, for ps.
-type Status struct {
-	App        string          `json:"app"`
-	Root       string          `json:"root"`
-	Supervised bool            `json:"supervised"` // unset by the runner; the command knows
-	Pods       []PodStatus     `json:"pods"`
-	Jobs       []JobStatus     `json:"jobs,omitempty"` // runs, those of CronJobs included
-	CronJobs   []CronJobStatus `json:"cronJobs,omitempty"`
-	Services   []ServiceStatus `json:"services"`
-}
-
-// JobStatus is one run of a job.
-type JobStatus struct {
-	Name        string    `json:"name"`
-	CronJob     string    `json:"cronJob,omitempty"` // whose run it is
-	Status      string    `json:"status"`            // Pending, Running, Suspended, Complete, Failed
-	Reason      string    `json:"reason,omitempty"`  // of Failed
-	Active      int       `json:"active"`
-	Succeeded   int       `json:"succeeded"`
-	Failed      int       `json:"failed"`
-	Completions *int      `json:"completions,omitempty"` // nil for a work queue
-	Started     time.Time `json:"started,omitzero"`
-	Finished    time.Time `json:"finished,omitzero"`
-}
-
-// CronJobStatus is one CronJob.
-type CronJobStatus struct {
-	Name         string    `json:"name"`
-	Schedule     string    `json:"schedule"`
-	TimeZone     string    `json:"timeZone,omitempty"`
-	Suspend      bool      `json:"suspend,omitempty"`
-	Active       int       `json:"active"`
-	LastSchedule time.Time `json:"lastSchedule,omitzero"`
-	Next         time.Time `json:"next,omitzero"`
-}
-
-// PodStatus is one pod in Kubernetes' words.
-type PodStatus struct {
-	Name       string            `json:"name"`
-	Workload   string            `json:"workload"`
-	Job        string            `json:"job,omitempty"` // the run it belongs to
-	Phase      string            `json:"phase"`         // Pending, Running, Succeeded, Failed
-	Reason     string            `json:"reason"`        // ContainerCreating, CrashLoopBackOff, Completed ...; "" when Running says it all
-	Ready      bool              `json:"ready"`
-	IP         string            `json:"ip"`
-	Restarts   int               `json:"restarts"`
-	Started    time.Time         `json:"started,omitzero"` // of its infra container
-	Containers []ContainerStatus `json:"containers"`
-}
-
-// ContainerStatus is one container of a pod.
-type ContainerStatus struct {
-	Name     string `json:"name"`
-	ID       string `json:"id"`
-	Init     bool   `json:"init,omitempty"`
-	Image    string `json:"image"`
-	State    string `json:"state"`  // waiting, running, terminated
-	Reason   string `json:"reason"` // of waiting or terminated
-	Ready    bool   `json:"ready"`
-	Restarts int    `json:"restarts"`
-	ExitCode int    `json:"exitCode"`
-	Message  string `json:"message,omitempty"` // the last probe failure or error
-}
-
-// ServiceStatus is one service.
-type ServiceStatus struct {
-	Name      string   `json:"name"`
-	VIP       string   `json:"vip,omitempty"`
-	Ports     []string `json:"ports"`     // "80/TCP"
-	Endpoints int      `json:"endpoints"` // ready
-	Total     int      `json:"total"`
-	URLs      []string `json:"urls,omitempty"` // from the host
 }
 
 // Target names a container for logs and exec: a pod or workload, and a

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,52 @@ import (
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"
 )
+
+// Status is how an app is, for ps.
+type Status struct {
+	App        string          `json:"app"`
+	Root       string          `json:"root"`
+	Supervised bool            `json:"supervised"` // unset by the runner; the command knows
+	Pods       []PodStatus     `json:"pods"`
+	Jobs       []JobStatus     `json:"jobs,omitempty"` // runs, those of CronJobs included
+	CronJobs   []CronJobStatus `json:"cronJobs,omitempty"`
+	Services   []ServiceStatus `json:"services"`
+}
+
+// JobStatus is one run of a job.
+type JobStatus struct {
+	Name        string    `json:"name"`
+	CronJob     string    `json:"cronJob,omitempty"` // whose run it is
+	Status      string    `json:"status"`            // Pending, Running, Suspended, Complete, Failed
+	Reason      string    `json:"reason,omitempty"`  // of Failed
+	Active      int       `json:"active"`
+	Succeeded   int       `json:"succeeded"`
+	Failed      int       `json:"failed"`
+	Completions *int      `json:"completions,omitempty"` // nil for a work queue
+	Started     time.Time `json:"started,omitzero"`
+	Finished    time.Time `json:"finished,omitzero"`
+}
+
+// CronJobStatus is one CronJob.
+type CronJobStatus struct {
+	Name         string    `json:"name"`
+	Schedule     string    `json:"schedule"`
+	TimeZone     string    `json:"timeZone,omitempty"`
+	Suspend      bool      `json:"suspend,omitempty"`
+	Active       int       `json:"active"`
+	LastSchedule time.Time `json:"lastSchedule,omitzero"`
+	Next         time.Time `json:"next,omitzero"`
+}
+
+// ServiceStatus is one service.
+type ServiceStatus struct {
+	Name      string   `json:"name"`
+	VIP       string   `json:"vip,omitempty"`
+	Ports     []string `json:"ports"`     // "80/TCP"
+	Endpoints int      `json:"endpoints"` // ready
+	Total     int      `json:"total"`
+	URLs      []string `json:"urls,omitempty"` // from the host
+}
 
 // ErrNoApp means that nothing of the app is on the engine.
 var ErrNoApp = errors.New("the app is not on this engine")
@@ -64,11 +111,15 @@ func GetStatus(ctx context.Context, eng engine.Engine, id Identity) (Status, err
 	if seen.Record == nil {
 		return out, nil
 	}
-	out.Jobs, out.CronJobs = jobStatuses(&seen.Observed, seen.Record.State, time.Now())
+	now := time.Now()
+	out.Jobs, out.CronJobs = jobStatuses(&seen.Observed, seen.Record.State, now)
 	state := reconcile.WithJobs(seen.Record.State, &seen.Observed, reconcile.Plan{})
 	v := view{seen: seen, status: status}
 	for i := range state.Pods {
-		out.Pods = append(out.Pods, podStatus(v, &state.Pods[i]))
+		out.Pods = append(out.Pods, v.podInput(&state.Pods[i], now).status())
+	}
+	for _, p := range v.leaving(state, now) {
+		out.Pods = append(out.Pods, p.status())
 	}
 	for i := range state.Services {
 		out.Services = append(out.Services, serviceStatus(v, state, &state.Services[i], id.App))
@@ -108,118 +159,37 @@ func askGateway(ctx context.Context, eng engine.Engine, seen *observation) api.S
 	}
 }
 
-func podStatus(v view, p *docker.Pod) PodStatus {
-	out := PodStatus{Name: p.Name, Workload: p.Workload, Job: p.Job, Phase: "Pending", Ready: podReady(v, p.Name) && podStarted(v, p), Containers: []ContainerStatus{}}
-	infra := v.seen.infra(p.Name)
-	if infra != nil {
-		out.IP, out.Started = infra.IP, infra.Started
+// podInput is what the status of a pod follows from.
+func (v view) podInput(p *docker.Pod, now time.Time) podInput {
+	in := podInput{pod: p, seen: v.seen.Pods[p.Name], word: v.status.Pods[p.Name], ready: podReady(v, p.Name) && podStarted(v, p), now: now}
+	if v.seen.Record != nil {
+		in.backoff = v.seen.Record.Backoff
 	}
-	for i := range p.Init {
-		out.Containers = append(out.Containers, containerStatus(v, p, &p.Init[i], true))
-	}
-	running := false
-	for i := range p.Containers {
-		c := containerStatus(v, p, &p.Containers[i], false)
-		running = running || c.State == "running" || c.Restarts > 0 || c.State == "terminated"
-		out.Restarts += c.Restarts
-		out.Containers = append(out.Containers, c)
-	}
-	if running && infra != nil && infra.State == engine.Running {
-		out.Phase = "Running" // a pod whose containers crash stays Running: pkg/kubelet/kubelet_pods.go getPhase
-	}
-	for _, c := range out.Containers {
-		if c.Reason != "" && c.Reason != "Completed" && out.Reason == "" {
-			out.Reason = c.Reason
-		}
-	}
-	switch phase := reconcile.Ended(p, v.seen.Pods[p.Name]); phase {
-	case reconcile.NotEnded:
-	case reconcile.Succeeded:
-		out.Phase, out.Reason, out.Ready = string(phase), "Completed", false
-	default:
-		out.Phase, out.Ready = string(phase), false
-		if out.Reason == "" {
-			out.Reason = "Error"
-		}
-	}
-	return out
+	return in
 }
 
-func containerStatus(v view, p *docker.Pod, c *docker.Container, init bool) ContainerStatus {
-	out := ContainerStatus{Name: c.Name, Init: init, Image: c.Image, State: "waiting", Reason: "ContainerCreating"}
-	if len(p.Init) > 0 && !init {
-		out.Reason = "PodInitializing"
-	}
-	m := v.seen.member(p.Name, c.Name)
-	if m == nil {
-		return out
-	}
-	out.ID, out.Restarts = m.ID, number(m.Labels, labelRestarts)
-	status := v.status.Pods[p.Name].Containers[c.Name]
-	switch m.State {
-	case engine.Running, engine.Paused:
-		out.State, out.Reason = "running", ""
-		if status.ID == m.ID {
-			out.Ready, out.Message = status.Ready && !init, status.Message
-		}
-		if out.Ready {
-			out.Message = ""
-		}
-	case engine.Exited:
-		out.State, out.ExitCode, out.Reason = "terminated", m.ExitCode, exitReason(m)
-		ended := reduce(m)
-		if !init && !reconcile.Stays(p.RestartPolicy, &ended) && reconcile.Ended(p, v.seen.Pods[p.Name]) == reconcile.NotEnded {
-			out.State, out.Reason = "waiting", "CrashLoopBackOff" // it is started again
-		}
-	case engine.Created:
-		if m.Error != "" {
-			out.Reason, out.Message = "RunContainerError", m.Error
-		}
-	}
-	return out
-}
-
-func exitReason(m *engine.Container) string {
-	switch {
-	case m.OOMKilled:
-		return "OOMKilled"
-	case m.ExitCode == 0:
-		return "Completed"
-	}
-	return "Error"
-}
-
-func serviceStatus(v view, state *docker.State, s *docker.Service, app string) ServiceStatus {
-	out := ServiceStatus{Name: s.Name, Ports: []string{}, Total: len(s.Pods)}
-	if !s.Headless && v.seen.Network != "" {
-		out.VIP = v.seen.addresses.vip(v.seen.slots[s.Name])
-	}
-	for _, p := range s.Ports {
-		out.Ports = append(out.Ports, fmt.Sprintf("%d/%s", p.Port, p.Protocol))
-	}
-	for _, pod := range s.Pods {
-		if p := state.Pod(pod); p != nil && reconcile.Ended(p, v.seen.Pods[pod]) != reconcile.NotEnded {
-			out.Total-- // a pod that is done is no endpoint
+// leaving are pods that the definition no longer has. What is known of them is
+// what their containers' labels say.
+func (v view) leaving(state *docker.State, now time.Time) []podInput {
+	var out []podInput
+	for _, name := range slices.Sorted(maps.Keys(v.seen.Pods)) {
+		o := v.seen.Pods[name]
+		if state.Pod(name) != nil || o.Job != "" {
 			continue
 		}
-		if podReady(v, pod) {
-			out.Endpoints++
-		}
-	}
-	for _, p := range state.Portals {
-		if p.Service != s.Name {
-			continue
-		}
-		for _, port := range p.Ports {
-			if port.Protocol == "TCP" {
-				out.URLs = append(out.URLs, fmt.Sprintf("http://%s:%d", loopback, port.HostPort))
+		p := &docker.Pod{Name: name, Workload: o.Workload}
+		for i := range o.Members {
+			m := &o.Members[i]
+			c := docker.Container{Name: m.Key, Image: m.Image}
+			if m.Init {
+				p.Init = append(p.Init, c)
 			} else {
-				out.URLs = append(out.URLs, fmt.Sprintf("udp://%s:%d", loopback, port.HostPort))
+				p.Containers = append(p.Containers, c)
 			}
 		}
-	}
-	if port := httpPortOf(v.seen); port != 0 && s.HTTP {
-		out.URLs = append(out.URLs, fmt.Sprintf("http://%s.%s.localhost:%d", s.Name, app, port))
+		in := v.podInput(p, now)
+		in.leaving = true
+		out = append(out, in)
 	}
 	return out
 }

@@ -19,6 +19,7 @@ type executor struct {
 	desired *docker.State // as it is recorded
 	state   *docker.State // with the pods of jobs
 	slots   map[string]int
+	backoff reconcile.Backoff
 }
 
 // errNotYet marks a failure that the next comparison answers by itself, such as

@@ -394,7 +394,15 @@ func (r *supervisor) decideLane(ctx context.Context, lane *lane, now time.Time) 
 // wants is a part of what should be.
 func (r *supervisor) wants(scope reconcile.Scope) reconcile.Desired {
 	l := &r.loop
-	return reconcile.Desired{State: l.desired, AgentImage: r.agent.ref, Schedules: l.schedules, Scope: scope, OnlyRun: r.onlyRun}
+	return reconcile.Desired{State: l.desired, AgentImage: r.agent.ref, Schedules: l.schedules, Scope: scope, OnlyRun: r.onlyRun, Backoff: r.backoff()}
+}
+
+// backoff is how to wait between restarts: as asked for, or as recorded.
+func (r *supervisor) backoff() reconcile.Backoff {
+	if r.cfg.Backoff == "" && r.loop.seen != nil && r.loop.seen.Record != nil {
+		return r.loop.seen.Record.Backoff
+	}
+	return r.cfg.Backoff
 }
 
 // idle is for ever, as far as a loop with other events is concerned.
@@ -405,7 +413,7 @@ func (r *supervisor) start(ctx context.Context, lane *lane, plan reconcile.Plan)
 	r.tellPlan(plan, lane)
 	applyCtx, cancel := context.WithCancelCause(ctx)
 	lane.cancel, lane.state = cancel, reconcile.WithJobs(l.desired, &l.seen.Observed, plan)
-	e := &executor{supervisor: r, desired: l.desired, state: lane.state, slots: l.slots,
+	e := &executor{supervisor: r, desired: l.desired, state: lane.state, slots: l.slots, backoff: r.backoff(),
 		hands: hands{eng: r.cfg.Engine, id: r.id, grace: r.graces(lane.state)}}
 	go func() {
 		r.applied <- applyResult{lane, plan, runPlan(applyCtx, plan, e.do)}

@@ -265,7 +265,7 @@ func (r *supervisor) tellExit(ctx context.Context, p *reconcile.Pod, m *reconcil
 		how = "was killed for using more memory than its limit"
 	}
 	next := "starting it again"
-	if wait := reconcile.Delay(m.Backoff); wait > 0 {
+	if wait := r.backoff().Delay(m.Backoff); wait > 0 {
 		next = fmt.Sprintf("starting it again in %v", wait)
 	}
 	if p.Job == "" {

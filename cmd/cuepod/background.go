@@ -248,10 +248,7 @@ func notReadyReasons(st runner.Status) []string {
 		if p.Ready || p.Phase == "Succeeded" || p.Job != "" {
 			continue
 		}
-		why := p.Phase
-		if p.Reason != "" {
-			why = p.Reason
-		}
+		why := p.Status
 		for _, ctr := range p.Containers {
 			if ctr.Message != "" && !ctr.Ready {
 				why += ", container " + ctr.Name + ": " + ctr.Message

@@ -335,16 +335,25 @@ func TestVersionLine(t *testing.T) {
 
 func TestPrintStatus(t *testing.T) {
 	now := time.Date(2026, 1, 1, 0, 10, 0, 0, time.UTC)
+	state := func(state, reason, message string, code int) runner.ContainerState {
+		return runner.ContainerState{State: state, Reason: reason, Message: message, ExitCode: code}
+	}
+	killed := state("terminated", "OOMKilled", "", 137)
 	st := appStatus{Supervisor: 42, Status: runner.Status{
 		App: "shop", Root: "/src/shop",
 		Pods: []runner.PodStatus{
-			{Name: "web-0", Phase: "Running", Ready: true, IP: "10.1.0.2", Started: now.Add(-3 * time.Minute), Containers: []runner.ContainerStatus{
-				{Name: "wait", Init: true, State: "terminated", Reason: "Completed"},
-				{Name: "api", State: "running", Ready: true}}},
-			{Name: "db-0", Phase: "Running", Reason: "CrashLoopBackOff", Restarts: 3, Started: now.Add(-time.Minute), Containers: []runner.ContainerStatus{
-				{Name: "db", State: "waiting", Reason: "CrashLoopBackOff", ExitCode: 137, Restarts: 3},
-				{Name: "metrics", State: "running", Message: "GET /readyz: connection refused"}}},
-			{Name: "new-0", Phase: "Pending", Reason: "ContainerCreating", Containers: []runner.ContainerStatus{{Name: "a", State: "waiting", Reason: "ContainerCreating"}}},
+			{Name: "web-0", Phase: "Running", Status: "Running", Ready: true, IP: "10.1.0.2", Started: now.Add(-3 * time.Minute), Containers: []runner.ContainerStatus{
+				{Name: "wait", Init: true, ContainerState: state("terminated", "Completed", "", 0)},
+				{Name: "mesh", Init: true, Sidecar: true, ContainerState: state("running", "", "", 0), Ready: true},
+				{Name: "api", ContainerState: state("running", "", "", 0), Ready: true}}},
+			{Name: "db-0", Phase: "Running", Status: "CrashLoopBackOff", Restarts: 3, LastRestart: now.Add(-5 * time.Second), Started: now.Add(-time.Minute), Containers: []runner.ContainerStatus{
+				{Name: "db", ContainerState: state("waiting", "CrashLoopBackOff", "back-off", 0), Restarts: 3, RetryAt: now.Add(8 * time.Second), LastState: &killed},
+				{Name: "metrics", ContainerState: state("running", "", "GET /readyz: connection refused", 0)}}},
+			{Name: "new-0", Phase: "Pending", Status: "ContainerCreating", Containers: []runner.ContainerStatus{{Name: "a", ContainerState: state("waiting", "ContainerCreating", "", 0)}}},
+			{Name: "bad-0", Phase: "Pending", Status: "CreateContainerConfigError", Containers: []runner.ContainerStatus{
+				{Name: "a", ContainerState: state("waiting", "CreateContainerConfigError", "secret creds has no key password", 0)}}},
+			{Name: "once-0", Phase: "Failed", Status: "Error", Containers: []runner.ContainerStatus{
+				{Name: "a", ContainerState: state("terminated", "Error", "no such table", 3)}}},
 		},
 		Services: []runner.ServiceStatus{
 			{Name: "web", VIP: "10.1.2.1", Ports: []string{"80/TCP", "53/UDP"}, Endpoints: 1, Total: 1, URLs: []string{"http://127.0.0.1:8080"}},
@@ -355,12 +364,16 @@ func TestPrintStatus(t *testing.T) {
 	printStatus(&b, st, style{}, now)
 	want := `shop  /src/shop  supervised by pid 42
 
-POD    READY  STATUS             RESTARTS  AGE  IP
-web-0  1/1    Running            0         3m   10.1.0.2
-db-0   0/2    CrashLoopBackOff   3         60s
-new-0  0/1    ContainerCreating  0         -
-  ! db-0/db: CrashLoopBackOff, exit code 137
+POD     READY  STATUS                      RESTARTS    AGE  IP
+web-0   2/2    Running                     0           3m   10.1.0.2
+db-0    0/2    CrashLoopBackOff            3 (5s ago)  60s
+new-0   0/1    ContainerCreating           0           -
+bad-0   0/1    CreateContainerConfigError  0           -
+once-0  0/1    Error                       0           -
+  ! db-0/db: CrashLoopBackOff (next in 8s); it was OOMKilled, exit code 137
   ! db-0/metrics: GET /readyz: connection refused
+  ! bad-0/a: CreateContainerConfigError: secret creds has no key password
+  ! once-0/a: Error, exit code 3: no such table
 
 SERVICE  ADDRESS     PORTS          ENDPOINTS  URL
 web      10.1.2.1    80/TCP,53/UDP  1/1        http://127.0.0.1:8080
@@ -373,8 +386,8 @@ db       (headless)                 0/1
 	three := 3
 	printStatus(&b, appStatus{Supervisor: 42, Status: runner.Status{
 		App: "shop", Root: "/src/shop",
-		Pods: []runner.PodStatus{{Name: "load-0", Job: "load", Phase: "Succeeded", Reason: "Completed", Started: now.Add(-time.Minute),
-			Containers: []runner.ContainerStatus{{Name: "run", State: "terminated", Reason: "Completed"}}}},
+		Pods: []runner.PodStatus{{Name: "load-0", Job: "load", Phase: "Succeeded", Status: "Completed", Started: now.Add(-time.Minute),
+			Containers: []runner.ContainerStatus{{Name: "run", ContainerState: state("terminated", "Completed", "", 0)}}}},
 		Jobs: []runner.JobStatus{
 			{Name: "load", Status: "Running", Completions: &three, Active: 2, Succeeded: 1, Started: now.Add(-time.Minute)},
 			{Name: "report-29455390", CronJob: "report", Status: "Failed", Reason: "BackoffLimitExceeded", Failed: 1, Completions: new(int), Started: now.Add(-5 * time.Minute), Finished: now.Add(-4 * time.Minute)},

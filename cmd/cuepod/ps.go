@@ -132,12 +132,12 @@ func printStatus(w io.Writer, st appStatus, s style, now time.Time) {
 	pods.add("POD", "READY", "STATUS", "RESTARTS", "AGE", "IP")
 	for _, p := range st.Pods {
 		ready, total := readyContainers(p)
-		pods.add(p.Name, fmt.Sprintf("%d/%d", ready, total), podWord(p), strconv.Itoa(p.Restarts), podAge(p, now), p.IP)
+		pods.add(p.Name, fmt.Sprintf("%d/%d", ready, total), p.Status, restartsWord(p, now), podAge(p, now), p.IP)
 	}
 	pods.write(w, "")
 	for _, p := range st.Pods {
 		for _, ctr := range p.Containers {
-			if trouble := containerTrouble(ctr); trouble != "" {
+			if trouble := containerTrouble(ctr, now); trouble != "" {
 				fmt.Fprintf(w, "  %s %s/%s: %s\n", s.paint(red, "!"), p.Name, ctr.Name, trouble)
 			}
 		}
@@ -221,10 +221,10 @@ func since(at, now time.Time) string {
 	return age(now.Sub(at))
 }
 
-// readyContainers counts as kubectl does: without init containers.
+// readyContainers counts as kubectl does: without init containers that end.
 func readyContainers(p runner.PodStatus) (ready, total int) {
 	for _, ctr := range p.Containers {
-		if ctr.Init {
+		if ctr.Init && !ctr.Sidecar {
 			continue
 		}
 		total++
@@ -235,12 +235,12 @@ func readyContainers(p runner.PodStatus) (ready, total int) {
 	return ready, total
 }
 
-// podWord is the reason where there is one, else the phase.
-func podWord(p runner.PodStatus) string {
-	if p.Reason != "" {
-		return p.Reason
+// restartsWord counts restarts, and says when the last was, as kubectl does.
+func restartsWord(p runner.PodStatus, now time.Time) string {
+	if p.Restarts == 0 || p.LastRestart.IsZero() {
+		return strconv.Itoa(p.Restarts)
 	}
-	return p.Phase
+	return fmt.Sprintf("%d (%s ago)", p.Restarts, age(now.Sub(p.LastRestart)))
 }
 
 func podAge(p runner.PodStatus, now time.Time) string {
@@ -248,18 +248,31 @@ func podAge(p runner.PodStatus, now time.Time) string {
 }
 
 // containerTrouble is what keeps a container from being ready, or "".
-func containerTrouble(ctr runner.ContainerStatus) string {
+func containerTrouble(ctr runner.ContainerStatus, now time.Time) string {
 	if ctr.Ready || ctr.Reason == "Completed" || ctr.Init && ctr.State == "running" {
 		return ""
 	}
+	last := ""
+	if ctr.LastState != nil {
+		last = "; it was " + stateWord(*ctr.LastState)
+	}
 	switch {
+	case !ctr.RetryAt.IsZero():
+		return fmt.Sprintf("%s (next in %s)%s", ctr.Reason, age(ctr.RetryAt.Sub(now)), last)
+	case ctr.State == "terminated":
+		return stateWord(ctr.ContainerState)
 	case ctr.Message != "" && ctr.Reason != "":
 		return ctr.Reason + ": " + ctr.Message
-	case ctr.Message != "":
-		return ctr.Message
-	case ctr.State == "terminated" || ctr.Reason == "CrashLoopBackOff":
-		return fmt.Sprintf("%s, exit code %d", ctr.Reason, ctr.ExitCode)
 	default:
-		return "" // the pod's line says it
+		return ctr.Message // none: the pod's line says it
 	}
+}
+
+// stateWord says how a container ended.
+func stateWord(s runner.ContainerState) string {
+	text := fmt.Sprintf("%s, exit code %d", s.Reason, s.ExitCode)
+	if s.Message != "" {
+		text += ": " + s.Message
+	}
+	return text
 }

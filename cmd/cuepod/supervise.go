@@ -11,6 +11,7 @@ import (
 	"github.com/cuepod/cuepod/compiler"
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
 )
 
 // supervision is up in this process: the runner in one goroutine, and a loop
@@ -205,6 +206,7 @@ func interrupted(err error) error {
 func (s *supervision) config() (runner.Config, error) {
 	cfg, err := s.c.config(s.f.definition, s.eng, s.first)
 	cfg.HTTPPort, cfg.Watch, cfg.Once, cfg.Timeout = s.f.httpPort, s.f.watch, s.f.once, s.f.timeout
+	cfg.Backoff = reconcile.Backoff(s.f.backoff)
 	cfg.Report = s.report
 	return cfg, err
 }

@@ -336,9 +336,10 @@ func TestWaiter(t *testing.T) {
 func TestNotReadyReasons(t *testing.T) {
 	st := runner.Status{Pods: []runner.PodStatus{
 		{Name: "a-0", Phase: "Running", Ready: true},
-		{Name: "b-0", Phase: "Running", Containers: []runner.ContainerStatus{{Name: "x", Message: "GET /: refused"}, {Name: "y", Ready: true, Message: "old"}}},
-		{Name: "c-0", Phase: "Pending", Reason: "ContainerCreating"},
-		{Name: "d-0", Phase: "Succeeded", Reason: "Completed"},
+		{Name: "b-0", Phase: "Running", Status: "Running", Containers: []runner.ContainerStatus{
+			{Name: "x", ContainerState: runner.ContainerState{Message: "GET /: refused"}}, {Name: "y", Ready: true}}},
+		{Name: "c-0", Phase: "Pending", Status: "ContainerCreating"},
+		{Name: "d-0", Phase: "Succeeded", Status: "Completed"},
 		{Name: "migrate-0", Job: "migrate", Phase: "Running"},
 	}, Jobs: []runner.JobStatus{
 		{Name: "done", Status: "Complete"}, {Name: "later", Status: "Suspended"}, {Name: "report-1", CronJob: "report", Status: "Failed"},

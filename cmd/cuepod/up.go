@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/cuepod/cuepod/runner/reconcile"
 )
 
 // upFlags is how to run.
@@ -16,6 +18,7 @@ type upFlags struct {
 	noLogs     bool
 	timeout    time.Duration
 	httpPort   int
+	backoff    string
 	background bool // this is the process that up -d leaves behind
 }
 
@@ -35,6 +38,9 @@ background; 'cuepod ps' shows it and 'cuepod down' ends it.`,
 		Example: "  cuepod up\n  cuepod up -d --wait ./shop\n  cuepod up --once --timeout 2m   # in CI: run it, no supervisor stays",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.dir = dirArg(args)
+			if err := oneOf(cmd, "backoff", f.backoff, string(reconcile.FastBackoff), string(reconcile.KubernetesBackoff)); err != nil {
+				return err
+			}
 			if f.wait {
 				f.detach = true
 			}
@@ -58,6 +64,8 @@ background; 'cuepod ps' shows it and 'cuepod down' ends it.`,
 	flags.BoolVar(&f.once, "once", false, "return when everything is ready, and leave it running unsupervised")
 	flags.BoolVar(&f.noLogs, "no-logs", false, "do not show the containers' output")
 	flags.IntVar(&f.httpPort, "http-port", 0, "host `port` of the HTTP router; default: the last one, or the first free from 8080")
+	flags.StringVar(&f.backoff, "backoff", string(reconcile.FastBackoff), "between restarts of a container: fast waits 1 s to 60 s, kubernetes 10 s to 300 s")
+	complete(cmd, "backoff", string(reconcile.FastBackoff), string(reconcile.KubernetesBackoff))
 	flags.BoolVar(&f.background, backgroundFlag, false, "")
 	_ = flags.MarkHidden(backgroundFlag) // it fails only for a flag that does not exist
 	return cmd

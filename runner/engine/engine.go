@@ -310,7 +310,8 @@ type Container struct {
 	State     State
 	ExitCode  int
 	OOMKilled bool
-	Error     string    // the engine's word on why it did not start
+	Error     string // the engine's word on why it did not start
+	Created   time.Time
 	Started   time.Time // zero when it never ran
 	Finished  time.Time // zero while it runs
 	IP        string    // on its network; "" when it joins another container or is stopped

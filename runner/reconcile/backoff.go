@@ -2,32 +2,64 @@ package reconcile
 
 import "time"
 
-// Restart delays: Kubernetes' shape (the first restart is immediate, then
-// doubling) with the numbers of KEP-4603, which suit a person who waits.
+// Backoff says how long a container that ended waits before it is started
+// again. The shape is Kubernetes': the first restart is immediate, the next
+// ones wait a time that doubles up to a limit, counted from the exit, whatever
+// the exit code was. Sources: pkg/kubelet/kuberuntime doBackOff, client-go
+// util/flowcontrol/backoff.go.
+type Backoff string
+
 const (
-	backoffFirst = 1 * time.Second
-	backoffMax   = 60 * time.Second
-	backoffReset = 10 * time.Minute // a container that ran this long starts over
+	// FastBackoff waits 1 s, 2 s, 4 s ... 60 s: the numbers of KEP-4603, which
+	// suit a person who waits. "" means the same.
+	FastBackoff Backoff = "fast"
+	// KubernetesBackoff waits 10 s, 20 s, 40 s ... 300 s.
+	KubernetesBackoff Backoff = "kubernetes"
 )
+
+// backoffReset is how long a container has to run for its next exit to count as
+// the first one. Kubernetes has it fixed (pkg/kubelet/kubelet.go), whichever
+// delays are in force.
+const backoffReset = 10 * time.Minute
+
+// same reports whether two have the same delays.
+func (k Backoff) same(o Backoff) bool { return k == o || k.fast() && o.fast() }
+
+func (k Backoff) fast() bool { return k == "" || k == FastBackoff }
+
+// limits are the first delay and the longest.
+func (k Backoff) limits() (first, longest time.Duration) {
+	if k == KubernetesBackoff {
+		return 10 * time.Second, 300 * time.Second
+	}
+	return time.Second, 60 * time.Second
+}
 
 // Delay is how long to wait after the exit of a container that was restarted
 // that many times in a row.
-func Delay(restarts int) time.Duration {
+func (k Backoff) Delay(restarts int) time.Duration {
 	if restarts <= 0 {
 		return 0
 	}
-	if restarts > 7 { // 1 s << 6 is beyond the cap
-		return backoffMax
+	delay, longest := k.limits()
+	for range restarts - 1 {
+		if delay >= longest {
+			break
+		}
+		delay *= 2
 	}
-	return min(backoffFirst<<(restarts-1), backoffMax)
+	return min(delay, longest)
 }
 
-// due is when an exited container may start again, and the count the next
-// instance carries.
-func due(c *Container) (at time.Time, next int) {
-	count := c.Backoff
-	if !c.Started.IsZero() && c.Finished.Sub(c.Started) >= backoffReset {
+// Due is when a container that ended may start again, and the count that the
+// next instance carries. One that could not be started ended when it was made.
+func (k Backoff) Due(c *Container) (at time.Time, next int) {
+	count, end := c.Backoff, c.Finished
+	if end.IsZero() {
+		end = c.Created
+	}
+	if !c.Started.IsZero() && c.Finished.Sub(c.Started) > backoffReset {
 		count = 0
 	}
-	return c.Finished.Add(Delay(count)), count + 1
+	return end.Add(k.Delay(count)), count + 1
 }

@@ -144,7 +144,7 @@ func VaultName(project string) string { return project + "_vault_keys" }
 func (b *builder) record() {
 	b.recordStep = none
 	r := b.observed.Record
-	if r != nil && !r.Incomplete && r.State.Equal(b.desired.State) && r.AgentImage == b.desired.AgentImage {
+	if r != nil && !r.Incomplete && r.State.Equal(b.desired.State) && r.AgentImage == b.desired.AgentImage && r.Backoff.same(b.desired.Backoff) {
 		return
 	}
 	vault := none
@@ -152,7 +152,11 @@ func (b *builder) record() {
 		vault = b.add(Step{Op: CreateVolume, Object: "volume " + name, Name: name, Cause: "keeps the app's key and generated secrets"}, b.loadStep, b.networkStep)
 	}
 	cause := "first run"
-	if r != nil {
+	switch {
+	case r == nil:
+	case r.State.Equal(b.desired.State) && !r.Backoff.same(b.desired.Backoff):
+		cause = "other delays between restarts"
+	default:
 		cause = "the definition changed"
 	}
 	step := b.add(Step{Op: WriteRecord, Object: "app " + b.desired.State.App, Role: RoleRecord, Cause: cause}, b.loadStep, b.networkStep, vault)

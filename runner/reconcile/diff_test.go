@@ -301,7 +301,8 @@ func TestDiff_ExitedContainerRestartsAfterItsBackoff(t *testing.T) {
 		{"and then starts", 1, time.Second, time.Second, true, 2},
 		{"the cap is a minute", 50, time.Second, 59 * time.Second, false, 0},
 		{"and no more", 50, time.Second, 60 * time.Second, true, 51},
-		{"ten good minutes are forgiven", 7, 10 * time.Minute, 0, true, 1},
+		{"more than ten good minutes are forgiven", 7, 10*time.Minute + 1, 0, true, 1},
+		{"ten are not enough", 7, 10 * time.Minute, 0, false, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -315,7 +316,7 @@ func TestDiff_ExitedContainerRestartsAfterItsBackoff(t *testing.T) {
 				t.Fatalf("restart %t, want %t:\n%s", !p.Empty(), tt.restart, p)
 			}
 			if !tt.restart {
-				if at, _ := due(c); !p.Wake().Equal(at) {
+				if at, _ := FastBackoff.Due(c); !p.Wake().Equal(at) {
 					t.Errorf("wakes at %v, want %v", p.Wake(), at)
 				}
 				return

@@ -43,7 +43,7 @@ func (b *builder) containerChange(c *docker.Container, pod string) string {
 }
 
 func (b *builder) restart(p *docker.Pod, step Step, m *Container, prev int, gates []int, c *docker.Container) int {
-	at, next := due(m)
+	at, next := b.desired.Backoff.Due(m)
 	cause := fmt.Sprintf("it exited with code %d", m.ExitCode)
 	if m.Error != "" {
 		cause = "it did not start: " + m.Error
@@ -78,7 +78,7 @@ func (b *builder) createAndStart(step Step, m *Container, cause string, prev, jo
 	if m != nil {
 		step.Restarts = m.Restarts
 		if m.ended() { // one that could not be started counts as one that ran and failed
-			_, step.Backoff = due(m)
+			_, step.Backoff = b.desired.Backoff.Due(m)
 			step.Restarts++
 		}
 		gone = b.remove(m, step)

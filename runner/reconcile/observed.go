@@ -14,6 +14,7 @@ type Desired struct {
 	Schedules  map[string]cron.Schedule // of State's CronJobs, parsed
 	Scope      Scope
 	OnlyRun    string // with OnlyJobs: no other run than this one
+	Backoff    Backoff
 }
 
 // Scope is which part of the state is compared.
@@ -45,6 +46,7 @@ type Record struct {
 	Generation int64
 	State      *docker.State
 	AgentImage string
+	Backoff    Backoff
 	Incomplete bool // the secrets that belong to it are not all there
 }
 
@@ -90,13 +92,18 @@ type Container struct {
 	ImageID  string
 	Hash     string // from its label
 	Infra    string // ID of the infra container it joined
+	IP       string // of an infra container that runs
 	State    State
 	ExitCode int
-	Error    string // why the engine could not start it
-	Started  time.Time
-	Finished time.Time
-	Restarts int // how often it was started anew in its pod
-	Backoff  int // consecutive restarts that count for the back-off
+	// OOMKilled is the engine's word that the kernel killed a process of it for
+	// want of memory: its exit code need not say so.
+	OOMKilled bool
+	Error     string    // why the engine could not start it
+	Created   time.Time // zero when the engine does not say
+	Started   time.Time
+	Finished  time.Time
+	Restarts  int // how often it was started anew in its pod
+	Backoff   int // consecutive restarts that count for the back-off
 	// Unhealthy is why it has to be restarted though it runs: the words of a
 	// failed liveness or startup probe.
 	Unhealthy string

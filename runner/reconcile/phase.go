@@ -24,7 +24,7 @@ func Ended(p *docker.Pod, o *Pod) Phase {
 	}
 	never := p.RestartPolicy == docker.RestartNever
 	for i := range p.Init {
-		if m := o.living(p.Init[i].Name); never && m.failed() {
+		if m := o.living(p.Init[i].Name); never && !p.Init[i].Sidecar && m.failed() {
 			return Failed
 		}
 	}
@@ -115,6 +115,24 @@ func (o *Pod) finished() time.Time {
 	}
 	return at
 }
+
+// Living is the container of that name, unless it joined an infra container
+// that is gone; nil when there is none.
+func (o *Pod) Living(name string) *Container { return o.living(name) }
+
+// Restarts reports whether a container that has ended is started again.
+func (o *Pod) Restarts(p *docker.Pod, m *Container) bool {
+	if Ended(p, o) != NotEnded {
+		return false
+	}
+	if m.Init {
+		return m.failed() && p.RestartPolicy != docker.RestartNever
+	}
+	return m.ended() && !Stays(p.RestartPolicy, m)
+}
+
+// Ended reports whether a container has run to its end or could not be started.
+func (c *Container) Ended() bool { return c.ended() }
 
 func (c *Container) ended() bool {
 	return c != nil && (c.State == Exited || c.State == Created && c.Error != "")

@@ -106,7 +106,7 @@ func (b *builder) initContainer(p *docker.Pod, o *Pod, c *docker.Container, caus
 		return none, false // the pod has failed
 	}
 	if m != nil && m.State == Exited {
-		at, _ := due(m)
+		at, _ := b.desired.Backoff.Due(m)
 		if at.After(b.now) {
 			b.wait(p, step.Object, fmt.Sprintf("it exited with code %d; next try in %s", m.ExitCode, at.Sub(b.now).Round(100_000_000)), at)
 			return none, false

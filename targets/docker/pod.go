@@ -94,6 +94,7 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 		Ordered:     p.Kind == "StatefulSet" && p.PodManagementPolicy != "Parallel",
 		HostIPC:     p.HostIPC,
 		PID:         pidNamespace(p),
+		QoS:         qosClass(p),
 
 		RestartPolicy: restartPolicy(p),
 	}

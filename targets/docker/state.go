@@ -83,6 +83,7 @@ type Pod struct {
 	Agent AgentRights `json:"agent,omitzero"`
 	// PID is whose processes the containers see: their own when "".
 	PID PIDNamespace `json:"pid,omitempty"`
+	QoS QoSClass     `json:"qosClass,omitempty"` // live: not in Hash
 	// RestartPolicy is of the app containers. "" is Always.
 	RestartPolicy RestartPolicy `json:"restartPolicy,omitempty"`
 	// Ordered replicas of a workload start one after the other, each when the

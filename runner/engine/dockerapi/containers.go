@@ -309,6 +309,7 @@ func toContainer(got container.InspectResponse) engine.Container {
 	var out engine.Container
 	if base := got.ContainerJSONBase; base != nil {
 		out.ID, out.Name, out.ImageID = base.ID, strings.TrimPrefix(base.Name, "/"), base.Image
+		out.Created = toTime(base.Created)
 		setState(&out, base.State)
 		if base.HostConfig != nil {
 			out.Publish = toBindings(base.HostConfig.PortBindings)

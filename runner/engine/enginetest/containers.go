@@ -19,7 +19,7 @@ func testLifecycle(t *testing.T, b *bench) {
 	if c.ID != id || c.Name != b.name("one") || c.Image != Ref || c.ImageID == "" || c.Labels[label] != b.id {
 		t.Errorf("created %+v", c)
 	}
-	if c.State != engine.Created || !c.Started.IsZero() || !c.Finished.IsZero() || c.IP != "" {
+	if c.State != engine.Created || c.Created.IsZero() || !c.Started.IsZero() || !c.Finished.IsZero() || c.IP != "" {
 		t.Errorf("created %+v", c)
 	}
 	if byName := b.inspect(t, c.Name); byName.ID != id {
@@ -34,7 +34,7 @@ func testLifecycle(t *testing.T, b *bench) {
 		b.start(t, id)
 		b.waitForLog(t, id, "waiting")
 		c = b.inspect(t, id)
-		if c.State != engine.Running || c.Started.IsZero() || !c.Finished.IsZero() {
+		if c.State != engine.Running || c.Started.Before(c.Created) || !c.Finished.IsZero() {
 			t.Errorf("running %+v", c)
 		}
 		if err := b.Engine.StopContainer(ctx, id, deadline); err != nil {

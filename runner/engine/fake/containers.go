@@ -34,6 +34,7 @@ type box struct {
 	exitCode          int
 	oom               bool
 	lastError         string
+	created           time.Time
 	started, finished time.Time
 
 	// While it runs:
@@ -116,7 +117,7 @@ func (e *Engine) newBox(spec engine.ContainerSpec, img Image) *box {
 	}
 	return &box{
 		id: e.newID("container"), spec: spec, image: img, env: mergeEnv(img.Env, spec.Env),
-		files: files, logs: newLogs(spec.NoLog), state: engine.Created,
+		files: files, logs: newLogs(spec.NoLog), state: engine.Created, created: time.Now(),
 	}
 }
 
@@ -340,7 +341,7 @@ func (b *box) snapshot() engine.Container {
 		ID: b.id, Name: b.spec.Name, Image: b.spec.Image, ImageID: b.image.ID,
 		Labels: maps.Clone(b.spec.Labels), Env: slices.Clone(b.env),
 		State: b.state, ExitCode: b.exitCode, OOMKilled: b.oom, Error: b.lastError,
-		Started: b.started, Finished: b.finished,
+		Created: b.created, Started: b.started, Finished: b.finished,
 	}
 	if b.proc == nil {
 		for _, p := range b.spec.Publish {
