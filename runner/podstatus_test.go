@@ -85,7 +85,8 @@ func observedAs(name, how string) (reconcile.Container, api.ContainerStatus) {
 // The cases of Kubernetes' own tests of getPhase, in our words, and what
 // kubectl shows for them.
 //
-//conformance:S1 S2 S3 S4
+// conformance:S1 S2 S3 S4
+//
 //conformance:negative S2
 func TestPodStatus(t *testing.T) {
 	type m = map[string]string
@@ -156,7 +157,7 @@ func TestPodStatus(t *testing.T) {
 	}
 }
 
-//conformance:S20 S25
+// conformance:S20 S25
 func TestPodStatus_CrashLoopTellsWhenAndWhy(t *testing.T) {
 	in := statusCase{policy: docker.RestartAlways, regular: "x", engine: map[string]string{"x": "looping 3"}}.input()
 	c := in.status().Containers[0]

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-//conformance:S21 S22 S26
+// conformance:S21 S22 S26
 func TestBackoff_Delays(t *testing.T) {
 	for kind, want := range map[Backoff][]int{
 		"":                {0, 1, 2, 4, 8, 16, 32, 60, 60},
@@ -32,7 +32,7 @@ func TestBackoff_Delays(t *testing.T) {
 // The delay counts from the exit, and a container that ran for long enough
 // begins anew, in either mode.
 //
-//conformance:S22 S23 S25
+// conformance:S22 S23 S25
 func TestBackoff_CountsFromTheExitAndIsForgiven(t *testing.T) {
 	for _, kind := range []Backoff{FastBackoff, KubernetesBackoff} {
 		for _, tt := range []struct {
@@ -64,7 +64,7 @@ func TestBackoff_OfWhatCouldNotBeStarted(t *testing.T) {
 
 // Other delays are followed at once, and recorded for ps and the next run.
 //
-//conformance:S24 S26
+// conformance:S24 S26
 func TestDiff_OtherBackoffIsRecordedAndFollowed(t *testing.T) {
 	w := runningShop(t)
 	c := w.find("shop_web-0_app")
