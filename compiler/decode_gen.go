@@ -232,7 +232,7 @@ func (d *decoder) decodeContainer(o object, x *app.Container) {
 		case "workingDir":
 			x.WorkingDir = d.text(o, notEmpty)
 		case "env":
-			d.entries(o, d.match("^[-._a-zA-Z][-._a-zA-Z0-9]*$"), func(key string, o object) {
+			d.entries(o, d.match("^[ -<>-~]+$"), func(key string, o object) {
 				y := app.EnvVar{Name: key}
 				d.decodeEnvVar(d.locate(o), &y)
 				x.Env = append(x.Env, y)
@@ -439,7 +439,7 @@ func (d *decoder) decodeEnvFromSource(o object, x *app.EnvFromSource) {
 	d.each(o, func(name string, o object) {
 		switch name {
 		case "prefix":
-			x.Prefix = d.text(o, d.match("^[-._a-zA-Z][-._a-zA-Z0-9]*$"))
+			x.Prefix = d.text(o, d.match("^[ -<>-~]+$"))
 		case "configMapRef":
 			x.ConfigMapRef = new(app.ConfigMapEnvSource)
 			d.decodeConfigMapEnvSource(d.part(o), x.ConfigMapRef)

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"
 )
@@ -14,6 +15,7 @@ type snapshotInput struct {
 	draining map[string]bool            // pods that are about to lose a container
 	exec     map[string]map[string]bool // verdicts of exec probes by container ID and kind
 	secret   func(name, key string) (string, bool)
+	machine  docker.Machine
 }
 
 // snapshot tells the gateway everything it has to know. Pods that do not run
@@ -60,7 +62,7 @@ func (in snapshotInput) pod(p *docker.Pod) api.Pod {
 		out.Containers = append(out.Containers, in.container(p, &p.Containers[i], infra != nil))
 	}
 	for _, v := range p.Files {
-		out.Files = append(out.Files, in.files(v))
+		out.Files = append(out.Files, in.files(v, infra))
 	}
 	for _, d := range p.Dirs {
 		dir := api.Dir{Path: d.Path, Group: d.Group, OnRootMismatch: d.OnRootMismatch}
@@ -97,11 +99,16 @@ func (in snapshotInput) observed(pod, container string) *reconcile.Container {
 	return nil
 }
 
-func (in snapshotInput) files(v docker.FileVolume) api.FileVolume {
+func (in snapshotInput) files(v docker.FileVolume, infra *engine.Container) api.FileVolume {
 	out := api.FileVolume{Dir: v.Dir, Group: v.Group, Files: []api.File{}}
 	for _, f := range v.Files {
 		data := []byte(f.Data)
-		if f.Secret != nil {
+		switch {
+		case f.Source == docker.FromUID && infra != nil:
+			data = []byte(uidOf(infra.ID))
+		case f.Source == docker.FromMachine:
+			data = []byte(f.Resource.Of(in.machine))
+		case f.Secret != nil:
 			value, ok := in.secret(f.Secret.Name, f.Secret.Key)
 			if !ok {
 				continue // a value that is missing was reported when secrets were read

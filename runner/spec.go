@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"net"
 	"slices"
@@ -103,12 +104,29 @@ type runtime struct {
 	podIP    string
 	hostIP   string
 	secret   func(name, key string) (string, bool)
+	file     func(path string) ([]byte, error) // of the infra container
+	machine  docker.Machine
+	links    map[string]string
 	restarts int
 	backoff  int
 }
 
+func (rt runtime) values() docker.Values {
+	return docker.Values{
+		Secret: rt.secret, File: rt.file, PodIP: rt.podIP, HostIP: rt.hostIP, UID: uidOf(rt.infraID), Machine: rt.machine, Links: rt.links,
+	}
+}
+
+// uidOf is the UID of a pod, which is another for each infra container, in the
+// form that Kubernetes' have: a UUID, of the version for forms of one's own.
+func uidOf(infraID string) string {
+	sum := sha256.Sum256([]byte("cuepod pod " + infraID))
+	sum[6], sum[8] = sum[6]&0x0f|0x80, sum[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
+}
+
 func memberSpec(id Identity, p *docker.Pod, c *docker.Container, role reconcile.Role, rt runtime) (engine.ContainerSpec, error) {
-	entrypoint, cmd, env, err := c.Resolve(docker.Values{Secret: rt.secret, PodIP: rt.podIP, HostIP: rt.hostIP})
+	entrypoint, cmd, env, err := c.Resolve(rt.values())
 	if err != nil {
 		return engine.ContainerSpec{}, err
 	}

@@ -24,7 +24,9 @@ type supervisor struct {
 	id    Identity
 	log   *slog.Logger
 	local bool // the engine shares this machine's network
-	agent struct {
+
+	machine docker.Machine // the engine's
+	agent   struct {
 		ref     string
 		archive []byte
 	}
@@ -115,7 +117,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	if err != nil {
 		return nil, err
 	}
-	r.local = info.Local
+	r.local, r.machine = info.Local, docker.Machine{CPUs: info.NumCPU, Memory: info.Memory}
 	if r.agent.ref, r.agent.archive, err = cfg.Agent(info.Arch); err != nil {
 		return nil, err
 	}
@@ -274,6 +276,7 @@ func (r *supervisor) push() {
 	}
 	in := snapshotInput{
 		state: l.withJobs, seen: l.seen, slots: l.slots, draining: l.draining, exec: l.exec.byContainer(), secret: l.secrets.lookup,
+		machine: r.machine,
 	}
 	snap := in.snapshot()
 	snap.Generation = l.lastSent.Generation

@@ -13,8 +13,8 @@ import (
 
 func (c *checker) container(p *app.Pod, ctr *app.Container, at place) {
 	c.image(ctr.Image, at.field("image"))
-	c.noNUL(ctr.Pos, at.path+".command", ctr.Command...)
-	c.noNUL(ctr.Pos, at.path+".args", ctr.Args...)
+	c.argument(ctr.Pos, at.path+".command", ctr.Command...)
+	c.argument(ctr.Pos, at.path+".args", ctr.Args...)
 	at.field("workingDir").absolute(ctr.WorkingDir)
 	at.field("terminationMessagePath").absolute(ctr.TerminationMessagePath)
 	for i := range ctr.Env {
@@ -70,6 +70,22 @@ func (c *checker) noNUL(pos app.Pos, at string, values ...string) {
 	for _, v := range values {
 		if strings.ContainsRune(v, 0) {
 			c.report(pos, "%s: there is a NUL byte, which no program can be given", at)
+		}
+	}
+}
+
+// maxString is the most bytes that Linux gives a program in one argument or
+// variable: MAX_ARG_STRLEN without the NUL behind it. A container with more
+// exits as it starts, with "argument list too long".
+const maxString = 128<<10 - 1
+
+// argument refuses what no program can be given.
+func (c *checker) argument(pos app.Pos, at string, values ...string) {
+	c.noNUL(pos, at, values...)
+	for _, v := range values {
+		if len(v) > maxString {
+			c.report(pos, "%s: it has %d bytes; Linux gives a program at most %d in one argument or variable", at, len(v), maxString)
+			c.hint("give it in a file, such as one of a ConfigMap's in a volume")
 		}
 	}
 }

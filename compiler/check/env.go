@@ -1,6 +1,7 @@
 package check
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -8,10 +9,13 @@ import (
 )
 
 func (c *checker) envVar(p *app.Pod, e *app.EnvVar, at place) {
-	c.noNUL(e.Pos, at.path, e.Value)
+	c.argument(e.Pos, at.path, e.Name+"="+e.Value)
 	source := e.Source()
 	if ref := source.ConfigMapKeyRef; ref != nil {
 		c.keyRef(at, ref.Name, ref.Key, ref.Optional, c.configMapKey)
+		if cm := c.app.ConfigMap(ref.Name); cm != nil {
+			c.argument(e.Pos, at.path, e.Name+"="+cm.Data[ref.Key])
+		}
 	}
 	if ref := source.SecretKeyRef; ref != nil {
 		c.keyRef(at, ref.Name, ref.Key, ref.Optional, c.secretKey)
@@ -112,6 +116,13 @@ func (c *checker) envFrom(e app.EnvFromSource, at place) {
 	at.one("source", choice{"configMapRef", e.ConfigMapRef != nil}, choice{"secretRef", e.SecretRef != nil})
 	if e.ConfigMapRef != nil && !e.ConfigMapRef.Optional {
 		c.configMapKey(at.pos, at.path, e.ConfigMapRef.Name, "")
+	}
+	if e.ConfigMapRef != nil {
+		if cm := c.app.ConfigMap(e.ConfigMapRef.Name); cm != nil {
+			for _, key := range slices.Sorted(maps.Keys(cm.Data)) {
+				c.argument(at.pos, at.path+": key "+key, e.Prefix+key+"="+cm.Data[key])
+			}
+		}
 	}
 	if e.SecretRef != nil && !e.SecretRef.Optional {
 		c.secretKey(at.pos, at.path, e.SecretRef.Name, "")

@@ -105,6 +105,7 @@ type Info struct {
 	Local         bool   // the engine shares this machine's network: a Unix socket on Linux
 	Rootless      bool
 	NumCPU        int
+	Memory        int64  // of the machine, in bytes
 	DriverMessage string // the engine's own remark worth showing; may be empty
 }
 

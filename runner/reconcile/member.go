@@ -91,6 +91,9 @@ func (b *builder) create(step Step, createAfter, startAfter []int, c *docker.Con
 	if !ok {
 		pull = none
 	}
+	if c.ReadsFiles() {
+		createAfter = slices.Concat(createAfter, startAfter)
+	}
 	step.Op = CreateContainer
 	created := b.add(step, slices.Concat(createAfter, []int{pull, b.recordStep}, b.claimSteps(c.Mounts))...)
 	step.Op, step.Cause = StartContainer, ""

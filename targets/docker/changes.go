@@ -25,6 +25,7 @@ func (c *Container) Changes(from *Container) []string {
 	change("args changed", from.Cmd, c.Cmd)
 	change("workingDir changed", from.WorkingDir, c.WorkingDir)
 	out = append(out, envChanges(from.Env, c.Env)...)
+	change("enableServiceLinks changed", from.NoServiceLinks, c.NoServiceLinks)
 	change("volumeMounts changed", from.Mounts, c.Mounts)
 	change("resources changed", []int64{from.CPUShares, from.CPUQuota, from.Memory}, []int64{c.CPUShares, c.CPUQuota, c.Memory})
 	change("securityContext changed",

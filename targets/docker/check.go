@@ -63,9 +63,6 @@ func (r *renderer) checkPod(p *app.Pod) {
 	if p.HostUsers != nil && !*p.HostUsers {
 		add(codeIsolation, "hostUsers", "root in the containers is what the engine makes it", "")
 	}
-	if isTrue(p.EnableServiceLinks) {
-		add("docker/service-links", "enableServiceLinks", "variables of services such as WEB_SERVICE_HOST are not set", "use the services' names")
-	}
 	if isTrue(p.AutomountServiceAccountToken) {
 		add(codeAccount, "automountServiceAccountToken", "there is no token: there is no Kubernetes API here", "")
 	}
@@ -139,7 +136,7 @@ func (r *renderer) checkVolumes(p *app.Pod, path string) {
 		}
 		for _, i := range items {
 			if i.ResourceFieldRef != nil {
-				if _, ok := resourceOf(i.ResourceFieldRef, p); !ok {
+				if _, _, ok := resourceOf(i.ResourceFieldRef, p); !ok {
 					r.allocatable(path+"volumes."+v.Name, posOr(i.Pos, v.Pos), i.ResourceFieldRef.Resource, "the file "+i.Path+" is not there")
 				}
 			}
@@ -171,7 +168,7 @@ func (r *renderer) checkContainer(path string, p *app.Pod, c *app.Container) {
 	}
 	for _, e := range c.Env {
 		if ref := e.Source().ResourceFieldRef; ref != nil {
-			if _, ok := resourceVar(ref, c, p); !ok {
+			if _, _, ok := resourceVar(ref, c, p); !ok {
 				r.allocatable(path+".env."+e.Name, posOr(e.Pos, c.Pos), ref.Resource, "the variable is not set")
 			}
 		}

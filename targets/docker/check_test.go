@@ -34,7 +34,6 @@ func TestCheck_ValuesThatMeanTheSameAreNotTold(t *testing.T) {
 		{"dnsConfig", pod(func(p *app.Pod) { p.DNSConfig = &app.PodDNSConfig{Searches: []string{"x.test"}} }),
 			pod(func(p *app.Pod) { p.DNSConfig = &app.PodDNSConfig{Nameservers: []string{"10.0.0.1"}} }), codeDNS},
 		{"hostUsers", pod(func(p *app.Pod) { p.HostUsers = ptr(true) }), pod(func(p *app.Pod) { p.HostUsers = ptr(false) }), codeIsolation},
-		{"enableServiceLinks", pod(func(p *app.Pod) { p.EnableServiceLinks = ptr(false) }), pod(func(p *app.Pod) { p.EnableServiceLinks = ptr(true) }), "docker/service-links"},
 		{"automountServiceAccountToken", pod(func(p *app.Pod) { p.AutomountServiceAccountToken = ptr(false) }), pod(func(p *app.Pod) { p.AutomountServiceAccountToken = ptr(true) }), codeAccount},
 		{"subdomain", pod(func(p *app.Pod) { p.Subdomain = "s" }), pod(func(p *app.Pod) { p.Hostname, p.Subdomain = "h", "s" }), "docker/subdomain"},
 		{"strategy", pod(func(p *app.Pod) { p.UpdateStrategy = &app.UpdateStrategy{Type: "RollingUpdate"} }),

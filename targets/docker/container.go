@@ -17,10 +17,13 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 		Cmd:        c.Args,
 		WorkingDir: c.WorkingDir,
 		Env:        r.env(c, p, d),
-		Stdin:      c.Stdin,
-		StdinOnce:  c.StdinOnce,
-		TTY:        c.TTY,
-		Line:       c.Pos.String(),
+
+		NoServiceLinks: p.EnableServiceLinks != nil && !*p.EnableServiceLinks,
+
+		Stdin:     c.Stdin,
+		StdinOnce: c.StdinOnce,
+		TTY:       c.TTY,
+		Line:      c.Pos.String(),
 	}
 	if c.Lifecycle != nil {
 		out.StopSignal = c.Lifecycle.StopSignal

@@ -2,21 +2,17 @@ package docker
 
 import (
 	"maps"
+	"path"
 	"slices"
 
 	"github.com/cuepod/cuepod/compiler/app"
 )
 
-// env lists the variables in Kubernetes' order: envFrom first, then env, a
-// later one replacing an earlier one of the same name in its place.
+// env lists the variables in Kubernetes' order: envFrom first, then env. One
+// that a later one replaces stays, for those between them to refer to.
 func (r *renderer) env(c *app.Container, p *app.Pod, d *Pod) []EnvVar {
 	var vars []EnvVar
-	set := func(v EnvVar) {
-		if i := slices.IndexFunc(vars, func(o EnvVar) bool { return o.Name == v.Name }); i >= 0 {
-			vars = slices.Delete(vars, i, i+1) // last wins, and may refer to all before it
-		}
-		vars = append(vars, v)
-	}
+	set := func(v EnvVar) { vars = append(vars, v) }
 	for _, from := range c.EnvFrom {
 		r.envFrom(&from, set)
 	}
@@ -67,10 +63,13 @@ func (r *renderer) envVar(e *app.EnvVar, c *app.Container, p *app.Pod, d *Pod) (
 		}
 		return EnvVar{Name: e.Name, Source: source, Value: value}, true
 	case from.ResourceFieldRef != nil:
-		value, ok := resourceVar(from.ResourceFieldRef, c, p)
+		value, machine, ok := resourceVar(from.ResourceFieldRef, c, p)
+		if machine != nil {
+			return EnvVar{Name: e.Name, Source: FromMachine, Resource: machine}, true
+		}
 		return EnvVar{Name: e.Name, Source: Verbatim, Value: value}, ok
 	case from.FileKeyRef != nil:
-		return EnvVar{}, false // a finding of the table
+		return EnvVar{Name: e.Name, Source: FromFile, File: fileKey(from.FileKeyRef)}, true
 	}
 	return EnvVar{Name: e.Name, Value: e.Value}, true
 }
@@ -80,8 +79,12 @@ func (r *renderer) hasSecretKey(ref *KeyRef) bool {
 	return s != nil && slices.ContainsFunc(s.Keys, func(k app.SecretKey) bool { return k.Name == ref.Key })
 }
 
+func fileKey(ref *app.FileKeySelector) *FileKeyRef {
+	return &FileKeyRef{Path: path.Join(volumesDir, ref.VolumeName, ref.Path), Key: ref.Key, Optional: ref.Optional}
+}
+
 // resourceVar is about the container itself unless it names another.
-func resourceVar(ref *app.ResourceFieldSelector, c *app.Container, p *app.Pod) (string, bool) {
+func resourceVar(ref *app.ResourceFieldSelector, c *app.Container, p *app.Pod) (value string, machine *ResourceRef, ok bool) {
 	if ref.ContainerName == "" {
 		return resource(ref, c)
 	}

@@ -122,6 +122,8 @@ func TestVolumes_OfFiles(t *testing.T) {
 				{Path: "labels", FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.labels"}},
 				{Path: "memory", ResourceFieldRef: &app.ResourceFieldSelector{ContainerName: "app", Resource: "limits.memory", Divisor: "1Mi"}},
 				{Path: "cpu", ResourceFieldRef: &app.ResourceFieldSelector{ContainerName: "app", Resource: "limits.cpu"}},
+				{Path: "uid", FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.uid"}},
+				{Path: "disk", ResourceFieldRef: &app.ResourceFieldSelector{ContainerName: "app", Resource: "limits.ephemeral-storage"}},
 				{Path: "text", FieldRef: &app.ObjectFieldSelector{FieldPath: "metadata.name"}},
 			}}},
 		}}}}
@@ -137,6 +139,8 @@ func TestVolumes_OfFiles(t *testing.T) {
 		{Path: "sub/pw", Mode: 0o440, Secret: &KeyRef{Name: "creds", Key: "password"}},
 		{Path: "labels", Mode: 0o400, Data: Bytes(labels)},
 		{Path: "memory", Mode: 0o400, Data: "100"},
+		{Path: "cpu", Mode: 0o400, Source: FromMachine, Resource: &ResourceRef{Name: "cpu"}},
+		{Path: "uid", Mode: 0o400, Source: FromUID},
 		{Path: "text", Mode: 0o400, Data: "web-0"},
 	}}}
 	if diff := cmp.Diff(want, s.Pods[0].Files); diff != "" {
@@ -149,7 +153,7 @@ func TestVolumes_OfFiles(t *testing.T) {
 		t.Error("files can be written to")
 	}
 	if !slices.Contains(codesOf(findings), "docker/allocatable") {
-		t.Errorf("nothing tells that there is no file cpu: %v", findings)
+		t.Errorf("nothing tells that there is no file disk: %v", findings)
 	}
 	data, err := json.Marshal(s)
 	if err != nil {
@@ -161,7 +165,9 @@ func TestVolumes_OfFiles(t *testing.T) {
 	}
 }
 
+// conformance:S66
 func TestResourceFields(t *testing.T) {
+	machine := Machine{CPUs: 4, Memory: 8<<30 + 1}
 	tests := []struct {
 		resource string
 		divisor  app.Quantity
@@ -175,6 +181,12 @@ func TestResourceFields(t *testing.T) {
 		{"requests.memory", "1Mi", "65"}, // the limit
 		{"requests.ephemeral-storage", "", "0"},
 		{"limits.ephemeral-storage", "", ""},
+		{"limits.hugepages-2Mi", "", "0"},
+		{"other limits.cpu", "", "4"}, // nobody limits it: the machine's
+		{"other limits.cpu", "1m", "4000"},
+		{"other limits.memory", "1Gi", "9"},
+		{"other limits.memory", "", "8589934593"},
+		{"other requests.cpu", "", "0"},
 	}
 	for _, tt := range tests {
 		a := one(func(_ *app.Pod, c *app.Container) {
@@ -182,12 +194,24 @@ func TestResourceFields(t *testing.T) {
 				Requests: map[string]app.Quantity{"cpu": "250m"},
 				Limits:   map[string]app.Quantity{"cpu": "1500m", "memory": "67108865"},
 			}
-			c.Env = []app.EnvVar{{Name: "X", ValueFrom: &app.EnvVarSource{ResourceFieldRef: &app.ResourceFieldSelector{Resource: tt.resource, Divisor: tt.divisor}}}}
+			container, resource, named := strings.Cut(tt.resource, " ")
+			if !named {
+				container, resource = "", tt.resource
+			}
+			c.Env = []app.EnvVar{{Name: "X", ValueFrom: &app.EnvVarSource{ResourceFieldRef: &app.ResourceFieldSelector{
+				ContainerName: container, Resource: resource, Divisor: tt.divisor,
+			}}}}
 		})
+		a.Pods[0].Containers = append(a.Pods[0].Containers, app.Container{Name: "other", Image: "web:1",
+			Resources: app.Resources{Limits: map[string]app.Quantity{"memory": "0"}}}) // 0 is no limit
 		s, findings := render(t, a)
+		_, _, env, err := s.Pods[0].Containers[0].Resolve(Values{Machine: machine})
+		if err != nil {
+			t.Fatal(err)
+		}
 		got := ""
-		if env := s.Pods[0].Containers[0].Env; len(env) > 0 {
-			got = env[0].Value
+		if len(env) > 0 {
+			got = strings.TrimPrefix(env[0], "X=")
 		}
 		if got != tt.want {
 			t.Errorf("%s / %s = %q, want %q", tt.resource, tt.divisor, got, tt.want)

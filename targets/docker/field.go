@@ -16,6 +16,8 @@ func (r *renderer) field(path string, p *app.Pod, d *Pod) (string, Source) {
 	switch path {
 	case "metadata.name":
 		return d.Name, Verbatim
+	case "metadata.uid":
+		return "", FromUID
 	case "metadata.namespace":
 		return r.app.DNSNamespace(), Verbatim
 	case "metadata.labels":
@@ -72,9 +74,9 @@ func lines(m map[string]string) string {
 }
 
 // resource gives what a container requests, or its limit, in units of the
-// divisor, rounded up. It is false for a limit that nobody set: Kubernetes
-// gives what the machine has, which is not known here.
-func resource(ref *app.ResourceFieldSelector, c *app.Container) (string, bool) {
+// divisor, rounded up. A limit that nobody set is what the machine has, which
+// only the engine knows. It is false where the engine does not either.
+func resource(ref *app.ResourceFieldSelector, c *app.Container) (value string, machine *ResourceRef, ok bool) {
 	kind, name, _ := strings.Cut(ref.Resource, ".")
 	amount := c.Resources.Limits[name]
 	if kind == "requests" {
@@ -82,21 +84,38 @@ func resource(ref *app.ResourceFieldSelector, c *app.Container) (string, bool) {
 			amount = request
 		}
 		if amount == "" {
-			return "0", true
+			return "0", nil, true
 		}
 	}
-	if amount == "" {
-		return "", false
+	whole, _ := exact(amount) // the compiler has checked every quantity
+	switch unset := amount == "" || whole.Sign() == 0; {
+	case unset && kind == "limits" && (name == "cpu" || name == "memory"):
+		return "", &ResourceRef{Name: name, Divisor: ref.Divisor}, true
+	case unset && kind == "limits" && name == "ephemeral-storage":
+		return "", nil, false
 	}
-	value, _ := exact(amount) // the compiler has checked every quantity
-	if divisor, ok := exact(ref.Divisor); ok && divisor.Sign() > 0 {
-		value.Quo(value, divisor)
+	return inUnits(whole, ref.Divisor), nil, true
+}
+
+// inUnits divides an amount and rounds it up.
+func inUnits(amount *big.Rat, unit app.Quantity) string {
+	if divisor, ok := exact(unit); ok && divisor.Sign() > 0 {
+		amount = new(big.Rat).Quo(amount, divisor)
 	}
-	whole, rest := new(big.Int).QuoRem(value.Num(), value.Denom(), new(big.Int))
+	whole, rest := new(big.Int).QuoRem(amount.Num(), amount.Denom(), new(big.Int))
 	if rest.Sign() > 0 {
 		whole.Add(whole, big.NewInt(1))
 	}
-	return whole.String(), true
+	return whole.String()
+}
+
+// Of is the amount that a machine has.
+func (r ResourceRef) Of(m Machine) string {
+	amount := big.NewRat(m.Memory, 1)
+	if r.Name == "cpu" {
+		amount = big.NewRat(int64(m.CPUs), 1)
+	}
+	return inUnits(amount, r.Divisor)
 }
 
 // exact is a quantity to the thousandth, or to the whole where that has no room.

@@ -83,16 +83,24 @@ func (r *renderer) downwardFiles(items []app.DownwardAPIVolumeFile, defaultMode 
 		f := File{Path: i.Path, Mode: modeOr(i.Mode, defaultMode), User: cmp.Or(i.User, defaultUser)}
 		switch {
 		case i.FieldRef != nil:
-			if f.Source = instanceSource(i.FieldRef.FieldPath, p); f.Source == "" {
-				value, _ := r.field(i.FieldRef.FieldPath, p, d)
+			value, source := r.field(i.FieldRef.FieldPath, p, d)
+			switch own := instanceSource(i.FieldRef.FieldPath, p); {
+			case own != "":
+				f.Source = own
+			case source == FromUID:
+				f.Source = source
+			default:
 				f.Data = Bytes(value)
 			}
 		case i.ResourceFieldRef != nil:
-			value, ok := resourceOf(i.ResourceFieldRef, p)
+			value, machine, ok := resourceOf(i.ResourceFieldRef, p)
 			if !ok {
 				continue // checkVolumes tells
 			}
 			f.Data = Bytes(value)
+			if machine != nil {
+				f.Source, f.Resource = FromMachine, machine
+			}
 		}
 		files = append(files, f)
 	}
@@ -118,7 +126,7 @@ func instanceSource(path string, p *app.Pod) Source {
 	return ""
 }
 
-func resourceOf(ref *app.ResourceFieldSelector, p *app.Pod) (string, bool) {
+func resourceOf(ref *app.ResourceFieldSelector, p *app.Pod) (value string, machine *ResourceRef, ok bool) {
 	for _, list := range [][]app.Container{p.Containers, p.InitContainers} {
 		for i := range list {
 			if list[i].Name == ref.ContainerName {
@@ -126,7 +134,7 @@ func resourceOf(ref *app.ResourceFieldSelector, p *app.Pod) (string, bool) {
 			}
 		}
 	}
-	return "", false
+	return "", nil, false
 }
 
 // projectedFiles puts the files of several sources into one volume. Of two at

@@ -98,7 +98,6 @@ func lostOfContainers() targets.Support {
 		say("docker/lifecycle", "the hook is not run", "Lifecycle.postStart", "Lifecycle.preStop"),
 		say("docker/termination-message", "nobody reads the termination message: see the logs",
 			"Container.terminationMessagePath", "Container.terminationMessagePolicy"),
-		say("docker/file-key", "the variable is not set", "EnvVarSource.fileKeyRef"),
 		say(codeMountOption, "the volume is mounted without the option", "VolumeMount.bindMountOptions"),
 		say(codeProbe, "the pod's own address is probed", "HTTPGetAction.host", "TCPSocketAction.host"),
 		say(codeProbe, "the probe speaks the plain protocol", "HTTPGetAction.protocol", "GRPCAction.mode"),

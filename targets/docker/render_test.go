@@ -81,10 +81,10 @@ func TestRender_Environment(t *testing.T) {
 		}
 		got = append(got, strings.TrimSpace(line))
 	}
-	// envFrom first, in order; a later variable takes the place of an earlier
-	// one; the optional key that is missing is absent.
+	// envFrom first, in order; one that is replaced stays for those between to
+	// refer to; the optional key that is missing is absent.
 	want := []string{
-		"P_app.ini given a=1", "password secret creds.password", "P_level  overridden", "LEVEL given $(X)",
+		"P_app.ini given a=1", "P_level given $(X)", "password secret creds.password", "P_level  overridden", "LEVEL given $(X)",
 		"POD given web-1", "TEAM given a", "NOTE given n", "IP podIP",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -25,7 +25,7 @@ func Rules() []targets.Rule {
 	const emulated, cannot = targets.Emulated, targets.Cannot
 	return []targets.Rule{
 		{Code: "docker/affinity-timeout", Level: emulated, Summary: "a client keeps its pod for three hours after its last connection"},
-		{Code: "docker/allocatable", Level: cannot, Summary: "a limit that is not set has no value, and what asks for it is left out"},
+		{Code: "docker/allocatable", Level: cannot, Summary: "how much space the machine has for files is not known, and what asks for it is left out"},
 		{Code: "docker/autoscaling", Level: cannot, Summary: "replicas do not follow the load"},
 		{Code: codeBlockDevice, Level: cannot, Summary: "there are no raw block devices"},
 		{Code: "docker/build", Level: cannot, Summary: "the image is not built; it has to be on the engine or in a registry"},
@@ -41,7 +41,6 @@ func Rules() []targets.Rule {
 		{Code: "docker/emptydir-size", Level: cannot, Summary: "the size of a volume on disk is not limited"},
 		{Code: "docker/ephemeral", Level: emulated, Summary: "an empty directory without a size, that lives as long as the pod"},
 		{Code: "docker/external-name", Level: cannot, Summary: "the service's name is not known"},
-		{Code: "docker/file-key", Level: cannot, Summary: "a variable from a file of a volume is not set"},
 		{Code: "docker/gate", Level: cannot, Summary: "nobody waits for a gate"},
 		{Code: "docker/host-network", Level: cannot, Summary: "the pod has a network of its own"},
 		{Code: "docker/host-port", Level: cannot, Summary: "only the first replica has the host port"},
@@ -70,7 +69,6 @@ func Rules() []targets.Rule {
 		{Code: "docker/sctp", Level: cannot, Summary: "services carry TCP and UDP"},
 		{Code: codeAccount, Level: cannot, Summary: "there is no Kubernetes API: pods have no account and no token"},
 		{Code: codeAddress, Level: cannot, Summary: "a service has an IPv4 address of the app's network, and is published on 127.0.0.1"},
-		{Code: "docker/service-links", Level: cannot, Summary: "variables of services are not set"},
 		{Code: "docker/sidecar", Level: emulated, Summary: "a sidecar starts behind the init containers, before the other containers"},
 		{Code: "docker/subdomain", Level: cannot, Summary: "a pod's name in DNS is the replica's"},
 		{Code: "docker/termination-message", Level: cannot, Summary: "nobody reads a termination message"},

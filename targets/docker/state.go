@@ -6,6 +6,8 @@
 // observes and does the rest.
 package docker
 
+import "github.com/cuepod/cuepod/compiler/app"
+
 // State is everything a running app consists of. Equal apps give equal bytes
 // as JSON.
 type State struct {
@@ -155,13 +157,18 @@ type Container struct {
 	Entrypoint []string `json:"entrypoint,omitempty"` // Kubernetes' command; $(VAR) is expanded at start, see Resolve
 	Cmd        []string `json:"cmd,omitempty"`        // Kubernetes' args; the same
 	WorkingDir string   `json:"workingDir,omitempty"`
-	Env        []EnvVar `json:"env,omitempty"`
-	User       string   `json:"user,omitempty"`
-	GroupAdd   []string `json:"groupAdd,omitempty"` // further groups, by number
-	NonRoot    bool     `json:"nonRoot,omitempty"`  // refuse to start as uid 0
-	Mounts     []Mount  `json:"mounts,omitempty"`
-	CapAdd     []string `json:"capAdd,omitempty"`
-	CapDrop    []string `json:"capDrop,omitempty"`
+	// Env is in order: of one name the last counts, and what comes between the
+	// first and the last refers to the first.
+	Env []EnvVar `json:"env,omitempty"`
+	// NoServiceLinks leaves out the variables that tell where services are, see Links.
+	NoServiceLinks bool `json:"noServiceLinks,omitempty"`
+
+	User     string   `json:"user,omitempty"`
+	GroupAdd []string `json:"groupAdd,omitempty"` // further groups, by number
+	NonRoot  bool     `json:"nonRoot,omitempty"`  // refuse to start as uid 0
+	Mounts   []Mount  `json:"mounts,omitempty"`
+	CapAdd   []string `json:"capAdd,omitempty"`
+	CapDrop  []string `json:"capDrop,omitempty"`
 	// NewPrivileges is true only when the definition allows escalation.
 	NewPrivileges bool    `json:"newPrivileges,omitempty"`
 	ReadOnlyRoot  bool    `json:"readOnlyRoot,omitempty"`
@@ -192,6 +199,9 @@ type EnvVar struct {
 	Value  string  `json:"value,omitempty"`
 	Source Source  `json:"source,omitempty"`
 	Secret *KeyRef `json:"secret,omitempty"` // with FromSecret
+	// Resource is with FromMachine, File with FromFile.
+	Resource *ResourceRef `json:"resource,omitempty"`
+	File     *FileKeyRef  `json:"file,omitempty"`
 }
 
 // Source says where the value of a variable comes from.
@@ -203,6 +213,11 @@ const (
 	FromSecret Source = "secret" // the value of Secret
 	FromPodIP  Source = "podIP"  // the pod's address
 	FromHostIP Source = "hostIP" // the network's gateway address, which is the host
+	FromUID    Source = "uid"    // what tells the pod from those of its name before it
+	// FromMachine is what the engine's machine has of Resource: the limit of what
+	// nobody limits.
+	FromMachine Source = "machine"
+	FromFile    Source = "file" // the value of File
 	// FromPodName is the pod's name. It is for the template of a job, whose pods
 	// get their names when they are made; other pods have a Verbatim value.
 	FromPodName Source = "podName"
@@ -213,6 +228,19 @@ const (
 // KeyRef names a key of a secret.
 type KeyRef struct {
 	Name     string `json:"name"`
+	Key      string `json:"key"`
+	Optional bool   `json:"optional,omitempty"`
+}
+
+// ResourceRef asks for an amount in units of the divisor, rounded up.
+type ResourceRef struct {
+	Name    string       `json:"name"` // "cpu" or "memory"
+	Divisor app.Quantity `json:"divisor,omitempty"`
+}
+
+// FileKeyRef names a variable in a file of a volume, see ParseEnvFile.
+type FileKeyRef struct {
+	Path     string `json:"path"` // in the infra container
 	Key      string `json:"key"`
 	Optional bool   `json:"optional,omitempty"`
 }
@@ -258,8 +286,11 @@ type File struct {
 	User   *int64  `json:"user,omitempty"` // owner; nil is root
 	Data   Bytes   `json:"data,omitempty"`
 	Secret *KeyRef `json:"secret,omitempty"`
-	// Source is FromPodName or FromJobIndex in the template of a job, else "".
-	Source Source `json:"source,omitempty"`
+	// Source is "" for Data and Secret, else what only the running pod knows:
+	// FromUID, FromMachine with Resource, and in the template of a job FromPodName
+	// and FromJobIndex.
+	Source   Source       `json:"source,omitempty"`
+	Resource *ResourceRef `json:"resource,omitempty"`
 }
 
 // Probe is one probe with defaults applied and ports resolved. Exactly one of

@@ -40,6 +40,7 @@ Container.image Container.command Container.args Container.workingDir Container.
 Container.volumeMounts Container.livenessProbe Container.readinessProbe Container.startupProbe Container.securityContext
 Container.stdin Container.stdinOnce Container.tty Container.lifecycle Lifecycle.stopSignal
 EnvVar.value EnvVar.valueFrom EnvVarSource.configMapKeyRef EnvVarSource.secretKeyRef EnvVarSource.fieldRef
+EnvVarSource.fileKeyRef FileKeySelector.volumeName FileKeySelector.path FileKeySelector.key FileKeySelector.optional
 ConfigMapKeySelector.name ConfigMapKeySelector.key ConfigMapKeySelector.optional
 SecretKeySelector.name SecretKeySelector.key SecretKeySelector.optional
 ObjectFieldSelector.apiVersion
@@ -97,6 +98,7 @@ func noted() map[string]string {
 		"HostPathVolumeSource.path":                "on the machine of the engine",
 		"Volume.hostPath":                          "in the module's directory, or in one that --allow-host-path names; any other is refused",
 		"Pod.annotations":                          fieldRefs,
+		"Pod.enableServiceLinks":                   "there is no service kubernetes: its variables are not set",
 		"Pod.replicas":                             "a DaemonSet has one",
 		"Pod.hostPID":                              "of the machine of the engine",
 		"Pod.serviceName":                          "replicas have names below the service's",
@@ -126,7 +128,6 @@ func partly() map[string]string {
 		"Pod.dependsOn":                            "docker/depends-on",
 		"Pod.dnsPolicy":                            codeDNS,
 		"Pod.hostUsers":                            codeIsolation,
-		"Pod.enableServiceLinks":                   "docker/service-links",
 		"Pod.automountServiceAccountToken":         codeAccount,
 		"Pod.subdomain":                            "docker/subdomain",
 		"Pod.updateStrategy":                       codeRollout,

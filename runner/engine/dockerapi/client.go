@@ -134,6 +134,7 @@ func (c *Client) Info(ctx context.Context) (engine.Info, error) {
 		Endpoint:      c.endpoint.Host,
 		Rootless:      slices.ContainsFunc(info.SecurityOptions, func(s string) bool { return strings.HasPrefix(s, "name=rootless") }),
 		NumCPU:        info.NCPU,
+		Memory:        info.MemTotal,
 		DriverMessage: remark(info.Warnings),
 	}
 	out.Local, err = c.local(ctx, out, info)

@@ -23,7 +23,7 @@ func testInfo(t *testing.T, b *bench) {
 	if info.OS != "linux" || info.Arch == "" || info.Arch == "x86_64" {
 		t.Errorf("os %q, arch %q: not in Go's words", info.OS, info.Arch)
 	}
-	if info.Version == "" || info.APIVersion == "" || info.Endpoint == "" || info.NumCPU == 0 {
+	if info.Version == "" || info.APIVersion == "" || info.Endpoint == "" || info.NumCPU == 0 || info.Memory < 1<<20 {
 		t.Errorf("something is missing: %+v", info)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
