@@ -39,8 +39,8 @@ func Exec(ctx context.Context, eng engine.Engine, id Identity, target Target, cm
 // far as the record among the containers can be read.
 func firstContainers(containers []engine.Container) map[string]string {
 	first := map[string]string{}
-	seen, err := arrange(containers)
-	if err != nil || seen.Record == nil {
+	seen := arrange(containers)
+	if seen.Record == nil {
 		return first // any running container will do
 	}
 	for i := range seen.Record.State.Pods {

@@ -30,10 +30,7 @@ func observe(ctx context.Context, eng engine.Engine, id Identity, state *docker.
 	if err != nil {
 		return nil, err
 	}
-	o, err := arrange(containers)
-	if err != nil {
-		return nil, err
-	}
+	o := arrange(containers)
 	if err := o.seeNetwork(ctx, eng, id); err != nil {
 		return nil, err
 	}
@@ -48,7 +45,7 @@ func observe(ctx context.Context, eng engine.Engine, id Identity, state *docker.
 
 // arrange puts an app's containers where they belong and reads the record
 // among them.
-func arrange(containers []engine.Container) (*observation, error) {
+func arrange(containers []engine.Container) *observation {
 	o := &observation{all: containers, Observed: reconcile.Observed{
 		Portals: map[string]*reconcile.Container{},
 		Pods:    map[string]*reconcile.Pod{},
@@ -60,7 +57,8 @@ func arrange(containers []engine.Container) (*observation, error) {
 	for i := range o.all {
 		o.sort(&o.all[i])
 	}
-	return o, o.readRecord()
+	o.readRecord()
+	return o
 }
 
 func (o *observation) seeNetwork(ctx context.Context, eng engine.Engine, id Identity) error {
@@ -127,21 +125,22 @@ func reduce(c *engine.Container) reconcile.Container {
 	return d
 }
 
-func (o *observation) readRecord() error {
+// readRecord takes the latest record that can be read. A label is input: what a
+// damaged one says is known again once the next record is written.
+func (o *observation) readRecord() {
 	slices.SortFunc(o.records, func(a, b engine.Container) int {
 		return number(a.Labels, labelGeneration) - number(b.Labels, labelGeneration)
 	})
-	if len(o.records) == 0 {
-		return nil
+	for i := range slices.Backward(o.records) {
+		c := &o.records[i]
+		m, err := decodeManifest(c.Labels[labelManifest])
+		if o.Record != nil || err != nil || m.State == nil {
+			o.Records = append(o.Records, reconcile.Leftover{ID: c.ID, Name: c.Name})
+			continue
+		}
+		o.slots = m.Slots
+		o.Record = &reconcile.Record{ID: c.ID, Generation: int64(number(c.Labels, labelGeneration)), State: m.State, AgentImage: m.AgentImage, Backoff: m.Backoff}
 	}
-	c := &o.records[len(o.records)-1]
-	m, err := decodeManifest(c.Labels[labelManifest])
-	if err != nil {
-		return fmt.Errorf("container %s: %w", c.Name, err)
-	}
-	o.slots = m.Slots
-	o.Record = &reconcile.Record{ID: c.ID, Generation: int64(number(c.Labels, labelGeneration)), State: m.State, AgentImage: m.AgentImage, Backoff: m.Backoff}
-	return nil
 }
 
 func (o *observation) seeImages(ctx context.Context, eng engine.Engine, state *docker.State, agentImage string) error {

@@ -15,8 +15,8 @@ func (e *executor) writeRecord(ctx context.Context) error {
 	}
 	old := e.board.get().seen
 	generation := int64(1)
-	if old.Record != nil {
-		generation = old.Record.Generation + 1
+	for i := range old.records { // those that nobody can read, too: their names are taken
+		generation = max(generation, int64(number(old.records[i].Labels, labelGeneration))+1)
 	}
 	id, err := e.eng().CreateContainer(ctx, recordSpec(e.hands.id, e.desired.Prefix(), e.agent.ref, generation, packed))
 	if err != nil {

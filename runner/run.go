@@ -196,10 +196,7 @@ func (f *follower) look(ctx context.Context, id Identity, run reconcile.Job) (re
 		return run, err
 	}
 	f.openAll(ctx, containers)
-	seen, err := arrange(containers)
-	if err != nil {
-		return run, err
-	}
+	seen := arrange(containers)
 	for _, j := range seen.Jobs {
 		if j.Name == run.Name && j.Run == run.Run {
 			return j, nil

@@ -74,6 +74,10 @@ func List(ctx context.Context, eng engine.Engine) ([]App, error) {
 	if err != nil {
 		return nil, err
 	}
+	networks, err := eng.ListNetworks(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
 	var apps []App
 	add := func(labels map[string]string) {
 		if labels[labelID] != "" {
@@ -85,6 +89,9 @@ func List(ctx context.Context, eng engine.Engine) ([]App, error) {
 	}
 	for _, v := range volumes {
 		add(v.Labels)
+	}
+	for _, n := range networks { // the last to go: it may be all that a killed down left
+		add(n.Labels)
 	}
 	slices.SortFunc(apps, func(a, b App) int {
 		return strings.Compare(a.Name+"\x00"+a.Root, b.Name+"\x00"+b.Root)

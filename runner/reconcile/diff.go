@@ -145,6 +145,9 @@ func (b *builder) record() {
 	b.recordStep = none
 	r := b.observed.Record
 	if r != nil && !r.Incomplete && r.State.Equal(b.desired.State) && r.AgentImage == b.desired.AgentImage && r.Backoff.same(b.desired.Backoff) {
+		for _, l := range b.observed.Records {
+			b.add(Step{Op: RemoveContainer, Object: "record " + l.Name, Role: RoleRecord, Name: l.Name, ID: l.ID, Cause: "a later one has taken its place"})
+		}
 		return
 	}
 	vault := none

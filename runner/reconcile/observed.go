@@ -30,6 +30,7 @@ const (
 type Observed struct {
 	Network string // ID, "" when there is none
 	Record  *Record
+	Records []Leftover // besides Record
 	Gateway *Container
 	Portals map[string]*Container // by service
 	Pods    map[string]*Pod       // by name
@@ -49,6 +50,10 @@ type Record struct {
 	Backoff    Backoff
 	Incomplete bool // the secrets that belong to it are not all there
 }
+
+// Leftover is a record that a later one has taken the place of, or that nobody
+// can read: whoever wrote it was killed before it could be removed.
+type Leftover struct{ ID, Name string }
 
 // Pod is the observed part of one replica.
 type Pod struct {
