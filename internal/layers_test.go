@@ -161,6 +161,16 @@ func rules() []rule {
 			reason: "what the applications share",
 		},
 		{
+			packages: "internal/sockfault",
+			never:    []string{cueModule, dockerClient, composeModule, kubernetes, module + "/runner", module + "/compiler", module + "/targets"},
+			reason:   "breaks what passes between a program and its engine: it knows HTTP and neither of both",
+		},
+		{
+			packages: "internal/faultsweep", mayImport: []string{"internal/sockfault", "runner", "runner/engine", "runner/engine/..."},
+			never:  []string{cueModule, composeModule, kubernetes},
+			reason: "drives the real cuepod against a real engine, from outside",
+		},
+		{
 			packages: "internal/runnerbench/...",
 			never:    []string{anyModule},
 			reason:   "measures cuepod and docker as a person runs them: from outside",

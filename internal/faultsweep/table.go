@@ -1,0 +1,62 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"text/tabwriter"
+)
+
+// table counts outcomes by what was swept.
+type table struct {
+	order []string
+	rows  map[string]*row
+}
+
+type row struct {
+	total, met, failed, worst int
+	longest                   string
+}
+
+func newTable() *table { return &table{rows: map[string]*row{}} }
+
+// name is how a person finds it again.
+func (o outcome) name() string { return o.point.String() }
+
+func (t *table) add(o outcome) {
+	key := fmt.Sprintf("%s\t%s\t%s", o.shape, o.verb, o.side)
+	r := t.rows[key]
+	if r == nil {
+		r = &row{}
+		t.rows[key], t.order = r, append(t.order, key)
+	}
+	r.total++
+	if o.met {
+		r.met++
+	}
+	if o.err != nil {
+		r.failed++
+	}
+	r.worst = max(r.worst, o.calls)
+}
+
+func (t *table) print(out io.Writer) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "APP\tWHAT\tFAULT\tPOINTS\tMET\tFAILED\tMOST CALLS TO RECOVER")
+	for _, key := range t.order {
+		r := t.rows[key]
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", key, r.total, r.met, r.failed, r.worst)
+	}
+	_ = w.Flush() // the table is for people
+}
+
+// verdict is an error when anything failed.
+func (t *table) verdict() error {
+	failed := 0
+	for _, r := range t.rows {
+		failed += r.failed
+	}
+	if failed > 0 {
+		return fmt.Errorf("%d points broke an invariant", failed)
+	}
+	return nil
+}
