@@ -3,9 +3,11 @@ package watch
 import (
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -26,6 +28,7 @@ const (
 	file            // sum is of its content
 	large           // too long to read: size and time stand for the content
 	directory       // counts only by being there
+	nameList        // sum is of the names in a directory
 	unreadable      // sum is of the reason
 )
 
@@ -61,7 +64,7 @@ func (p print) settled() bool {
 // is there, and younger than since.
 func (p print) isNews(since time.Time) bool {
 	switch p.kind {
-	case file, large:
+	case file, large, nameList:
 		return p.time.After(since)
 	default:
 		return false
@@ -122,6 +125,28 @@ func (g gate) stirred(paths []string, read reader) bool {
 	return false
 }
 
+// names prints the names in a directory, without those that nothing depends on.
+func names(dir string) print {
+	entries, err := os.ReadDir(dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return print{kind: absent}
+	case err != nil:
+		return print{kind: unreadable, sum: sha256.Sum256([]byte(err.Error()))}
+	}
+	h := sha256.New()
+	for _, e := range entries {
+		if !ignored(e.Name()) {
+			fmt.Fprintf(h, "%q %v\n", e.Name(), e.Type())
+		}
+	}
+	p := print{kind: nameList, sum: [sha256.Size]byte(h.Sum(nil))}
+	if info, err := os.Stat(dir); err == nil {
+		p.time = info.ModTime()
+	}
+	return p
+}
+
 // stat prints a path without its content.
 func stat(path string) print {
 	info, err := os.Stat(path)
@@ -142,6 +167,9 @@ func stat(path string) print {
 
 // read prints a path with its content.
 func read(path string, prev print) print {
+	if dir, ok := strings.CutSuffix(path, listing); ok {
+		return names(dir)
+	}
 	p := stat(path)
 	if p.kind != file {
 		return p

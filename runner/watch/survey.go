@@ -19,6 +19,7 @@ type interest struct {
 	names map[string]bool // these entries
 	cue   bool            // every .cue file
 	tree  bool            // everything that is not ignored
+	list  bool            // every name that is not ignored
 	// needed is false for a directory that is only watched for the going of
 	// another one. Some may not be listed, such as other people's /home.
 	needed bool
@@ -33,6 +34,8 @@ func surveyOf(inputs []string) survey {
 	for _, in := range inputs {
 		if root, ok := strings.CutSuffix(in, string(filepath.Separator)+"..."); ok {
 			s.addTree(root, 0)
+		} else if dir, ok := strings.CutSuffix(in, listing); ok {
+			s.addListing(in, dir)
 		} else {
 			s.addInput(in)
 		}
@@ -54,7 +57,7 @@ func (s survey) relevant(path string) bool {
 	case ignored(name):
 		return false
 	default:
-		return in.tree || in.cue && isCUE(name)
+		return in.tree || in.list || in.cue && isCUE(name)
 	}
 }
 
@@ -82,6 +85,18 @@ func (s *survey) addInput(path string) {
 			s.follow(child)
 			s.files = append(s.files, child)
 		}
+	}
+}
+
+// listing is what follows a directory of which the names count.
+const listing = string(filepath.Separator) + "*"
+
+// addListing adds the names in a directory.
+func (s *survey) addListing(input, dir string) {
+	s.files = append(s.files, input)
+	if real, ok := s.follow(dir); ok && isDir(real) {
+		in := s.interest(real)
+		in.list, in.needed = true, true
 	}
 }
 

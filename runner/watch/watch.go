@@ -104,7 +104,8 @@ func orDefault(d, def time.Duration) time.Duration {
 
 // Set replaces the whole set of inputs, absolute paths that may or may not
 // exist. A file counts by its content. A directory counts for the .cue files
-// directly in it, those to come included. A path that ends in "/..." counts for
+// directly in it, those to come included. A directory with "/*" behind it counts
+// for the names in it. A path that ends in "/..." counts for
 // every file beneath it, except what version control and package managers keep
 // (.git, node_modules) and what editors leave behind.
 //
