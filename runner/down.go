@@ -15,7 +15,8 @@ import (
 
 // Down removes an app, found by its labels alone: containers with their grace
 // period, then volumes and the network. Claims stay unless opts.Volumes, and
-// with them the generated secrets that protect their data. It is idempotent,
+// with them the generated secrets that protect their data, and the images that
+// were built. It is idempotent,
 // and fails when something of the app is left.
 func Down(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions) error {
 	seen, err := observe(ctx, eng, id, nil, "")
@@ -47,7 +48,29 @@ func Down(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions)
 	if err := firstCauses(errs); err != nil {
 		return err
 	}
-	return verifyGone(ctx, eng, id, opts)
+	if err := verifyGone(ctx, eng, id, opts); err != nil || !opts.Volumes {
+		return err
+	}
+	return removeBuilt(ctx, eng, id, opts)
+}
+
+// removeBuilt removes the images that were built for the app. One that somebody
+// else's container uses stays, and so does a name that the definition gave.
+func removeBuilt(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions) error {
+	images, err := builtImages(ctx, eng, id)
+	if err != nil {
+		return err
+	}
+	for _, img := range images {
+		switch err := eng.RemoveImage(ctx, img.Ref); {
+		case engine.KindOf(err) == engine.ImageInUse:
+		case err != nil:
+			return err
+		case opts.Report != nil:
+			opts.Report(Event{Kind: EventStep, Object: "image " + img.Ref, Message: "removed"})
+		}
+	}
+	return nil
 }
 
 // goingVolumes are the volumes that down removes. Without all, claims stay, and

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/cuepod/cuepod/runner/reconcile"
 )
@@ -54,7 +55,11 @@ func runPlan(ctx context.Context, plan reconcile.Plan, do func(context.Context, 
 				errs[i] = context.Cause(own)
 				return
 			}
-			if errs[i] = do(own, step); errs[i] != nil {
+			switch errs[i] = do(own, step); {
+			case errs[i] == nil:
+			case fetches(step.Op):
+				time.AfterFunc(fetchesToo, func() { giveUp(errStale) })
+			default:
 				giveUp(errStale)
 			}
 		})
@@ -63,11 +68,17 @@ func runPlan(ctx context.Context, plan reconcile.Plan, do func(context.Context, 
 	return errs
 }
 
+// fetchesToo is how long the others may still take after one image is not to be
+// had: registries say no quickly, and all that is missing is told at once.
+const fetchesToo = 2 * time.Second
+
+func fetches(op reconcile.Op) bool { return op == reconcile.PullImage || op == reconcile.BuildImage }
+
 // waits reports whether an operation only waits, and so must not hold a slot
 // that an engine call could use.
 func waits(op reconcile.Op) bool {
 	switch op {
-	case reconcile.AwaitAgent, reconcile.AwaitExit, reconcile.AwaitReady, reconcile.AwaitService, reconcile.Connect, reconcile.Drain, reconcile.Update:
+	case reconcile.PullImage, reconcile.BuildImage, reconcile.AwaitAgent, reconcile.AwaitExit, reconcile.AwaitReady, reconcile.AwaitService, reconcile.Connect, reconcile.Drain, reconcile.Update:
 		return true
 	}
 	return false

@@ -18,6 +18,7 @@ type lane struct {
 	scope    reconcile.Scope
 	state    *docker.State           // of the plan under way, with the pods of jobs
 	cancel   context.CancelCauseFunc // of the plan under way; nil when there is none
+	wake     time.Time               // when a wait of the plan under way is over; zero for never
 	failures int                     // plans that failed in a row
 	retryAt  time.Time               // no plan before this, after a failure
 }

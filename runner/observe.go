@@ -40,7 +40,7 @@ func observe(ctx context.Context, eng engine.Engine, id Identity, state *docker.
 	for _, v := range o.volumes {
 		o.Volumes[v.Name] = true
 	}
-	return o, o.seeImages(ctx, eng, state, agentImage)
+	return o, o.seeImages(ctx, eng, id, state, agentImage)
 }
 
 // arrange puts an app's containers where they belong and reads the record
@@ -143,25 +143,15 @@ func (o *observation) readRecord() {
 	}
 }
 
-func (o *observation) seeImages(ctx context.Context, eng engine.Engine, state *docker.State, agentImage string) error {
+func (o *observation) seeImages(ctx context.Context, eng engine.Engine, id Identity, state *docker.State, agentImage string) error {
 	var refs []string
 	if agentImage != "" {
 		refs = append(refs, agentImage)
 	}
 	if state != nil {
-		for i := range state.Pods {
-			for _, c := range slices.Concat(state.Pods[i].Init, state.Pods[i].Containers) {
-				refs = append(refs, c.Image)
-			}
-		}
-		for i := range state.Jobs {
-			for _, c := range slices.Concat(state.Jobs[i].Template.Init, state.Jobs[i].Template.Containers) {
-				refs = append(refs, c.Image)
-			}
-		}
+		refs = append(refs, reconcile.ImagesOf(state)...)
 	}
-	slices.Sort(refs)
-	for _, ref := range slices.Compact(refs) {
+	for _, ref := range refs {
 		image, err := eng.InspectImage(ctx, ref)
 		switch engine.KindOf(err) {
 		case engine.NotFound, engine.ImageMissing:
@@ -172,7 +162,12 @@ func (o *observation) seeImages(ctx context.Context, eng engine.Engine, state *d
 		}
 		o.Images[ref] = image.ID
 	}
-	return nil
+	if state == nil {
+		return nil
+	}
+	var err error
+	o.Built, err = builtImages(ctx, eng, id)
+	return err
 }
 
 // judge adds what the gateway knows: which pods are ready, and which

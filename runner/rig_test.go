@@ -3,6 +3,7 @@ package runner
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,7 @@ type rig struct {
 	events []Event
 	unfit  map[string]bool     // containers, "pod/name", that the stand-in calls not ready
 	shape  func(*docker.State) // changes the rendered state; may be nil
+	root   string              // of the module; "" is one that does not exist
 
 	changes chan watch.Change
 }
@@ -159,7 +161,7 @@ func rigApp() *app.App {
 	}
 }
 
-func (r *rig) id() Identity { return Identity{App: "shop", Root: "/src/shop"} }
+func (r *rig) id() Identity { return Identity{App: "shop", Root: cmp.Or(r.root, "/src/shop")} }
 
 func (r *rig) config() Config {
 	return Config{
@@ -177,7 +179,7 @@ func (r *rig) config() Config {
 			if r.shape != nil {
 				r.shape(state)
 			}
-			return Compiled{State: state, Root: "/src/shop"}, nil
+			return Compiled{State: state, Root: r.id().Root}, nil
 		},
 		Agent: func(string) (string, []byte, error) { return rigAgent, nil, nil },
 		Secrets: SecretSources{

@@ -59,6 +59,7 @@ type Config struct {
 	Secrets  SecretSources
 	HTTPPort int               // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
 	Watch    bool              // recompile when inputs change
+	Offline  bool              // ask no registry: what is on the engine has to do
 	Once     bool              // return once everything is ready, leaving it running
 	Timeout  time.Duration     // with Once: how long to wait before NotReadyError; 0 means for ever
 	Backoff  reconcile.Backoff // between restarts of a container; "" means as recorded, else fast
@@ -80,15 +81,16 @@ type SecretSources struct {
 type EventKind string
 
 const (
-	EventPlan    EventKind = "plan"    // a reload or start begins: Message says what changes and why
-	EventStep    EventKind = "step"    // one step is done
-	EventReady   EventKind = "ready"   // everything is ready
-	EventProblem EventKind = "problem" // something failed; the rest goes on
-	EventFailed  EventKind = "failed"  // a job or a pod failed for good: nothing will make the app ready but a change
-	EventInvalid EventKind = "invalid" // the definition is broken; the last good state keeps running
-	EventFixed   EventKind = "fixed"   // it is valid again
-	EventLoss    EventKind = "loss"    // the definition says something that a local engine cannot do
-	EventNotice  EventKind = "notice"
+	EventPlan     EventKind = "plan"     // a reload or start begins: Message says what changes and why
+	EventStep     EventKind = "step"     // one step is done
+	EventProgress EventKind = "progress" // how far a step is, several times a second: for who has a place to show it
+	EventReady    EventKind = "ready"    // everything is ready
+	EventProblem  EventKind = "problem"  // something failed; the rest goes on
+	EventFailed   EventKind = "failed"   // a job or a pod failed for good: nothing will make the app ready but a change
+	EventInvalid  EventKind = "invalid"  // the definition is broken; the last good state keeps running
+	EventFixed    EventKind = "fixed"    // it is valid again
+	EventLoss     EventKind = "loss"     // the definition says something that a local engine cannot do
+	EventNotice   EventKind = "notice"
 )
 
 // Event is one thing a person should see while up runs.

@@ -20,6 +20,7 @@ type executor struct {
 	state   *docker.State // with the pods of jobs
 	slots   map[string]int
 	backoff reconcile.Backoff
+	begin   func(reconcile.Step) *fetch // see beginFetch
 }
 
 // errNotYet marks a failure that the next comparison answers by itself, such as
@@ -57,8 +58,10 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 	switch s.Op {
 	case reconcile.LoadImage:
 		return e.eng().LoadImage(whole, bytes.NewReader(e.agent.archive))
-	case reconcile.PullImage:
-		return e.pull(ctx, s)
+	case reconcile.PullImage, reconcile.BuildImage:
+		return e.fetch(ctx, s)
+	case reconcile.RemoveImage:
+		return e.removeImage(whole, s.Name)
 	case reconcile.CreateNetwork:
 		return e.hands.createNetwork(whole, e.desired.Prefix())
 	case reconcile.CreateVolume:
@@ -92,13 +95,6 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 }
 
 func (e *executor) eng() engine.Engine { return e.hands.eng }
-
-func (e *executor) pull(ctx context.Context, s reconcile.Step) error {
-	if c := containerOf(s, e.state); c.PullPolicy == "Never" {
-		return &engine.Error{Kind: engine.ImageMissing, Op: "pull image", Object: s.Name, Err: errors.New("imagePullPolicy is Never")}
-	}
-	return e.eng().PullImage(ctx, s.Name, nil)
-}
 
 // containerOf is the container that a step is about, or nil.
 func containerOf(s reconcile.Step, state *docker.State) *docker.Container {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"reflect"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/cuepod/cuepod/internal/cron"
@@ -39,6 +40,7 @@ type supervisor struct {
 	onlyRun  string // of a job, with Run: nothing else is looked after
 	compiled chan compileResult
 	lost     chan *link
+	fetching sync.WaitGroup // see fetch
 
 	loop struct {
 		desired *docker.State
@@ -62,12 +64,17 @@ type supervisor struct {
 
 		main, jobs lane
 
-		fresh    bool      // nothing of the app existed when we came
-		ready    bool      // as last told
-		began    time.Time // of what was last told: start or change
-		problems map[string]bool
-		losses   map[string]bool // told, by Loss.Key
-		failed   map[string]bool // told, of jobs by run and of pods
+		fetches map[string]*fetch // by image reference: under way, failed, or done lately
+		broken  map[string]bool   // containers whose image could not be built, see fetch.users
+		kept    map[string]bool   // images of ours that the engine does not remove
+
+		fresh      bool // nothing of the app existed when we came, but for volumes
+		hadVolumes bool
+		ready      bool      // as last told
+		began      time.Time // of what was last told: start or change
+		problems   map[string]bool
+		losses     map[string]bool // told, by Loss.Key
+		failed     map[string]bool // told, of jobs by run and of pods
 
 		cancelCompile context.CancelFunc
 		invalid       string // the definition error on show
@@ -112,6 +119,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	}
 	l.podSince, l.draining, l.stopping, l.unhealthy = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.problems, l.losses, l.failed = map[string]bool{}, map[string]bool{}, map[string]bool{}
+	l.fetches, l.broken, l.kept = map[string]*fetch{}, map[string]bool{}, map[string]bool{}
 	l.exec = newExecVerdicts()
 	info, err := cfg.Engine.Info(ctx)
 	if err != nil {
@@ -150,11 +158,13 @@ func (r *supervisor) look(ctx context.Context) error {
 		return err
 	}
 	before := l.seen
+	r.seeFetches(seen)
 	l.seen, l.stale = seen, false
 	l.withJobs = reconcile.WithJobs(l.desired, &seen.Observed, reconcile.Plan{})
 	l.slots = assignSlots(l.desired.Services, seen.slots)
 	if before == nil {
 		l.fresh = len(seen.all) == 0 && seen.network == ""
+		l.hadVolumes = len(seen.volumes) > 0
 	}
 	if err := r.openVault(ctx); err != nil {
 		return err
@@ -164,6 +174,7 @@ func (r *supervisor) look(ctx context.Context) error {
 	r.judge()
 	r.noticeExits(ctx, before)
 	r.noticeFailures(ctx, before == nil)
+	r.noticeRepairs()
 	r.forgetStopped()
 	r.push()
 	return nil
@@ -368,6 +379,12 @@ func (r *supervisor) decide(ctx context.Context) time.Duration {
 	now := time.Now()
 	wait := idle
 	for _, lane := range r.lanes() {
+		if lane.busy() && !lane.wake.IsZero() && !now.Before(lane.wake) {
+			lane.wake = time.Time{}
+			lane.drop() // what was to be waited for is due: make room for it
+		} else if lane.busy() && !lane.wake.IsZero() {
+			wait = min(wait, lane.wake.Sub(now))
+		}
 		if l.seen == nil || l.stale || lane.busy() || !r.mayPlan(lane) {
 			continue
 		}
@@ -381,23 +398,29 @@ func (r *supervisor) decideLane(ctx context.Context, lane *lane, now time.Time) 
 		return lane.retryAt.Sub(now)
 	}
 	plan := reconcile.Diff(r.wants(lane.scope), r.loop.seen.Observed, now)
+	r.tellNeverPulled(plan)
 	if !plan.Empty() {
 		r.start(ctx, lane, plan)
-		return idle
+		return until(lane.wake, now)
 	}
 	if lane == &r.loop.main {
 		r.tellReady(plan)
 	}
-	if wake := plan.Wake(); !wake.IsZero() {
-		return max(wake.Sub(now), 0) + time.Millisecond
+	return until(plan.Wake(), now)
+}
+
+// until is how long to wait for a moment; zero is no moment.
+func until(wake, now time.Time) time.Duration {
+	if wake.IsZero() {
+		return idle
 	}
-	return idle
+	return max(wake.Sub(now), 0) + time.Millisecond
 }
 
 // wants is a part of what should be.
 func (r *supervisor) wants(scope reconcile.Scope) reconcile.Desired {
 	l := &r.loop
-	return reconcile.Desired{State: l.desired, AgentImage: r.agent.ref, Schedules: l.schedules, Scope: scope, OnlyRun: r.onlyRun, Backoff: r.backoff()}
+	return reconcile.Desired{State: l.desired, AgentImage: r.agent.ref, Schedules: l.schedules, Scope: scope, OnlyRun: r.onlyRun, Backoff: r.backoff(), Offline: r.cfg.Offline}
 }
 
 // backoff is how to wait between restarts: as asked for, or as recorded.
@@ -415,8 +438,10 @@ func (r *supervisor) start(ctx context.Context, lane *lane, plan reconcile.Plan)
 	l := &r.loop
 	r.tellPlan(plan, lane)
 	applyCtx, cancel := context.WithCancelCause(ctx)
+	lane.wake = plan.Wake()
 	lane.cancel, lane.state = cancel, reconcile.WithJobs(l.desired, &l.seen.Observed, plan)
 	e := &executor{supervisor: r, desired: l.desired, state: lane.state, slots: l.slots, backoff: r.backoff(),
+		begin: func(s reconcile.Step) *fetch { return r.beginFetch(ctx, s, lane.state) },
 		hands: hands{eng: r.cfg.Engine, id: r.id, grace: r.graces(lane.state)}}
 	go func() {
 		r.applied <- applyResult{lane, plan, runPlan(applyCtx, plan, e.do)}
@@ -462,6 +487,9 @@ func (r *supervisor) finish(res applyResult) error {
 			continue
 		}
 		step := res.plan.Steps[i]
+		if fetches(step.Op) && !l.fresh {
+			continue // fetched has told it, and when it is tried again
+		}
 		err = explain(step, lane.state, err)
 		if !errors.Is(err, errNotYet) {
 			failed = append(failed, err)
@@ -493,7 +521,7 @@ func (r *supervisor) finish(res applyResult) error {
 // half-made must stay.
 func preparation(s reconcile.Step) bool {
 	switch s.Op {
-	case reconcile.LoadImage, reconcile.PullImage, reconcile.CreateNetwork, reconcile.CreateVolume, reconcile.WriteRecord, reconcile.CreateContainer:
+	case reconcile.LoadImage, reconcile.PullImage, reconcile.BuildImage, reconcile.CreateNetwork, reconcile.CreateVolume, reconcile.WriteRecord, reconcile.CreateContainer:
 		return true
 	case reconcile.StartContainer:
 		return s.Role == reconcile.RoleGateway || s.Role == reconcile.RolePortal || s.Role == reconcile.RoleInfra

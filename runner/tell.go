@@ -2,8 +2,8 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -145,7 +145,7 @@ func (r *supervisor) failed() []failure {
 			}
 		}
 	}
-	return out
+	return append(out, r.failedBuilds()...)
 }
 
 func newestRun(o *reconcile.Observed, workload string) *reconcile.Job {
@@ -289,13 +289,12 @@ func explain(s reconcile.Step, state *docker.State, err error) error {
 		return explainPort(s, state, err)
 	case engine.NameTaken:
 		return fmt.Errorf("%s: something that is not of this app has the name %s on the engine; remove it, or rename the app: %w", s.Object, nameOf(s, state), err)
-	case engine.ImageMissing, engine.NotFound:
-		if s.Op == reconcile.PullImage {
-			return explainImage(s, state, err)
-		}
 	}
-	if s.Op == reconcile.PullImage {
+	switch s.Op {
+	case reconcile.PullImage:
 		return explainImage(s, state, err)
+	case reconcile.BuildImage:
+		return explainBuild(s, state, err)
 	}
 	return fmt.Errorf("%s%s: %s: %w", where, s.Object, s.Op, err)
 }
@@ -316,23 +315,38 @@ func line(s reconcile.Step, state *docker.State) string {
 }
 
 func explainImage(s reconcile.Step, state *docker.State, err error) error {
-	users := map[string]bool{}
-	for i := range state.Pods {
-		for _, c := range slices.Concat(state.Pods[i].Init, state.Pods[i].Containers) {
-			if c.Image == s.Name {
-				users[state.Pods[i].Workload+"/"+c.Name] = true
-			}
-		}
+	what, next := "is not on the engine and cannot be pulled", "build or load it (`docker images` lists what is there), or correct the name"
+	if s.Cause == reconcile.PolicyAlways {
+		what, next = "cannot be pulled, and imagePullPolicy is Always", "--offline takes the image that is on the engine; imagePullPolicy: \"IfNotPresent\" always does"
 	}
-	for i := range state.Jobs {
-		for _, c := range slices.Concat(state.Jobs[i].Template.Init, state.Jobs[i].Template.Containers) {
-			if c.Image == s.Name {
-				users[state.Jobs[i].Name+"/"+c.Name] = true
-			}
-		}
+	return fmt.Errorf("%simage %s, needed by %s, %s: %w\n  %s", line(s, state), s.Name, usersOf(s.Name, state), what, err, next)
+}
+
+// explainBuild names the container, its line, the Dockerfile's, and shows the
+// end of what the step that failed had printed.
+func explainBuild(s reconcile.Step, state *docker.State, err error) error {
+	text := fmt.Errorf("%simage of %s cannot be built: %w", line(s, state), usersOf(s.Name, state), causeError(err))
+	var fault *engine.BuildError
+	if !errors.As(err, &fault) || strings.TrimSpace(fault.Output) == "" {
+		return text
 	}
-	return fmt.Errorf("%simage %s, needed by %s, is not on the engine and cannot be pulled: %w\n  build or load it (`docker images` lists what is there), or correct the name",
-		line(s, state), s.Name, strings.Join(slices.Sorted(maps.Keys(users)), ", "), err)
+	return fmt.Errorf("%w\n    %s", text, strings.ReplaceAll(lastOf(fault.Output), "\n", "\n    "))
+}
+
+// lastOf keeps the last lines of an output.
+func lastOf(output string) string {
+	const most = 20
+	lines := strings.Split(strings.TrimRight(output, "\n"), "\n")
+	return strings.Join(lines[max(0, len(lines)-most):], "\n")
+}
+
+// causeError is an engine's own error, without what we put before it.
+func causeError(err error) error {
+	var e *engine.Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 func explainPort(s reconcile.Step, state *docker.State, err error) error {

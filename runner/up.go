@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cuepod/cuepod/internal/cron"
@@ -155,7 +156,7 @@ func (r *supervisor) done() (bool, error) {
 	if failed := r.failed(); len(failed) > 0 {
 		err := &FailedError{}
 		for _, f := range failed {
-			err.Reasons = append(err.Reasons, f.object+": "+f.message)
+			err.Reasons = append(err.Reasons, strings.TrimPrefix(f.object+": "+f.message, ": "))
 		}
 		return true, errors.Join(err, r.drainApply())
 	}
@@ -172,6 +173,7 @@ func (r *supervisor) deadline() <-chan time.Time {
 // end stops what the loop started and lets go of the gateway.
 func (r *supervisor) end(stop context.CancelFunc) {
 	stop()
+	r.fetching.Wait()
 	if r.loop.link != nil {
 		r.loop.link.close()
 	}
@@ -283,7 +285,9 @@ func (r *supervisor) rollBack(cause error) error {
 	if r.loop.link != nil {
 		r.loop.link.close()
 	}
-	if err := Down(ctx, r.cfg.Engine, r.id, DownOptions{Volumes: true, Now: true}); err != nil {
+	// Volumes that were there before hold the data of an earlier run.
+	opts := DownOptions{Volumes: !r.loop.hadVolumes, Now: true}
+	if err := Down(ctx, r.cfg.Engine, r.id, opts); err != nil {
 		return errors.Join(cause, fmt.Errorf("and what was made could not be removed: %w", err))
 	}
 	return cause
@@ -341,6 +345,7 @@ func (r *supervisor) adopt(c compileResult, w watcher) {
 		return
 	}
 	l.desired, l.schedules, l.stale = c.compiled.State, parsed, true
+	r.keepFetches()
 	l.began, l.ready = time.Now(), false
 	clear(l.problems)
 	for _, lane := range r.lanes() {

@@ -145,16 +145,20 @@ type BuildSpec struct {
 
 // BuildError is why a build failed.
 type BuildError struct {
+	Where   string // file:line of the Dockerfile; who has the file fills it in
 	Step    string // the step that failed: "[2/3] RUN make"; "" when the build did not get that far
 	Message string // the builder's own word
 	Output  string // the end of what the step had printed
 }
 
 func (e *BuildError) Error() string {
-	if e.Step == "" {
-		return e.Message
+	text := e.Message
+	for _, lead := range []string{e.Step, e.Where} {
+		if lead != "" {
+			text = lead + ": " + text
+		}
 	}
-	return e.Step + ": " + e.Message
+	return text
 }
 
 // NetworkSpec asks for a bridge network with a fixed address plan.

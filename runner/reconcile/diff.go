@@ -14,7 +14,9 @@ import (
 // Diff compares and decides. now is only compared with the times of exits.
 func Diff(d Desired, o Observed, now time.Time) Plan {
 	b := newBuilder(d, o, now)
-	b.images()
+	if !b.images() {
+		return Plan{Steps: b.steps, Waits: b.waits}
+	}
 	if d.Scope != OnlyJobs {
 		b.network()
 		b.record()
@@ -24,6 +26,7 @@ func Diff(d Desired, o Observed, now time.Time) Plan {
 		b.claims()
 		b.pods()
 		b.liveChanges()
+		b.removeImages()
 	}
 	if d.Scope != AllButJobs {
 		b.jobs()
@@ -93,37 +96,6 @@ func (b *builder) add(s Step, after ...int) int {
 	slices.Sort(s.After)
 	b.steps = append(b.steps, s)
 	return len(b.steps) - 1
-}
-
-// images brings what is missing before anything else is made, so that a
-// missing image leaves nothing half-made behind.
-func (b *builder) images() {
-	b.loadStep = none
-	if b.observed.Images[b.desired.AgentImage] == "" {
-		b.loadStep = b.add(Step{Op: LoadImage, Object: "image " + b.desired.AgentImage, Name: b.desired.AgentImage, Cause: "the engine does not have it"})
-	}
-	if b.desired.Scope == OnlyJobs {
-		return // what a new pod of a job needs is pulled for it
-	}
-	for i := range b.desired.State.Pods {
-		p := &b.desired.State.Pods[i]
-		for _, c := range slices.Concat(p.Init, p.Containers) {
-			b.pull(&c, Step{Pod: p.Name})
-		}
-	}
-	for i := range b.desired.State.Jobs {
-		b.pullFor(&b.desired.State.Jobs[i])
-	}
-}
-
-// pull brings the image of a container, unless it is there or on its way. s
-// says whose container it is.
-func (b *builder) pull(c *docker.Container, s Step) {
-	if _, seen := b.pulls[c.Image]; seen || b.observed.Images[c.Image] != "" {
-		return
-	}
-	s.Op, s.Object, s.Name, s.Container, s.Cause = PullImage, "image "+c.Image, c.Image, c.Name, "the engine does not have it"
-	b.pulls[c.Image] = b.add(s)
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -61,18 +61,28 @@ func (b *builder) wait(p *docker.Pod, object, reason string, until time.Time) {
 	b.waits = append(b.waits, Wait{Object: object, Reason: reason, Until: until, Job: p.Job != ""})
 }
 
-// replace removes the container and makes and starts a new one in its place.
+// replace removes the container and makes and starts a new one in its place. It
+// returns none when the new one's image is not to be had yet.
 func (b *builder) replace(step Step, m *Container, cause string, prev int, gates []int, c *docker.Container) int {
+	image, ok := b.brought(step, c)
+	if !ok {
+		return none // what is there stays until then
+	}
 	step.Cause = cause
+	gates = slices.Concat(gates, []int{image})
 	gone := b.remove(m, step, gates...)
 	start := slices.Concat(gates, []int{prev})
 	return b.create(step, slices.Concat(start, []int{gone}), start, c)
 }
 
 // createAndStart makes a container anew, removing what is left of an earlier
-// try, and starts it. It is created as soon as there is an infra container to
+// try, and starts it, or returns none when its image is not to be had yet. It is created as soon as there is an infra container to
 // join, while the agent still gets ready.
 func (b *builder) createAndStart(step Step, m *Container, cause string, prev, joined int, gates []int, c *docker.Container) int {
+	image, ok := b.brought(step, c)
+	if !ok {
+		return none
+	}
 	gone := none
 	step.Cause = cause
 	if m != nil {
@@ -83,19 +93,15 @@ func (b *builder) createAndStart(step Step, m *Container, cause string, prev, jo
 		}
 		gone = b.remove(m, step)
 	}
-	return b.create(step, []int{joined, gone}, slices.Concat(gates, []int{prev}), c)
+	return b.create(step, []int{joined, gone, image}, slices.Concat(gates, []int{prev}), c)
 }
 
 func (b *builder) create(step Step, createAfter, startAfter []int, c *docker.Container) int {
-	pull, ok := b.pulls[c.Image]
-	if !ok {
-		pull = none
-	}
 	if c.ReadsFiles() {
 		createAfter = slices.Concat(createAfter, startAfter)
 	}
 	step.Op = CreateContainer
-	created := b.add(step, slices.Concat(createAfter, []int{pull, b.recordStep}, b.claimSteps(c.Mounts))...)
+	created := b.add(step, slices.Concat(createAfter, []int{b.recordStep}, b.claimSteps(c.Mounts))...)
 	step.Op, step.Cause = StartContainer, ""
 	return b.add(step, slices.Concat(startAfter, []int{created})...)
 }

@@ -15,6 +15,7 @@ type Desired struct {
 	Scope      Scope
 	OnlyRun    string // with OnlyJobs: no other run than this one
 	Backoff    Backoff
+	Offline    bool // use an image that is there, whatever its pull policy
 }
 
 // Scope is which part of the state is compared.
@@ -38,6 +39,8 @@ type Observed struct {
 	Crons   map[string]*Cron      // by CronJob
 	Volumes map[string]bool       // names that exist
 	Images  map[string]string     // reference to ID, for images that are on the engine
+	Fetches map[string]Fetch      // by reference: images that were asked for
+	Built   []Image               // that were built for the app, desired or not
 	Ready   map[string]bool       // pods that are ready, in the gateway's word
 }
 

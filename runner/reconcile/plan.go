@@ -35,6 +35,7 @@ type Instance struct {
 type Wait struct {
 	Object string
 	Reason string
+	Code   string    // Kubernetes' word for it, where it has one: ImagePullBackOff
 	Until  time.Time // zero: until something else changes
 	Job    bool      // it is about a job, and the app may be ready all the same
 }
@@ -45,6 +46,8 @@ type Op string
 const (
 	LoadImage       Op = "load image"
 	PullImage       Op = "pull image"
+	BuildImage      Op = "build image"
+	RemoveImage     Op = "remove image"
 	CreateNetwork   Op = "create network"
 	RemoveNetwork   Op = "remove network"
 	CreateVolume    Op = "create volume"
@@ -92,7 +95,7 @@ type Step struct {
 	Pod       string
 	Container string // name in the pod
 	Service   string
-	Workload  string // the job that needs an image
+	Workload  string // the job that an image is for
 	Job       *Job   // of WriteJob and WriteCron
 	Condition string // of AwaitService
 	Restarts  int    // labels of a created container
@@ -161,7 +164,7 @@ func (p Plan) Summary() []string {
 	}
 	for _, s := range p.Steps {
 		switch s.Op {
-		case PullImage, CreateNetwork, CreateContainer, StopContainer, RemoveContainer, Update, WriteJob, WriteCron:
+		case PullImage, BuildImage, CreateNetwork, CreateContainer, StopContainer, RemoveContainer, Update, WriteJob, WriteCron:
 		default:
 			continue
 		}

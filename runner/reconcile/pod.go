@@ -20,10 +20,15 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 	}
 	if cause := b.rebuildCause(p, o); cause != "" {
 		serving := o.Infra.running() && b.hasRunningMember(o)
+		after := []int{turn}
 		if !serving {
-			turn = none
+			after = nil
+		} else if images, ok := b.allBrought(p); ok {
+			after = append(after, images...)
+		} else {
+			return none, false
 		}
-		gone := b.removePod(o, cause, turn)
+		gone := b.removePod(o, cause, after...)
 		return b.createPod(p, cause, gone), serving
 	}
 	return b.mendPod(p, o, turn)
@@ -84,10 +89,10 @@ func (b *builder) mendPod(p *docker.Pod, o *Pod, turn int) (last int, disrupts b
 		return b.startPod(p, "its start was interrupted", gone...), false
 	}
 	gone := b.removeStrangers(p, o)
-	disruption := b.disruption(p, o)
+	disruption, image := b.disruption(p, o)
 	gates := gone
 	if disruption != "" {
-		gates = append(gates, b.add(Step{Op: Drain, Object: "pod " + p.Name, Pod: p.Name, Cause: disruption}, turn))
+		gates = append(gates, b.add(Step{Op: Drain, Object: "pod " + p.Name, Pod: p.Name, Cause: disruption}, turn, image))
 	}
 	before := len(b.steps)
 	last = b.members(p, o, o.Infra.ID, "", none, gates)
@@ -116,15 +121,20 @@ func (b *builder) removeStrangers(p *docker.Pod, o *Pod) []int {
 	return gone
 }
 
-// disruption is why a running member has to be replaced, or "".
-func (b *builder) disruption(p *docker.Pod, o *Pod) string {
+// disruption is why a running member has to be replaced, or "", and the step
+// that brings its image. One whose image is not to be had yet stays.
+func (b *builder) disruption(p *docker.Pod, o *Pod) (cause string, image int) {
 	for i := range p.Containers {
 		c := &p.Containers[i]
 		if m := o.member(c.Name); m.running() && m.Infra == o.Infra.ID {
-			if cause := b.replaceCause(c, m, p.Name); cause != "" {
-				return "container " + c.Name + ": " + cause
+			cause := b.replaceCause(c, m, p.Name)
+			if cause == "" {
+				continue
+			}
+			if image, h := b.image(c, Step{Pod: p.Name}); h == nil {
+				return "container " + c.Name + ": " + cause, image
 			}
 		}
 	}
-	return ""
+	return "", none
 }

@@ -161,7 +161,6 @@ func (b *builder) fill(j *docker.Job, r *Job, pods []*Pod, t Tally, after ...int
 		b.later("job "+r.Name, "volume "+claim+" is not there", time.Time{})
 		return
 	}
-	b.pullFor(j)
 	cause := "of job " + r.Name
 	if t.Failed > 0 {
 		cause += ", of which " + count(t.Failed, "pod") + " failed"
@@ -225,13 +224,6 @@ func (b *builder) missingClaim(j *docker.Job) string {
 		}
 	}
 	return ""
-}
-
-// pullFor pulls the images of a job that the engine no longer has.
-func (b *builder) pullFor(j *docker.Job) {
-	for _, c := range slices.Concat(j.Template.Init, j.Template.Containers) {
-		b.pull(&c, Step{Workload: j.Name})
-	}
 }
 
 // later is a wait that keeps nobody from calling the app ready.

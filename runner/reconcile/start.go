@@ -114,7 +114,9 @@ func (b *builder) initContainer(p *docker.Pod, o *Pod, c *docker.Container, caus
 	}
 	started := prev
 	if !m.running() {
-		started = b.createAndStart(step, m, cause, prev, joined, gates, c)
+		if started = b.createAndStart(step, m, cause, prev, joined, gates, c); started == none {
+			return none, false // it waits for its image
+		}
 	}
 	if p.Job != "" {
 		return none, false // its exit is seen when it comes: no plan for jobs waits

@@ -66,7 +66,10 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 		}
 	}
 	switch s.Op {
-	case LoadImage, PullImage:
+	case RemoveImage:
+		delete(w.Images, s.Name)
+		w.Built = slices.DeleteFunc(w.Built, func(img Image) bool { return img.Ref == s.Name })
+	case LoadImage, PullImage, BuildImage:
 		w.Images[s.Name] = "id of " + s.Name
 	case CreateNetwork:
 		must(w.Network == "", "there is a network")

@@ -52,10 +52,10 @@ func podHash(p *Pod, volumes []Volume) string {
 }
 
 // containerHash covers what only a new container can change: everything but
-// the probes, the pull policy and the position.
+// the probes, how its image comes to be there, and the position.
 func containerHash(c *Container) string {
 	d := *c
-	d.Probes, d.PullPolicy, d.Line, d.Hash = nil, "", "", ""
+	d.Probes, d.Build, d.PullPolicy, d.Line, d.Hash = nil, nil, "", "", ""
 	return hashOf(d)
 }
 

@@ -153,6 +153,7 @@ type Container struct {
 	Name       string   `json:"name"`      // in the pod
 	EngineName string   `json:"container"` // on the engine
 	Image      string   `json:"image"`
+	Build      *Build   `json:"build,omitempty"` // how Image is made; nil: it is pulled
 	PullPolicy string   `json:"pullPolicy"`
 	Entrypoint []string `json:"entrypoint,omitempty"` // Kubernetes' command; $(VAR) is expanded at start, see Resolve
 	Cmd        []string `json:"cmd,omitempty"`        // Kubernetes' args; the same
@@ -191,6 +192,18 @@ type Container struct {
 	// Hash covers everything that only a new container can change. Values of
 	// secrets and addresses are not in it; their references are.
 	Hash string `json:"hash"`
+}
+
+// Build says how an image is built from source. The image that comes of it is
+// named after its content, see Options.Built: what changes that makes another
+// container, while the description itself is in no hash.
+type Build struct {
+	Context    string            `json:"context"`              // directory, relative to the module's root
+	Dockerfile string            `json:"dockerfile,omitempty"` // relative to Context; "" is Dockerfile
+	Target     string            `json:"target,omitempty"`     // stage; "" is the last one
+	Args       map[string]string `json:"args,omitempty"`
+	Name       string            `json:"name"` // what the definition calls the image: another tag of it
+	Line       string            `json:"-"`    // file:line:col of the definition
 }
 
 // EnvVar is one variable: a value, or something the runner fills in at start.

@@ -211,7 +211,7 @@ func classicStep() *regexp.Regexp { return regexp.MustCompile(`^Step (\d+/\d+) :
 
 func (t *trace) classic(text string) {
 	if m := classicStep().FindStringSubmatch(strings.TrimRight(text, "\n")); m != nil {
-		t.last = &step{name: "[" + m[1] + "] " + m[2]}
+		t.last = &step{name: engine.Clean("[" + m[1] + "] " + m[2])}
 		t.report(engine.Progress{ID: m[1], Status: t.last.name})
 		return
 	}
@@ -219,7 +219,7 @@ func (t *trace) classic(text string) {
 		return
 	}
 	t.last.tail.add([]byte(text))
-	t.report(engine.Progress{ID: t.last.name, Status: t.last.name, Output: text})
+	t.report(engine.Progress{ID: t.last.name, Status: t.last.name, Output: engine.Clean(text)})
 }
 
 // record reads one StatusResponse of moby.buildkit.v1: vertices are steps,
@@ -275,7 +275,7 @@ func (t *trace) vertex(data []byte) error {
 	})
 	s := t.step(digest)
 	if name != "" {
-		s.name = name
+		s.name = engine.Clean(name)
 	}
 	if fault != "" && !strings.Contains(fault, "context canceled") && t.fault == "" { // the others are cancelled because of it
 		t.fault = digest
@@ -307,7 +307,7 @@ func (t *trace) status(data []byte) error {
 	if name == "" {
 		name = id
 	}
-	t.report(engine.Progress{ID: vertex + "/" + id, Status: strings.TrimSpace(t.step(vertex).name + ": " + name), Current: current, Total: total})
+	t.report(engine.Progress{ID: vertex + "/" + id, Status: engine.Clean(t.step(vertex).name + ": " + name), Current: current, Total: total})
 	return err
 }
 
@@ -325,7 +325,7 @@ func (t *trace) log(data []byte) error {
 	})
 	s := t.step(vertex)
 	s.tail.add(text)
-	t.report(engine.Progress{ID: vertex, Status: s.name, Output: string(text)})
+	t.report(engine.Progress{ID: vertex, Status: s.name, Output: engine.Clean(string(text))})
 	return err
 }
 
@@ -375,4 +375,4 @@ func (t *tail) add(data []byte) {
 	}
 }
 
-func (t *tail) text() string { return strings.ToValidUTF8(string(t.data), "\uFFFD") }
+func (t *tail) text() string { return engine.Clean(strings.ToValidUTF8(string(t.data), "\uFFFD")) }

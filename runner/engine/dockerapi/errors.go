@@ -31,11 +31,11 @@ func (c *Client) fail(op, object string, err error) error {
 }
 
 // plain drops the words that every engine error starts with and that tell a
-// person nothing.
+// person nothing, and what a registry or a program may have put in for a terminal.
 type plain struct{ error }
 
 func (p plain) Error() string {
-	return strings.TrimPrefix(p.error.Error(), "Error response from daemon: ")
+	return engine.Clean(strings.TrimPrefix(p.error.Error(), "Error response from daemon: "))
 }
 
 func (p plain) Unwrap() error { return p.error }

@@ -1,0 +1,149 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/cuepod/cuepod/runner/build"
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// builtPrefix begins the names of images that we build. What else an image of
+// ours is called, its owner has called it.
+const builtPrefix = "cuepod/"
+
+// builtImages lists what was built for an app.
+func builtImages(ctx context.Context, eng engine.Engine, id Identity) ([]reconcile.Image, error) {
+	list, err := eng.ListImages(ctx, id.selector())
+	if err != nil {
+		return nil, err
+	}
+	var out []reconcile.Image
+	for _, img := range list {
+		for _, ref := range img.Refs {
+			if strings.HasPrefix(ref, builtPrefix) {
+				out = append(out, reconcile.Image{Ref: ref, ID: img.ID})
+			}
+		}
+	}
+	return out, nil
+}
+
+// buildImage sends what a container's image is made of to the engine. The image
+// has the app's labels, by which it is found and removed.
+func buildImage(ctx context.Context, eng engine.Engine, id Identity, c *docker.Container, progress func(engine.Progress)) error {
+	fail := func(err error) error {
+		return &engine.Error{Op: "build image", Object: c.Image, Err: err}
+	}
+	src, err := build.Read(id.Root, c.Build, nil)
+	if err != nil {
+		return fail(err)
+	}
+	if !strings.HasSuffix(c.Image, ":"+src.Hash) {
+		return fail(build.ErrChanged)
+	}
+	r, w := io.Pipe()
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		w.CloseWithError(src.Tar(w))
+	}()
+	err = eng.BuildImage(ctx, buildSpec(id, c, src), r, progress)
+	r.CloseWithError(io.ErrClosedPipe) // an engine that failed need not have read all
+	<-sent
+	var fault *engine.BuildError
+	if errors.As(err, &fault) {
+		if line := src.Line(fault.Step, fault.Message); line > 0 {
+			located := *fault
+			located.Where = fmt.Sprintf("%s:%d", path.Join(c.Build.Context, src.Dockerfile), line)
+			return &engine.Error{Kind: engine.BuildFailed, Op: "build image", Object: c.Image, Err: &located}
+		}
+	}
+	return err
+}
+
+func buildSpec(id Identity, c *docker.Container, src *build.Source) engine.BuildSpec {
+	spec := engine.BuildSpec{
+		Tags: []string{c.Image}, Dockerfile: src.Dockerfile, Target: c.Build.Target, Args: c.Build.Args, Bases: src.Bases,
+		Labels: id.labels(),
+	}
+	if name := c.Build.Name; name != "" && !strings.Contains(name, "@") { // a digest names what is, not what is made
+		spec.Tags = append(spec.Tags, name)
+	}
+	return spec
+}
+
+// Built is an image that Build made, or found made.
+type Built struct {
+	Container string // "web/app"
+	Image     string // by its content
+	Name      string // as the definition calls it
+	Made      bool   // now
+}
+
+// Build builds all images of an app that are not there, one after the other,
+// and calls done for each image, also for those that are.
+func Build(ctx context.Context, eng engine.Engine, id Identity, state *docker.State, report func(Event), done func(Built)) error {
+	var failed []error
+	for _, s := range buildSteps(state) {
+		c := containerOf(s, state)
+		made, err := buildOne(ctx, eng, id, s, c, report)
+		if err != nil {
+			failed = append(failed, explain(s, state, err))
+			continue
+		}
+		for user := range strings.SplitSeq(usersOf(c.Image, state), ", ") {
+			done(Built{Container: user, Image: c.Image, Name: c.Build.Name, Made: made})
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func buildOne(ctx context.Context, eng engine.Engine, id Identity, s reconcile.Step, c *docker.Container, report func(Event)) (made bool, err error) {
+	_, err = eng.InspectImage(ctx, c.Image)
+	if kind := engine.KindOf(err); kind != engine.NotFound && kind != engine.ImageMissing {
+		return false, err
+	}
+	m := newMeter(s.Op)
+	report(Event{Kind: EventPlan, Object: s.Object, Message: "building it for " + cmp.Or(s.Pod, s.Workload) + "/" + c.Name})
+	err = buildImage(ctx, eng, id, c, func(p engine.Progress) {
+		if text, due := m.add(p); due {
+			report(Event{Kind: EventProgress, Object: s.Object, Message: text})
+		}
+	})
+	if err == nil {
+		report(Event{Kind: EventStep, Object: s.Object, Message: "built in " + m.took()})
+	}
+	return err == nil, err
+}
+
+// buildSteps has one step for each image that is built, in the order of the
+// definition.
+func buildSteps(state *docker.State) []reconcile.Step {
+	var out []reconcile.Step
+	seen := map[string]bool{}
+	add := func(p *docker.Pod, pod, job string) {
+		for _, list := range [][]docker.Container{p.Init, p.Containers} {
+			for i := range list {
+				if c := &list[i]; c.Build != nil && !seen[c.Image] {
+					seen[c.Image] = true
+					out = append(out, reconcile.Step{Op: reconcile.BuildImage, Object: "image " + c.Image, Name: c.Image, Pod: pod, Workload: job, Container: c.Name})
+				}
+			}
+		}
+	}
+	for i := range state.Pods {
+		add(&state.Pods[i], state.Pods[i].Name, "")
+	}
+	for i := range state.Jobs {
+		add(&state.Jobs[i].Template, "", state.Jobs[i].Name)
+	}
+	return out
+}
