@@ -180,7 +180,7 @@ func memberSpec(id Identity, p *docker.Pod, c *docker.Container, role reconcile.
 func mount(m docker.Mount, subPath string) engine.Mount {
 	return engine.Mount{
 		Volume: m.Volume, HostPath: m.HostPath, Create: m.Create && m.Propagation == "", Propagation: m.Propagation,
-		Path: m.Path, SubPath: subPath, ReadOnly: m.ReadOnly, NoCopy: m.HostPath == "",
+		Path: m.Path, SubPath: subPath, Fixed: m.Fixed, ReadOnly: m.ReadOnly, NoCopy: m.HostPath == "",
 	}
 }
 

@@ -16,6 +16,11 @@ func (e *executor) create(ctx, whole context.Context, s reconcile.Step) error {
 	if err != nil {
 		return err
 	}
+	if s.Role == reconcile.RoleApp || s.Role == reconcile.RoleInit {
+		if err := e.prepareSubPaths(ctx, whole, s, &spec); err != nil {
+			return err
+		}
+	}
 	_, err = e.eng().CreateContainer(whole, spec)
 	return err
 }
@@ -131,6 +136,11 @@ func (e *executor) start(ctx, whole context.Context, s reconcile.Step) error {
 		if err := e.awaitAgent(ctx, s.Pod); err != nil {
 			return err
 		}
+		release, err := e.holdSubPaths(ctx, whole, s)
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
 	if err := e.eng().StartContainer(whole, s.Name); err != nil {
 		return err

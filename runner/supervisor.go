@@ -26,6 +26,7 @@ type supervisor struct {
 	log   *slog.Logger
 	local bool // the engine shares this machine's network
 
+	engine  engine.Info    // as it was at the beginning
 	machine docker.Machine // the engine's
 	agent   struct {
 		ref     string
@@ -125,7 +126,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	if err != nil {
 		return nil, err
 	}
-	r.local, r.machine = info.Local, docker.Machine{CPUs: info.NumCPU, Memory: info.Memory}
+	r.local, r.engine, r.machine = info.Local, info, docker.Machine{CPUs: info.NumCPU, Memory: info.Memory}
 	if r.agent.ref, r.agent.archive, err = cfg.Agent(info.Arch); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
 )
 
 const usage = `usage: cuepod-agent <role> [arguments]
@@ -25,6 +27,9 @@ roles:
   pod                              hold a pod's namespaces and serve its containers
   gateway                          hold an app's services
   portal tcp/30080=10.1.2.140:80   carry published ports to services
+  subpath DIR PATH                 make a path in a volume, and say what it is
+  hold                             keep mounted what the engine found at sub-paths
+  same [DIR PATH SHOWN]...         fail unless it is what is there
 `
 
 // Main runs one role until it is told to end (SIGTERM or SIGINT) and returns the
@@ -48,6 +53,12 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case "portal":
 		defer reap()()
 		err = runPortal(args[1:], log)
+	case api.RoleSubPath:
+		err = makeSubPath(args[1:], stdout)
+	case api.RoleHold:
+		err = hold()
+	case api.RoleSame:
+		err = compareSubPaths(args[1:])
 	default:
 		fmt.Fprint(stderr, usage)
 		return 2

@@ -105,7 +105,8 @@ type Info struct {
 	Local         bool   // the engine shares this machine's network: a Unix socket on Linux
 	Rootless      bool
 	NumCPU        int
-	Memory        int64  // of the machine, in bytes
+	Memory        int64  // of the machine, in bytes; 0 when the engine does not say
+	SubPaths      bool   // a mount may show a sub-path of a volume, see Mount.SubPath
 	DriverMessage string // the engine's own remark worth showing; may be empty
 }
 
@@ -183,6 +184,19 @@ type VolumeSpec struct {
 	Labels map[string]string
 	Memory bool  // backed by memory, never on disk
 	Size   int64 // bytes; 0 means no limit; only for Memory
+	Shows  *Part // a directory that is there already, in place of one of its own
+}
+
+// Part is a directory of a volume, or of the engine's machine. A volume that
+// shows one finds it when the first container that mounts the volume starts, and
+// goes on to show the same directory while any of them runs, whatever becomes of
+// the path. The engine follows links on the way, also out of the volume: who
+// does not trust those who write to the volume has to look at what was found
+// before others see it.
+type Part struct {
+	Volume   string
+	HostPath string // absolute, in place of Volume
+	SubPath  string
 }
 
 // Volume is a volume on the engine.
@@ -284,9 +298,14 @@ type Mount struct {
 	// Propagation of mounts below HostPath: "rslave", "rshared"; "" is none.
 	Propagation string
 	Path        string
-	SubPath     string // within the volume; "" is its root
-	ReadOnly    bool
-	NoCopy      bool // do not fill a new volume from the image
+	// SubPath is within the volume; "" is its root. An engine without
+	// Info.SubPaths shows it only where it is Fixed.
+	SubPath string
+	// Fixed says that nobody who is not trusted can change what is at SubPath, so
+	// that the engine may follow links on the way as they come.
+	Fixed    bool
+	ReadOnly bool
+	NoCopy   bool // do not fill a new volume from the image
 }
 
 func (m Mount) check() error {

@@ -97,8 +97,8 @@ func (b *builder) createAndStart(step Step, m *Container, cause string, prev, jo
 }
 
 func (b *builder) create(step Step, createAfter, startAfter []int, c *docker.Container) int {
-	if c.ReadsFiles() {
-		createAfter = slices.Concat(createAfter, startAfter)
+	if c.ReadsFiles() || c.HasSubPaths() {
+		createAfter = slices.Concat(createAfter, startAfter) // it gets what is there by then
 	}
 	step.Op = CreateContainer
 	created := b.add(step, slices.Concat(createAfter, []int{b.recordStep}, b.claimSteps(c.Mounts))...)

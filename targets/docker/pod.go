@@ -130,6 +130,7 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 	for i := range p.Containers {
 		d.Containers = append(d.Containers, r.container(&p.Containers[i], p, &d))
 	}
+	r.reachSubPaths(&d)
 	d.Hash = podHash(&d, volumes)
 	return d, volumes
 }

@@ -267,7 +267,10 @@ type Mount struct {
 	SubPath  string `json:"subPath,omitempty"`
 	// SubPathExpr is a sub-path with $(VAR) in it, see Mount.Expand.
 	SubPathExpr string `json:"subPathExpr,omitempty"`
-	ReadOnly    bool   `json:"readOnly,omitempty"`
+	// Fixed says that nobody but the agent writes to the volume, so that what is
+	// at the sub-path is what it put there.
+	Fixed    bool `json:"fixed,omitempty"`
+	ReadOnly bool `json:"readOnly,omitempty"`
 	// Propagation of a HostPath's mounts in the engine's words: "rslave" or
 	// "rshared"; "" is none.
 	Propagation string `json:"propagation,omitempty"`

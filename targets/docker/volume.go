@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"fmt"
 	"path"
 	"slices"
 	"strconv"
@@ -84,11 +85,13 @@ func (r *renderer) shareClaim(volume, claim string, p *app.Pod, d *Pod) {
 }
 
 // Capabilities that the agent needs for what is not its own: to give it away,
-// to change its mode, and to look into directories that are closed to others.
+// to change its mode, to look into directories that are closed to others, and to
+// make some there.
 const (
 	capChown  = "CHOWN"
 	capFowner = "FOWNER"
 	capSearch = "DAC_READ_SEARCH"
+	capWrite  = "DAC_OVERRIDE"
 )
 
 // need adds capabilities.
@@ -134,8 +137,37 @@ func (r *renderer) mount(m *app.VolumeMount, p *app.Pod, d *Pod) Mount {
 	default:
 		out.Volume = VolumeName(r.project, d.Name, v.Name)
 		out.ReadOnly = out.ReadOnly || readOnlyKind(v)
+		out.Fixed = readOnlyKind(v) && out.hasSubPath()
 	}
 	return out
+}
+
+func (m *Mount) hasSubPath() bool { return m.SubPath != "" || m.SubPathExpr != "" }
+
+// HasSubPaths reports whether a container mounts parts of volumes. They have to
+// be there before it is made.
+func (c *Container) HasSubPaths() bool {
+	return slices.ContainsFunc(c.Mounts, func(m Mount) bool { return m.hasSubPath() })
+}
+
+// reachSubPaths lets the agent reach the volumes of which containers mount
+// parts: it makes those that are missing, wherever in the volume that is.
+func (r *renderer) reachSubPaths(d *Pod) {
+	for _, list := range [][]Container{d.Init, d.Containers} {
+		for i := range list {
+			for _, m := range list[i].Mounts {
+				if !m.hasSubPath() || m.Fixed {
+					continue
+				}
+				d.Agent.need(capWrite)
+				same := func(o Mount) bool { return o.Volume == m.Volume && o.HostPath == m.HostPath }
+				if !slices.ContainsFunc(d.Mounts, same) {
+					path := fmt.Sprintf("%s/.%d", volumesDir, len(d.Mounts)) // no volume has such a name
+					d.Mounts = append(d.Mounts, Mount{Volume: m.Volume, HostPath: m.HostPath, Create: m.Create, Path: path})
+				}
+			}
+		}
+	}
 }
 
 // hostMount mounts a path of the host. One that the module has not brought

@@ -29,6 +29,17 @@ const (
 	Liveness  = "liveness"
 )
 
+// Roles of the agent's program that the supervisor runs for sub-paths of
+// volumes, and the answers of RoleSubPath.
+const (
+	RoleSubPath = "subpath"
+	RoleHold    = "hold"
+	RoleSame    = "same"
+
+	SubPathDir  = "directory"
+	SubPathFile = "file"
+)
+
 // Bootstrap is the first line an agent reads on its standard input. It comes
 // that way, and not by environment or argument, because it carries a secret.
 // A repeated Bootstrap replaces the one before.

@@ -24,6 +24,7 @@ import (
 	"github.com/docker/docker/api/types/filters"
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/system"
+	"github.com/docker/docker/api/types/versions"
 	"github.com/docker/docker/client"
 
 	"github.com/cuepod/cuepod/runner/engine"
@@ -135,6 +136,7 @@ func (c *Client) Info(ctx context.Context) (engine.Info, error) {
 		Rootless:      slices.ContainsFunc(info.SecurityOptions, func(s string) bool { return strings.HasPrefix(s, "name=rootless") }),
 		NumCPU:        info.NCPU,
 		Memory:        info.MemTotal,
+		SubPaths:      versions.GreaterThanOrEqualTo(c.api.ClientVersion(), subPathAPI),
 		DriverMessage: remark(info.Warnings),
 	}
 	out.Local, err = c.local(ctx, out, info)

@@ -34,23 +34,44 @@ func (c *Client) CreateContainer(ctx context.Context, spec engine.ContainerSpec)
 	if err := spec.Check(); err != nil {
 		return "", c.fail(op, spec.Name, err)
 	}
-	if err := c.checkSubPaths(ctx, spec.Mounts); err != nil {
+	mounts, err := c.subPaths(ctx, spec.Mounts)
+	if err != nil {
 		return "", c.fail(op, spec.Name, err)
 	}
+	spec.Mounts = mounts
 	config, host, net := createArguments(spec)
 	got, err := c.api.ContainerCreate(ctx, config, host, net, nil, spec.Name)
 	return got.ID, c.fail(op, spec.Name, err)
 }
 
-// checkSubPaths refuses what an old engine would take without a word and mount
-// the whole volume instead.
-func (c *Client) checkSubPaths(ctx context.Context, mounts []engine.Mount) error {
-	i := slices.IndexFunc(mounts, func(m engine.Mount) bool { return m.SubPath != "" && m.Volume != "" })
-	if i < 0 {
-		return nil
+// subPaths gives the mounts as an engine that knows no sub-paths of volumes
+// shows them: a fixed one from where the volume is. It would take the others
+// without a word, and mount the whole volume.
+func (c *Client) subPaths(ctx context.Context, mounts []engine.Mount) ([]engine.Mount, error) {
+	of := func(m engine.Mount) bool { return m.SubPath != "" && m.Volume != "" }
+	if !slices.ContainsFunc(mounts, of) {
+		return mounts, nil
 	}
-	feature := fmt.Sprintf("mount %s: the sub-path of a volume", mounts[i].Path)
-	return c.api.NewVersionError(ctx, subPathAPI, feature)
+	old := c.api.NewVersionError(ctx, subPathAPI, "the sub-path of a volume")
+	if old == nil {
+		return mounts, nil
+	}
+	out := slices.Clone(mounts)
+	for i := range out {
+		m := &out[i]
+		if !of(*m) {
+			continue
+		}
+		if !m.Fixed {
+			return nil, fmt.Errorf("mount %s: %w", m.Path, old)
+		}
+		dir, err := c.mountpoint(ctx, m.Volume)
+		if err != nil {
+			return nil, fmt.Errorf("mount %s: %w", m.Path, err)
+		}
+		*m = engine.Mount{HostPath: path.Join(dir, m.SubPath), Path: m.Path, ReadOnly: m.ReadOnly}
+	}
+	return out, nil
 }
 
 // createArguments translates a spec into the arguments of the create call.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"path"
 	"slices"
 	"strconv"
 
@@ -61,6 +62,13 @@ func (c *Client) CreateVolume(ctx context.Context, spec engine.VolumeSpec) error
 			options["o"] = "size=" + strconv.FormatInt(spec.Size, 10)
 		}
 	}
+	if spec.Shows != nil {
+		device, err := c.part(ctx, *spec.Shows)
+		if err != nil {
+			return c.fail(op, spec.Name, err)
+		}
+		options["type"], options["o"], options["device"] = "none", "bind", device
+	}
 	got, err := c.api.VolumeCreate(ctx, volume.CreateOptions{Name: spec.Name, Labels: spec.Labels, DriverOpts: options})
 	if err != nil {
 		return c.fail(op, spec.Name, err)
@@ -70,6 +78,24 @@ func (c *Client) CreateVolume(ctx context.Context, spec engine.VolumeSpec) error
 			Err: errors.New("a volume of this name exists with other labels or options")}
 	}
 	return nil
+}
+
+// part is where a part of a volume is on the engine's machine.
+func (c *Client) part(ctx context.Context, p engine.Part) (string, error) {
+	dir := p.HostPath
+	if p.Volume != "" {
+		var err error
+		if dir, err = c.mountpoint(ctx, p.Volume); err != nil {
+			return "", err
+		}
+	}
+	return path.Join(dir, p.SubPath), nil
+}
+
+// mountpoint is where a volume is on the engine's machine.
+func (c *Client) mountpoint(ctx context.Context, name string) (string, error) {
+	got, err := c.api.VolumeInspect(ctx, name)
+	return got.Mountpoint, err
 }
 
 // RemoveVolume implements engine.Engine.

@@ -23,7 +23,10 @@ const programPath = "/testprog"
 
 // Archive makes a docker-archive with one file: the test program, or whatever
 // stands for it.
-func Archive(program []byte) ([]byte, error) {
+func Archive(program []byte) ([]byte, error) { return ArchiveAs(Ref, program) }
+
+// ArchiveAs is Archive for an image of another name.
+func ArchiveAs(ref string, program []byte) ([]byte, error) {
 	layer, err := pack(file{programPath[1:], 0o755, program})
 	if err != nil {
 		return nil, err
@@ -38,7 +41,7 @@ func Archive(program []byte) ([]byte, error) {
 		return nil, err
 	}
 	manifest, err := json.Marshal([]map[string]any{{
-		"Config": "config.json", "RepoTags": []string{Ref}, "Layers": []string{"layer.tar"},
+		"Config": "config.json", "RepoTags": []string{ref}, "Layers": []string{"layer.tar"},
 	}})
 	if err != nil {
 		return nil, err

@@ -181,6 +181,66 @@ func testMemoryVolume(t *testing.T, b *bench) {
 	}
 }
 
+// testSubPaths mounts parts of a volume, in the ways that every engine has.
+func testSubPaths(t *testing.T, b *bench) {
+	ctx := t.Context()
+	vol := engine.VolumeSpec{Name: b.name("vol"), Labels: b.labels}
+	part := engine.VolumeSpec{Name: b.name("part"), Labels: b.labels, Shows: &engine.Part{Volume: vol.Name, SubPath: "dir"}}
+	missing := engine.VolumeSpec{Name: b.name("missing"), Labels: b.labels, Shows: &engine.Part{Volume: b.name("none"), SubPath: "dir"}}
+	if err := b.Engine.CreateVolume(ctx, vol); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // idempotent, and before there is anything to show
+		if err := b.Engine.CreateVolume(ctx, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantKind(t, b.Engine.CreateVolume(ctx, missing), engine.NotFound)
+	other := part
+	other.Shows = &engine.Part{Volume: vol.Name, SubPath: "other"}
+	wantKind(t, b.Engine.CreateVolume(ctx, other), engine.NameTaken)
+
+	mounted := func(name string, m engine.Mount, command ...string) engine.ContainerSpec {
+		spec := b.spec(name, command...)
+		spec.Mounts = []engine.Mount{m}
+		return spec
+	}
+	early := b.create(t, mounted("early", engine.Mount{Volume: part.Name, Path: "/part", NoCopy: true}, "read", "/part/f"))
+	wantKind(t, b.Engine.StartContainer(ctx, early), engine.Other)
+	tarball, err := pack(file{"dir/f", 0o644, []byte("hello")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder := b.create(t, mounted("holder", engine.Mount{Volume: vol.Name, Path: "/data", NoCopy: true}))
+	if err := b.Engine.CopyTo(ctx, holder, "/data", bytes.NewReader(tarball)); err != nil {
+		t.Fatal(err)
+	}
+	b.start(t, early)
+	if _, got, said := b.finish(t, early); got != "hello" {
+		t.Errorf("part: %q %s", got, said)
+	}
+	fixed := engine.Mount{Volume: vol.Name, SubPath: "dir/f", Fixed: true, Path: "/file", ReadOnly: true}
+	if _, got, said := b.finish(t, b.run(t, mounted("fixed", fixed, "read", "/file"))); got != "hello" {
+		t.Errorf("fixed: %q %s", got, said)
+	}
+	if code, _, _ := b.finish(t, b.run(t, mounted("read-only", fixed, "write", "/file", "other"))); code == 0 {
+		t.Error("a read-only file was written to")
+	}
+	info, err := b.Engine.Info(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	free := mounted("free", engine.Mount{Volume: vol.Name, SubPath: "dir", Path: "/part", NoCopy: true}, "read", "/part/f")
+	if !info.SubPaths {
+		_, err := b.Engine.CreateContainer(ctx, free)
+		wantKind(t, err, engine.Other)
+		return
+	}
+	if _, got, said := b.finish(t, b.run(t, free)); got != "hello" {
+		t.Errorf("sub-path: %q %s", got, said)
+	}
+}
+
 func testCopy(t *testing.T, b *bench) {
 	ctx := t.Context()
 	vol := engine.VolumeSpec{Name: b.name("vol"), Labels: b.labels}

@@ -48,6 +48,7 @@ func Run(t *testing.T, s Subject) {
 		{"Addresses", testAddresses},
 		{"Volumes", testVolumes},
 		{"MemoryVolume", testMemoryVolume},
+		{"SubPaths", testSubPaths},
 		{"Lifecycle", testLifecycle},
 		{"CreateErrors", testCreateErrors},
 		{"CommandAndEnvironment", testCommandAndEnvironment},

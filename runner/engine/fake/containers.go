@@ -89,6 +89,9 @@ func (e *Engine) CreateContainer(ctx context.Context, spec engine.ContainerSpec)
 		if err := e.makeHostDirs(spec.Mounts); err != nil {
 			return err
 		}
+		if err := e.checkSubPaths(spec.Mounts); err != nil {
+			return err
+		}
 		b := e.newBox(spec, img)
 		e.boxes[b.id] = b
 		id = b.id
@@ -136,6 +139,29 @@ func (e *Engine) makeHostDirs(mounts []engine.Mount) error {
 	return nil
 }
 
+// checkSubPaths refuses what an engine that is old does not have.
+func (e *Engine) checkSubPaths(mounts []engine.Mount) error {
+	for _, m := range mounts {
+		if e.old && m.Volume != "" && m.SubPath != "" && !m.Fixed {
+			return failf(engine.Other, "mount %s: the sub-path of a volume requires a newer engine", m.Path)
+		}
+	}
+	return nil
+}
+
+// checkParts fails where a volume shows a directory that is not there.
+func (e *Engine) checkParts(b *box) error {
+	for _, m := range b.spec.Mounts {
+		if m.Volume == "" || e.volumes[m.Volume].spec.Shows == nil {
+			continue
+		}
+		if at := e.within(m, ""); !at.files.isDir(at.name) {
+			return failf(engine.Other, "error while mounting volume %s: no such file or directory", m.Volume)
+		}
+	}
+	return nil
+}
+
 // mergeEnv adds variables to an image's; the last of a name wins.
 func mergeEnv(image, own []string) []string {
 	var out []string
@@ -158,7 +184,11 @@ func (e *Engine) StartContainer(ctx context.Context, id string) error {
 		if err != nil || b.proc != nil {
 			return err // a running container is started already
 		}
-		if err := e.connect(b); err != nil {
+		err = e.checkParts(b)
+		if err == nil {
+			err = e.connect(b)
+		}
+		if err != nil {
 			b.lastError = err.Error()
 			return err
 		}

@@ -52,6 +52,7 @@ type Engine struct {
 	mu         sync.Mutex // guards all below
 	serial     int        // of the last object made
 	down       bool
+	old        bool // see SetOld
 	hook       Hook
 	failNext   map[string][]error
 	local      map[string]Image // by reference
@@ -66,6 +67,9 @@ type Engine struct {
 }
 
 var _ engine.Engine = (*Engine)(nil)
+
+// memory is what the machine has, in bytes: any number would do.
+const memory = 8 << 30
 
 // New returns an engine with nothing on it.
 func New() *Engine {
@@ -126,6 +130,13 @@ func (e *Engine) FailNext(op string, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.failNext[op] = append(e.failNext[op], err)
+}
+
+// SetOld makes the engine one without Info.SubPaths, or a new one again.
+func (e *Engine) SetOld(old bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.old = old
 }
 
 // SetDown makes the engine unreachable, or reachable again. Containers keep
@@ -189,7 +200,7 @@ func (e *Engine) Info(ctx context.Context) (info engine.Info, err error) {
 	err = e.call(ctx, "Info", "ask the container engine", "", func() error {
 		info = engine.Info{
 			Name: "docker", Version: "fake", APIVersion: "1.51", OS: "linux", Arch: runtime.GOARCH,
-			Endpoint: "fake", NumCPU: runtime.NumCPU(), Memory: 8 << 30,
+			Endpoint: "fake", NumCPU: runtime.NumCPU(), Memory: memory, SubPaths: !e.old,
 		}
 		return nil
 	})

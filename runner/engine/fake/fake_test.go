@@ -9,7 +9,15 @@ import (
 )
 
 func TestConformance(t *testing.T) {
-	e := New()
+	t.Run("new", func(t *testing.T) { conformance(t, New()) })
+	t.Run("old", func(t *testing.T) {
+		e := New()
+		e.SetOld(true)
+		conformance(t, e)
+	})
+}
+
+func conformance(t *testing.T, e *Engine) {
 	defer e.Shutdown()
 	run := func(ctx context.Context, p Process) int { return runProgram(ctx, p, p.Args) }
 	e.AddRemote(enginetest.Ref, Image{Run: run, Exec: run})

@@ -158,16 +158,21 @@ func (e *Engine) CreateVolume(ctx context.Context, spec engine.VolumeSpec) error
 	return e.call(ctx, "CreateVolume", "create volume", spec.Name, func() error {
 		old := e.volumes[spec.Name]
 		if old == nil {
+			if p := spec.Shows; p != nil && p.Volume != "" && e.volumes[p.Volume] == nil {
+				return failf(engine.NotFound, "no such volume: %s", p.Volume)
+			}
 			spec.Labels = maps.Clone(spec.Labels)
 			e.volumes[spec.Name] = &vol{spec: spec, files: tree{}}
 			return nil
 		}
-		if !maps.Equal(old.spec.Labels, spec.Labels) || old.spec.Memory != spec.Memory || old.spec.Size != spec.Size {
+		if !maps.Equal(old.spec.Labels, spec.Labels) || old.spec.Memory != spec.Memory || old.spec.Size != spec.Size || !samePart(old.spec.Shows, spec.Shows) {
 			return failf(engine.NameTaken, "a volume of this name exists with other labels or options")
 		}
 		return nil
 	})
 }
+
+func samePart(a, b *engine.Part) bool { return a == b || a != nil && b != nil && *a == *b }
 
 // RemoveVolume implements engine.Engine.
 func (e *Engine) RemoveVolume(ctx context.Context, name string) error {

@@ -63,10 +63,23 @@ func (e *Engine) locate(b *box, p string) place {
 			continue
 		}
 		longest = len(at)
-		name := strings.TrimPrefix(path.Join(m.SubPath, strings.TrimPrefix(p, at)), "/")
-		found = place{e.source(m).files, name, m.ReadOnly}
+		found = e.within(m, strings.TrimPrefix(p, at))
 	}
 	return found
+}
+
+// within is where a path of a mount lives: for a volume that shows a part of
+// another one, there.
+func (e *Engine) within(m engine.Mount, p string) place {
+	name := path.Join(m.SubPath, p)
+	v := e.source(m)
+	for v.spec.Shows != nil {
+		name = path.Join(v.spec.Shows.SubPath, name)
+		if v = e.source(engine.Mount{Volume: v.spec.Shows.Volume, HostPath: v.spec.Shows.HostPath}); v == nil {
+			return place{tree{}, name, true} // it is gone
+		}
+	}
+	return place{v.files, strings.TrimPrefix(name, "/"), m.ReadOnly}
 }
 
 // source is what a mount of a container shows.
