@@ -117,6 +117,15 @@ func (e *executor) awaitExit(ctx context.Context, s reconcile.Step) error {
 	return fmt.Errorf("%w: exited with code %d", errNotYet, code)
 }
 
+// awaitStarted waits until a sidecar runs and its startup probe, if it has one,
+// has succeeded.
+func (e *executor) awaitStarted(ctx context.Context, s reconcile.Step) error {
+	return e.board.wait(ctx, func(v view) (bool, error) {
+		m := v.seen.living(s.Pod, s.Container)
+		return m != nil && m.Up, nil
+	})
+}
+
 // awaitReady gives a pod back to its services and waits until it is ready.
 func (e *executor) awaitReady(ctx context.Context, pod string) error {
 	err := e.call(ctx, func() {

@@ -6,11 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
-	"github.com/cuepod/cuepod/targets/docker"
 )
 
 // Down removes an app, found by its labels alone: containers with their grace
@@ -23,25 +21,28 @@ func Down(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions)
 	if err != nil {
 		return err
 	}
-	var state *docker.State
-	if seen.Record != nil {
-		state = reconcile.WithJobs(seen.Record.State, &seen.Observed, reconcile.Plan{})
-	}
-	h := hands{eng: eng, id: id, grace: func(pod string) time.Duration {
-		if opts.Now {
-			return 0
+	report := func(e Event) {
+		if opts.Report != nil {
+			opts.Report(e)
 		}
-		return graceOf(pod, state)
+	}
+	h := hands{eng: eng, id: id, clocks: newClocks(), tell: func(object, message string) {
+		report(Event{Kind: EventProblem, Object: object, Message: message})
 	}}
 	volumes := goingVolumes(seen.volumes, opts.Volumes)
 	plan := reconcile.Teardown(id.Project(), seen.Observed, volumes, names(seen.records))
 	errs := runPlan(ctx, plan, func(ctx context.Context, s reconcile.Step) error {
-		if opts.Now && s.Op == reconcile.StopContainer {
-			return nil // removal kills
+		switch s.Op {
+		case reconcile.StopContainer, reconcile.PreStop, reconcile.AwaitTurn:
+			if opts.Now {
+				return nil // removal kills
+			}
+			_, err := h.do(context.WithoutCancel(ctx), s)
+			return err
 		}
 		_, err := h.do(context.WithoutCancel(ctx), s)
-		if err == nil && opts.Report != nil && s.Op != reconcile.StopContainer {
-			opts.Report(Event{Kind: EventStep, Object: s.Object, Message: "removed"})
+		if err == nil {
+			report(Event{Kind: EventStep, Object: s.Object, Message: "removed"})
 		}
 		return err
 	})

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/cuepod/cuepod/runner/engine"
-	"github.com/cuepod/cuepod/runner/reconcile"
 )
 
 // Exec runs a command in a running container of the app and returns its exit
@@ -21,7 +20,7 @@ func Exec(ctx context.Context, eng engine.Engine, id Identity, target Target, cm
 	first := firstContainers(containers)
 	for i := range containers {
 		c := &containers[i]
-		if role := roleOf(c); role != reconcile.RoleApp && role != reconcile.RoleInit || !target.matches(c) || c.State != engine.Running {
+		if !isMember(c) || !target.matches(c) || c.State != engine.Running {
 			continue
 		}
 		if name, known := first[c.Labels[labelPod]]; target.Container == "" && known && name != c.Labels[labelContainer] {

@@ -65,17 +65,19 @@ func (r *supervisor) runExecProbes(ctx context.Context) {
 	wanted := map[execKey]bool{}
 	for i := range l.withJobs.Pods {
 		p := &l.withJobs.Pods[i]
-		for j := range p.Containers {
-			m := l.seen.member(p.Name, p.Containers[j].Name)
-			if m == nil || m.State != engine.Running {
+		for _, c := range p.Lasting() {
+			m := l.seen.member(p.Name, c.Name)
+			if m == nil || m.State != engine.Running || !hooked(c, m.ID, l.hooks) {
 				continue
 			}
-			for _, spec := range p.Containers[j].Probes {
-				if len(spec.Exec) > 0 {
-					key := execKey{m.ID, spec.Kind}
-					wanted[key] = true
-					r.startExecProbe(ctx, key, spec, p.Name, p.Containers[j].Name)
+			for _, spec := range c.Probes {
+				// A pod on its way out is not to be restarted: only readiness goes on.
+				if len(spec.Exec) == 0 || l.draining[p.Name] && spec.Kind != api.Readiness {
+					continue
 				}
+				key := execKey{m.ID, spec.Kind}
+				wanted[key] = true
+				r.startExecProbe(ctx, key, spec, p.Name, c.Name)
 			}
 		}
 	}

@@ -21,7 +21,7 @@ func (s *skipped) Error() string { return fmt.Sprintf("not tried: %v", s.because
 func (s *skipped) Unwrap() error { return s.because }
 
 // runPlan carries out a plan: every step as soon as all steps it comes after
-// have succeeded. It makes no decision. Once ctx is done no further step
+// have succeeded and all it comes behind have ended. It makes no decision. Once ctx is done no further step
 // starts; steps under way finish. When a step fails, steps that only wait give
 // up, as what they wait for may never come; the rest goes on as far as it can.
 // The result has one error per step.
@@ -38,6 +38,9 @@ func runPlan(ctx context.Context, plan reconcile.Plan, do func(context.Context, 
 	for i, step := range plan.Steps {
 		wg.Go(func() {
 			defer close(done[i]) // after the error is stored: a dependent must see it
+			for _, before := range step.Behind {
+				<-done[before]
+			}
 			for _, before := range step.After {
 				<-done[before]
 				if errs[before] != nil {
@@ -45,9 +48,11 @@ func runPlan(ctx context.Context, plan reconcile.Plan, do func(context.Context, 
 					return
 				}
 			}
-			own := waiting
-			if !waits(step.Op) {
-				own = ctx
+			own := ctx
+			switch {
+			case waits(step.Op):
+				own = waiting
+			case !lasts(step.Op):
 				slots <- struct{}{}
 				defer func() { <-slots }()
 			}
@@ -78,8 +83,12 @@ func fetches(op reconcile.Op) bool { return op == reconcile.PullImage || op == r
 // that an engine call could use.
 func waits(op reconcile.Op) bool {
 	switch op {
-	case reconcile.PullImage, reconcile.BuildImage, reconcile.AwaitAgent, reconcile.AwaitExit, reconcile.AwaitReady, reconcile.AwaitService, reconcile.Connect, reconcile.Drain, reconcile.Update:
+	case reconcile.PullImage, reconcile.BuildImage, reconcile.AwaitAgent, reconcile.AwaitExit, reconcile.AwaitStarted, reconcile.AwaitTurn, reconcile.PostStart, reconcile.AwaitReady, reconcile.AwaitService, reconcile.Connect, reconcile.Drain, reconcile.Update:
 		return true
 	}
 	return false
 }
+
+// lasts reports whether an operation takes as long as a container likes: while
+// one is stopped, the others of its pod are to be told, too.
+func lasts(op reconcile.Op) bool { return op == reconcile.StopContainer || op == reconcile.PreStop }

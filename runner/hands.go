@@ -7,38 +7,27 @@ import (
 
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
-	"github.com/cuepod/cuepod/targets/docker"
 )
-
-// defaultGrace is Kubernetes' terminationGracePeriodSeconds, for pods that no
-// record tells about.
-const defaultGrace = 30 * time.Second
 
 // hands carries out the steps that need nothing but the engine.
 type hands struct {
-	eng   engine.Engine
-	id    Identity
-	grace func(pod string) time.Duration
+	eng    engine.Engine
+	id     Identity
+	clocks *clocks
+	tell   func(object, message string) // of what failed and stops nothing
 }
 
-// graceOf looks up a pod's grace period in the states given, first one first.
-func graceOf(pod string, states ...*docker.State) time.Duration {
-	for _, s := range states {
-		if s == nil {
-			continue
-		}
-		if p := s.Pod(pod); p != nil {
-			return time.Duration(p.GracePeriod) * time.Second
-		}
-	}
-	return defaultGrace
-}
-
-// do carries out removals; it reports false for an operation it does not know.
+// do carries out stops and removals; it reports false for an operation it does
+// not know.
 func (h hands) do(ctx context.Context, s reconcile.Step) (known bool, err error) {
 	switch s.Op {
 	case reconcile.StopContainer:
 		return true, h.eng.StopContainer(ctx, s.ID, h.stopGrace(s))
+	case reconcile.PreStop:
+		h.preStop(ctx, s)
+		return true, nil
+	case reconcile.AwaitTurn:
+		return true, h.awaitTurn(ctx, s)
 	case reconcile.RemoveContainer:
 		return true, h.eng.RemoveContainer(ctx, s.ID)
 	case reconcile.RemoveVolume:
@@ -53,11 +42,29 @@ func (h hands) do(ctx context.Context, s reconcile.Step) (known bool, err error)
 const minGrace = 2 * time.Second
 
 func (h hands) stopGrace(s reconcile.Step) time.Duration {
-	switch s.Role {
-	case reconcile.RoleApp, reconcile.RoleInit:
-		return max(h.grace(s.Pod), minGrace)
+	if s.Clock == "" {
+		return time.Second // our own: they exit at once
 	}
-	return time.Second // our own: they exit at once
+	return max(h.clocks.left(s), minGrace)
+}
+
+// awaitTurn waits until the containers have stopped that stop before this one,
+// or the grace period is over.
+func (h hands) awaitTurn(ctx context.Context, s reconcile.Step) error {
+	limited, cancel := context.WithTimeout(ctx, h.clocks.left(s))
+	defer cancel()
+	for _, id := range s.Turn {
+		_, err := h.eng.WaitContainer(limited, id)
+		switch {
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case limited.Err() != nil:
+			return nil
+		case err != nil && engine.KindOf(err) != engine.NotFound:
+			return err
+		}
+	}
+	return nil
 }
 
 // createNetwork takes the first subnet of the candidates that no other network uses.

@@ -24,6 +24,7 @@ const (
 	labelInfra      = "dev.cuepod.infra" // ID of the infra container a member joined
 	labelRestarts   = "dev.cuepod.restarts"
 	labelBackoff    = "dev.cuepod.backoff"
+	labelEnding     = "dev.cuepod.ending"     // of a container: reconcile.Ending
 	labelGeneration = "dev.cuepod.generation" // of a record
 	labelManifest   = "dev.cuepod.manifest"   // of a record
 	labelKeep       = "dev.cuepod.keep"       // of a volume that down leaves, unless asked

@@ -106,7 +106,7 @@ func (f *follower) matches(c *engine.Container) bool {
 		return false
 	}
 	switch roleOf(c) {
-	case reconcile.RoleApp:
+	case reconcile.RoleApp, reconcile.RoleSidecar:
 	case reconcile.RoleInit:
 		if !f.opts.Init && !slices.ContainsFunc(f.targets, func(t Target) bool { return t.Container == c.Labels[labelContainer] }) {
 			return false
@@ -184,7 +184,7 @@ func (w *lineWriter) flush() {
 func noTarget(containers []engine.Container, id Identity, targets []Target) error {
 	var have []string
 	for i := range containers {
-		if c := &containers[i]; roleOf(c) == reconcile.RoleApp {
+		if c := &containers[i]; roleOf(c) == reconcile.RoleApp || roleOf(c) == reconcile.RoleSidecar {
 			have = append(have, c.Labels[labelPod]+"/"+c.Labels[labelContainer])
 		}
 	}

@@ -94,7 +94,7 @@ func (o *observation) sort(c *engine.Container) {
 		o.records = append(o.records, *c)
 	case reconcile.RoleInfra:
 		o.pod(pod, c).Infra = &d
-	case reconcile.RoleApp, reconcile.RoleInit:
+	case reconcile.RoleApp, reconcile.RoleInit, reconcile.RoleSidecar:
 		p := o.pod(pod, c)
 		p.Members = append(p.Members, d)
 	}
@@ -109,10 +109,10 @@ func (o *observation) pod(name string, c *engine.Container) *reconcile.Pod {
 
 func reduce(c *engine.Container) reconcile.Container {
 	d := reconcile.Container{
-		ID: c.ID, Name: c.Name, Key: c.Labels[labelContainer], Init: roleOf(c) == reconcile.RoleInit,
+		ID: c.ID, Name: c.Name, Key: c.Labels[labelContainer], Init: roleOf(c) == reconcile.RoleInit, Sidecar: roleOf(c) == reconcile.RoleSidecar,
 		Image: c.Image, ImageID: c.ImageID, Hash: c.Labels[labelHash], Infra: c.Labels[labelInfra], IP: c.IP,
 		ExitCode: c.ExitCode, OOMKilled: c.OOMKilled, Error: c.Error, Created: c.Created, Started: c.Started, Finished: c.Finished,
-		Restarts: number(c.Labels, labelRestarts), Backoff: number(c.Labels, labelBackoff),
+		Restarts: number(c.Labels, labelRestarts), Backoff: number(c.Labels, labelBackoff), Ending: endingOf(c.Labels),
 	}
 	switch c.State {
 	case engine.Running, engine.Paused:
@@ -172,15 +172,18 @@ func (o *observation) seeImages(ctx context.Context, eng engine.Engine, id Ident
 
 // judge adds what the gateway knows: which pods are ready, and which
 // containers have to be restarted though they run. extra holds the verdicts of
-// exec probes, by container ID.
-func (o *observation) judge(status api.Status, extra map[string]string) {
+// exec probes, hooks how postStart hooks are, both by container ID.
+func (o *observation) judge(status api.Status, extra map[string]string, hooks map[string]*hookRun) {
 	for name, p := range o.Pods {
 		s := status.Pods[name]
 		o.Ready[name] = s.Ready
 		for i := range p.Members {
 			m := &p.Members[i]
+			if h := hooks[m.ID]; h != nil {
+				m.PostStart = h.state
+			}
 			if c := s.Containers[m.Key]; c.ID == m.ID && m.State == reconcile.Running {
-				m.Unhealthy = c.Unhealthy
+				m.Unhealthy, m.Up = c.Unhealthy, c.Started
 			}
 			if why := extra[m.ID]; why != "" && m.State == reconcile.Running {
 				m.Unhealthy = why
@@ -209,6 +212,29 @@ func (o *observation) infra(pod string) *engine.Container {
 // member is a container of a pod, or nil.
 func (o *observation) member(pod, name string) *engine.Container {
 	return o.find(func(c *engine.Container) bool {
-		return (roleOf(c) == reconcile.RoleApp || roleOf(c) == reconcile.RoleInit) && c.Labels[labelPod] == pod && c.Labels[labelContainer] == name
+		return isMember(c) && c.Labels[labelPod] == pod && c.Labels[labelContainer] == name
 	})
+}
+
+// isMember reports whether a container is one that a definition names.
+func isMember(c *engine.Container) bool {
+	switch roleOf(c) {
+	case reconcile.RoleApp, reconcile.RoleInit, reconcile.RoleSidecar:
+		return true
+	}
+	return false
+}
+
+// living is a container of a pod that has joined its infra container, or nil.
+func (o *observation) living(pod, container string) *reconcile.Container {
+	p := o.Pods[pod]
+	if p == nil || p.Infra == nil {
+		return nil
+	}
+	for i := range p.Members {
+		if m := &p.Members[i]; m.Key == container && m.Infra == p.Infra.ID {
+			return m
+		}
+	}
+	return nil
 }

@@ -57,6 +57,9 @@ func (in podInput) status() PodStatus {
 		out.Containers = append(out.Containers, in.container(&p.Containers[i], false))
 	}
 	out.Phase = in.phase(out.Containers)
+	if reconcile.Overdue(p, in.seen) {
+		out.Reason = reconcile.DeadlineExceeded
+	}
 	out.Ready = in.ready && out.Phase == phaseRunning
 	out.Conditions = in.conditions(&out)
 	in.print(&out)

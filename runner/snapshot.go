@@ -58,8 +58,8 @@ func (in snapshotInput) pod(p *docker.Pod) api.Pod {
 	if infra != nil {
 		out.IP = infra.IP
 	}
-	for i := range p.Containers {
-		out.Containers = append(out.Containers, in.container(p, &p.Containers[i], infra != nil))
+	for _, c := range p.Lasting() {
+		out.Containers = append(out.Containers, in.container(p, c))
 	}
 	for _, v := range p.Files {
 		out.Files = append(out.Files, in.files(v, infra))
@@ -75,28 +75,18 @@ func (in snapshotInput) pod(p *docker.Pod) api.Pod {
 	return out
 }
 
-func (in snapshotInput) container(p *docker.Pod, c *docker.Container, hasInfra bool) api.Container {
+// container tells of one that runs to stay. Its probes begin when its postStart
+// hook is done.
+func (in snapshotInput) container(p *docker.Pod, c *docker.Container) api.Container {
 	out := api.Container{Name: c.Name}
-	if m := in.observed(p.Name, c.Name); m != nil && hasInfra {
-		out.ID, out.Running, out.Exec = m.ID, m.State == reconcile.Running, in.exec[m.ID]
+	if m := in.seen.living(p.Name, c.Name); m != nil {
+		hooked := c.PostStart == nil || m.Hash != c.Hash || m.PostStart == reconcile.HookDone
+		out.ID, out.Running, out.Exec = m.ID, m.State == reconcile.Running && hooked, in.exec[m.ID]
 	}
 	for _, probe := range c.Probes {
 		out.Probes = append(out.Probes, wireProbe(probe))
 	}
 	return out
-}
-
-func (in snapshotInput) observed(pod, container string) *reconcile.Container {
-	p := in.seen.Pods[pod]
-	if p == nil || p.Infra == nil {
-		return nil
-	}
-	for i := range p.Members {
-		if m := &p.Members[i]; m.Key == container && m.Infra == p.Infra.ID {
-			return m
-		}
-	}
-	return nil
 }
 
 func (in snapshotInput) files(v docker.FileVolume, infra *engine.Container) api.FileVolume {

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"net"
 	"slices"
@@ -133,7 +134,7 @@ func memberSpec(id Identity, p *docker.Pod, c *docker.Container, role reconcile.
 	labels := id.with(map[string]string{
 		labelRole: string(role), labelPod: p.Name, labelWorkload: p.Workload, labelContainer: c.Name, labelHash: c.Hash,
 		labelInfra: rt.infraID, labelRestarts: strconv.Itoa(rt.restarts), labelBackoff: strconv.Itoa(rt.backoff),
-		labelJob: p.Job, labelRun: p.Run,
+		labelJob: p.Job, labelRun: p.Run, labelEnding: endingLabel(p, c),
 	})
 	spec := engine.ContainerSpec{
 		Name:              c.EngineName,
@@ -174,6 +175,30 @@ func memberSpec(id Identity, p *docker.Pod, c *docker.Container, role reconcile.
 		spec.Mounts = append(spec.Mounts, mount(m, subPath))
 	}
 	return spec, nil
+}
+
+// endingLabel says how a container is stopped, for when nothing else does.
+func endingLabel(p *docker.Pod, c *docker.Container) string {
+	e := reconcile.Ending{Grace: p.GracePeriod, PreStop: c.PreStop}
+	for i := range p.Init {
+		if p.Init[i].Name == c.Name {
+			e.Order = i
+		}
+	}
+	data, err := json.Marshal(e)
+	if err != nil {
+		panic("runner: an ending is plain data and always marshals: " + err.Error())
+	}
+	return string(data)
+}
+
+// endingOf reads a label that endingLabel wrote; of a tampered one, nothing.
+func endingOf(labels map[string]string) *reconcile.Ending {
+	var e reconcile.Ending
+	if json.Unmarshal([]byte(labels[labelEnding]), &e) != nil {
+		return nil
+	}
+	return &e
 }
 
 // mount never copies the image's content into a new volume: Kubernetes does not.

@@ -130,7 +130,7 @@ func (e *executor) start(ctx, whole context.Context, s reconcile.Step) error {
 	switch s.Role {
 	case reconcile.RoleGateway:
 		return e.startGateway(whole, s.Name)
-	case reconcile.RoleApp, reconcile.RoleInit:
+	case reconcile.RoleApp, reconcile.RoleInit, reconcile.RoleSidecar:
 		// Names and files first: an application that resolves a name in its
 		// first millisecond must find it.
 		if err := e.awaitAgent(ctx, s.Pod); err != nil {
@@ -145,7 +145,7 @@ func (e *executor) start(ctx, whole context.Context, s reconcile.Step) error {
 	if err := e.eng().StartContainer(whole, s.Name); err != nil {
 		return err
 	}
-	if s.Role == reconcile.RoleApp {
+	if s.Role == reconcile.RoleApp || s.Role == reconcile.RoleSidecar {
 		_ = e.call(whole, func() { e.report(EventStep, s.Object, "started") })
 	}
 	return nil

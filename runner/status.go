@@ -113,7 +113,7 @@ func GetStatus(ctx context.Context, eng engine.Engine, id Identity) (Status, err
 		return Status{}, fmt.Errorf("app %s: %w", id.App, ErrNoApp)
 	}
 	status := askGateway(ctx, eng, seen)
-	seen.judge(status, nil)
+	seen.judge(status, nil, nil)
 	out := Status{App: id.App, Root: id.Root, Pods: []PodStatus{}, Services: []ServiceStatus{}}
 	if seen.Record == nil {
 		return out, nil

@@ -29,14 +29,18 @@ var errNotYet = errors.New("not yet")
 
 func (e *executor) do(ctx context.Context, s reconcile.Step) error {
 	e.log.Debug("step", "op", s.Op, "object", s.Object)
-	if s.Op == reconcile.StopContainer {
+	if s.Op == reconcile.StopContainer || s.Op == reconcile.PreStop {
 		if err := e.call(ctx, func() { e.loop.stopping[s.ID] = true }); err != nil {
 			return err
 		}
 	}
 	// An engine call that has begun is finished even when the plan is dropped.
 	whole := context.WithoutCancel(ctx)
-	known, err := e.hands.do(whole, s)
+	own := whole
+	if s.Op == reconcile.AwaitTurn {
+		own = ctx
+	}
+	known, err := e.hands.do(own, s)
 	if !known {
 		err = e.other(ctx, whole, s)
 	}
@@ -80,8 +84,12 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 		return e.settled(ctx)
 	case reconcile.AwaitAgent:
 		return e.awaitAgent(ctx, s.Pod)
+	case reconcile.PostStart:
+		return e.postStart(ctx, whole, s)
 	case reconcile.AwaitExit:
 		return e.awaitExit(ctx, s)
+	case reconcile.AwaitStarted:
+		return e.awaitStarted(ctx, s)
 	case reconcile.AwaitReady:
 		return e.awaitReady(ctx, s.Pod)
 	case reconcile.AwaitService:

@@ -62,6 +62,8 @@ type supervisor struct {
 		unhealthy map[string]bool // container IDs for whose restart a plan made room
 		stopping  map[string]bool // container IDs that a plan stops or has stopped, so that their exit is no news
 		exec      execVerdicts
+		hooks     map[string]*hookRun // postStart, by the ID of the container
+		clocks    *clocks
 
 		main, jobs lane
 
@@ -121,7 +123,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	l.podSince, l.draining, l.stopping, l.unhealthy = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.problems, l.losses, l.failed = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.fetches, l.broken, l.kept = map[string]*fetch{}, map[string]bool{}, map[string]bool{}
-	l.exec = newExecVerdicts()
+	l.exec, l.hooks, l.clocks = newExecVerdicts(), map[string]*hookRun{}, newClocks()
 	info, err := cfg.Engine.Info(ctx)
 	if err != nil {
 		return nil, err
@@ -170,6 +172,9 @@ func (r *supervisor) look(ctx context.Context) error {
 	if err := r.openVault(ctx); err != nil {
 		return err
 	}
+	if err := r.knowHooks(ctx); err != nil {
+		return err
+	}
 	r.followGateway(ctx)
 	r.runExecProbes(ctx)
 	r.judge()
@@ -186,7 +191,7 @@ func (r *supervisor) judge() {
 	if l.seen == nil {
 		return
 	}
-	l.seen.judge(l.status, l.exec.unhealthy())
+	l.seen.judge(l.status, l.exec.unhealthy(), l.hooks)
 	r.noticeUnhealthy()
 	r.board.update(func(v *view) {
 		v.seen, v.status, v.sent, v.linked = l.seen, l.status, l.sent, l.link != nil
@@ -366,6 +371,9 @@ func (r *supervisor) forgetStopped() {
 			}
 		}
 	}
+	l.clocks.forget(func(id string) bool {
+		return l.seen.find(func(c *engine.Container) bool { return c.ID == id }) == nil
+	})
 }
 
 func wasRunning(p *reconcile.Pod, id string) bool {
@@ -443,21 +451,12 @@ func (r *supervisor) start(ctx context.Context, lane *lane, plan reconcile.Plan)
 	lane.cancel, lane.state = cancel, reconcile.WithJobs(l.desired, &l.seen.Observed, plan)
 	e := &executor{supervisor: r, desired: l.desired, state: lane.state, slots: l.slots, backoff: r.backoff(),
 		begin: func(s reconcile.Step) *fetch { return r.beginFetch(ctx, s, lane.state) },
-		hands: hands{eng: r.cfg.Engine, id: r.id, grace: r.graces(lane.state)}}
+		hands: hands{eng: r.cfg.Engine, id: r.id, clocks: l.clocks, tell: func(object, message string) {
+			_ = r.call(ctx, func() { r.report(EventProblem, object, "%s", message) })
+		}}}
 	go func() {
 		r.applied <- applyResult{lane, plan, runPlan(applyCtx, plan, e.do)}
 	}()
-}
-
-// graces looks up grace periods in the desired state, then in the last one.
-func (r *supervisor) graces(desired *docker.State) func(pod string) time.Duration {
-	seen := r.loop.seen
-	return func(pod string) time.Duration {
-		if seen.Record != nil {
-			return graceOf(pod, desired, seen.Record.State)
-		}
-		return graceOf(pod, desired)
-	}
 }
 
 // Delays between plans that fail: the engine may need a moment, a person more.

@@ -219,6 +219,9 @@ func whyNotReady(v view, p *docker.Pod) string {
 		return "it has not started"
 	}
 	for i := range p.Init {
+		if p.Init[i].Sidecar {
+			continue // its readiness counts below
+		}
 		if m := v.seen.member(p.Name, p.Init[i].Name); m != nil && (m.State == engine.Running || m.ExitCode != 0) {
 			if m.State == engine.Running {
 				return "init container " + p.Init[i].Name + " is running"
@@ -227,8 +230,8 @@ func whyNotReady(v view, p *docker.Pod) string {
 		}
 	}
 	status := v.status.Pods[p.Name]
-	for i := range p.Containers {
-		name := p.Containers[i].Name
+	for _, d := range p.Lasting() {
+		name := d.Name
 		m := v.seen.member(p.Name, name)
 		switch c := status.Containers[name]; {
 		case m == nil:
@@ -252,11 +255,12 @@ func whyNotReady(v view, p *docker.Pod) string {
 
 // tellExit tells that a container ended by itself, with the end of its log.
 func (r *supervisor) tellExit(ctx context.Context, p *reconcile.Pod, m *reconcile.Container) {
-	policy := docker.RestartAlways
+	stays := false
 	if d := r.loop.withJobs.Pod(p.Name); d != nil {
-		policy = d.RestartPolicy
+		if c := d.Container(m.Key); c != nil {
+			stays = reconcile.Stays(d, c, m)
+		}
 	}
-	stays := reconcile.Stays(policy, m)
 	if stays && m.ExitCode == 0 {
 		return // it is done
 	}

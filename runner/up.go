@@ -174,6 +174,9 @@ func (r *supervisor) deadline() <-chan time.Time {
 func (r *supervisor) end(stop context.CancelFunc) {
 	stop()
 	r.fetching.Wait()
+	for _, h := range r.loop.hooks {
+		h.drop()
+	}
 	if r.loop.link != nil {
 		r.loop.link.close()
 	}

@@ -30,6 +30,7 @@ roles:
   subpath DIR PATH                 make a path in a volume, and say what it is
   hold                             keep mounted what the engine found at sub-paths
   same [DIR PATH SHOWN]...         fail unless it is what is there
+  get                              make the HTTP request that standard input describes
 `
 
 // Main runs one role until it is told to end (SIGTERM or SIGINT) and returns the
@@ -59,6 +60,12 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		err = hold()
 	case api.RoleSame:
 		err = compareSubPaths(args[1:])
+	case api.RoleGet:
+		if err := runGet(stdin); err != nil {
+			fmt.Fprintln(stderr, err) // as it is: people read it in an event
+			return 1
+		}
+		return 0
 	default:
 		fmt.Fprint(stderr, usage)
 		return 2

@@ -83,7 +83,7 @@ func doHTTP(ctx context.Context, ip string, p *api.HTTPProbe) Outcome {
 		return fail("path %q: %v", p.Path, err)
 	}
 	for range maxRedirects {
-		res, err := get(ctx, at, p)
+		res, err := get(ctx, at, p, userAgent)
 		switch {
 		case err != nil:
 			return fail("GET %s: %v", at, err)
@@ -129,7 +129,7 @@ func redirects(code int) bool {
 }
 
 // get asks once. TLS certificates are not verified, as Kubernetes has it.
-func get(ctx context.Context, at *url.URL, p *api.HTTPProbe) (*http1.Response, error) {
+func get(ctx context.Context, at *url.URL, p *api.HTTPProbe, agent string) (*http1.Response, error) {
 	port, err := portOf(at)
 	if err != nil {
 		return nil, err
@@ -142,7 +142,7 @@ func get(ctx context.Context, at *url.URL, p *api.HTTPProbe) (*http1.Response, e
 	if at.Scheme == "https" {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, ServerName: serverName(at, p)})
 	}
-	req := http1.Request{Method: "GET", Target: at.RequestURI(), Minor: 1, Fields: fields(at, p)}
+	req := http1.Request{Method: "GET", Target: at.RequestURI(), Minor: 1, Fields: fields(at, p, agent)}
 	if _, err := conn.Write(req.Bytes()); err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func serverName(at *url.URL, p *api.HTTPProbe) string {
 
 // fields are the header lines of a probe: its own, and the kubelet's where it
 // has none. One that is set empty is not sent.
-func fields(at *url.URL, p *api.HTTPProbe) http1.Fields {
+func fields(at *url.URL, p *api.HTTPProbe, agent string) http1.Fields {
 	given := http1.Fields{}
 	for _, h := range p.Headers {
 		given = append(given, http1.Field{Name: h[0], Value: h[1]})
@@ -202,7 +202,7 @@ func fields(at *url.URL, p *api.HTTPProbe) http1.Fields {
 	if host := given.Get("Host"); host != "" {
 		out[0].Value = host
 	}
-	for _, def := range []http1.Field{{Name: "User-Agent", Value: userAgent}, {Name: "Accept", Value: "*/*"}} {
+	for _, def := range []http1.Field{{Name: "User-Agent", Value: agent}, {Name: "Accept", Value: "*/*"}} {
 		switch values := given.Values(def.Name); {
 		case len(values) == 0:
 			out = append(out, def)

@@ -70,7 +70,7 @@ func (b *builder) replace(step Step, m *Container, cause string, prev int, gates
 	}
 	step.Cause = cause
 	gates = slices.Concat(gates, []int{image})
-	gone := b.remove(m, step, gates...)
+	gone := b.removeAlone(step, m, gates...)
 	start := slices.Concat(gates, []int{prev})
 	return b.create(step, slices.Concat(start, []int{gone}), start, c)
 }
@@ -91,7 +91,7 @@ func (b *builder) createAndStart(step Step, m *Container, cause string, prev, jo
 			_, step.Backoff = b.desired.Backoff.Due(m)
 			step.Restarts++
 		}
-		gone = b.remove(m, step)
+		gone = b.removeStopped(step, m)
 	}
 	return b.create(step, []int{joined, gone, image}, slices.Concat(gates, []int{prev}), c)
 }
@@ -100,10 +100,16 @@ func (b *builder) create(step Step, createAfter, startAfter []int, c *docker.Con
 	if c.ReadsFiles() || c.HasSubPaths() {
 		createAfter = slices.Concat(createAfter, startAfter) // it gets what is there by then
 	}
-	step.Op = CreateContainer
-	created := b.add(step, slices.Concat(createAfter, []int{b.recordStep}, b.claimSteps(c.Mounts))...)
+	made := step
+	made.Op, made.Behind = CreateContainer, nil
+	created := b.add(made, slices.Concat(createAfter, []int{b.recordStep}, b.claimSteps(c.Mounts))...)
 	step.Op, step.Cause = StartContainer, ""
-	return b.add(step, slices.Concat(startAfter, []int{created})...)
+	started := b.add(step, slices.Concat(startAfter, []int{created})...)
+	if c.PostStart == nil {
+		return started
+	}
+	step.Op, step.Behind = PostStart, nil
+	return b.add(step, started)
 }
 
 // claimSteps are the steps that create the claims' volumes that are mounted. The

@@ -95,7 +95,8 @@ type Container struct {
 	ID       string
 	Name     string // on the engine
 	Key      string // name in the pod
-	Init     bool
+	Init     bool   // runs to its end before the others start
+	Sidecar  bool   // an init container that stays
 	Image    string
 	ImageID  string
 	Hash     string // from its label
@@ -112,9 +113,33 @@ type Container struct {
 	Finished  time.Time
 	Restarts  int // how often it was started anew in its pod
 	Backoff   int // consecutive restarts that count for the back-off
+	// Up is whether it runs and its startup probe, if it has one, has succeeded.
+	Up bool
+	// PostStart is how the hook of a running container is that has one.
+	PostStart HookState
+	// Ending is what the container was made with, for when its definition is gone;
+	// nil when it does not say.
+	Ending *Ending
 	// Unhealthy is why it has to be restarted though it runs: the words of a
 	// failed liveness or startup probe.
 	Unhealthy string
+}
+
+// HookState is how a postStart hook is; "" where that is not known.
+type HookState string
+
+const (
+	HookDue    HookState = "due" // not run, or not to its end
+	HookRuns   HookState = "runs"
+	HookDone   HookState = "done"
+	HookFailed HookState = "failed"
+)
+
+// Ending is how a container is stopped.
+type Ending struct {
+	Grace   int64        `json:"grace"` // seconds
+	PreStop *docker.Hook `json:"preStop,omitempty"`
+	Order   int          `json:"order,omitempty"` // of a sidecar: those with a greater one stop first
 }
 
 // State of a container, reduced to what decisions need.
@@ -127,3 +152,6 @@ const (
 )
 
 func (c *Container) running() bool { return c != nil && c.State == Running }
+
+// regular reports whether it is one of the containers that the pod is for.
+func (c *Container) regular() bool { return !c.Init && !c.Sidecar }

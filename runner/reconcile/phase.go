@@ -16,22 +16,24 @@ const (
 	Failed    Phase = "Failed"
 )
 
-// Ended reports how a pod ended. A pod whose containers are always started
-// again never does. Source: pkg/kubelet/kubelet_pods.go getPhase.
+// Ended reports how a pod ended: all its regular containers have, and none is
+// started again; or an init container failed that is not tried again; or its
+// time was up. Sidecars do not count, whatever they exit with.
+// Source: pkg/kubelet/kubelet_pods.go getPhase.
 func Ended(p *docker.Pod, o *Pod) Phase {
-	if o == nil || !p.RestartPolicy.Ends() {
+	if o == nil {
 		return NotEnded
 	}
-	never := p.RestartPolicy == docker.RestartNever
 	for i := range p.Init {
-		if m := o.living(p.Init[i].Name); never && !p.Init[i].Sidecar && m.failed() {
+		c := &p.Init[i]
+		if m := o.living(c.Name); !c.Sidecar && m.failed() && Stays(p, c, m) {
 			return Failed
 		}
 	}
 	ended, failed := 0, 0
 	for i := range p.Containers {
 		m := o.living(p.Containers[i].Name)
-		if m.ended() {
+		if m.ended() && Stays(p, &p.Containers[i], m) {
 			ended++
 		}
 		if m.failed() {
@@ -39,15 +41,49 @@ func Ended(p *docker.Pod, o *Pod) Phase {
 		}
 	}
 	switch {
+	case Overdue(p, o):
+		return Failed
 	case ended == len(p.Containers) && failed == 0:
 		return Succeeded
-	case ended == len(p.Containers) && never:
+	case ended == len(p.Containers):
 		return Failed
-	case o.lost() && (never || o.Job != ""):
+	case o.lost() && (p.RestartPolicy == docker.RestartNever || o.Job != ""):
 		// A pod of a job is not made anew: its job makes another.
 		return Failed
 	}
 	return NotEnded
+}
+
+// Deadline is when a pod's time is up; zero when it is not limited.
+// Source: pkg/kubelet/active_deadline.go.
+func Deadline(p *docker.Pod, o *Pod) time.Time {
+	if p.ActiveDeadline == 0 || o == nil || o.Infra == nil || o.Infra.Started.IsZero() {
+		return time.Time{}
+	}
+	return o.Infra.Started.Add(time.Duration(p.ActiveDeadline) * time.Second)
+}
+
+// Overdue reports whether a pod was still active at its deadline and has been
+// stopped since. The reason is DeadlineExceeded.
+func Overdue(p *docker.Pod, o *Pod) bool {
+	deadline := Deadline(p, o)
+	if deadline.IsZero() || o.running() {
+		return false
+	}
+	done := 0
+	for i := range p.Containers {
+		m := o.living(p.Containers[i].Name)
+		switch {
+		case m == nil || !m.ended() || !Stays(p, &p.Containers[i], m):
+		case m.Finished.Before(deadline):
+			done++
+		}
+	}
+	if done == len(p.Containers) {
+		return false // it had ended by itself
+	}
+	stopped := func(m Container) bool { return m.State == Exited && !m.Finished.Before(deadline) }
+	return stopped(*o.Infra) || slices.ContainsFunc(o.Members, stopped)
 }
 
 // Outdated reports whether a pod was made from another definition.
@@ -62,17 +98,18 @@ func Outdated(p *docker.Pod, o *Pod) bool {
 }
 
 // endedAnyhow is Ended for a pod whose definition is not known any more: it
-// ends when nothing of it runs.
+// ends when nothing of it runs but sidecars.
 func (o *Pod) endedAnyhow() Phase {
 	phase := Failed
 	for i := range o.Members {
 		m := &o.Members[i]
 		switch {
+		case m.Sidecar:
 		case m.State == Running:
 			return NotEnded
-		case !m.Init && m.failed():
+		case m.regular() && m.failed():
 			return Failed
-		case !m.Init && m.ended():
+		case m.regular() && m.ended():
 			phase = Succeeded
 		}
 	}
@@ -90,24 +127,27 @@ func (o *Pod) living(name string) *Container {
 }
 
 // lost reports whether the pod lost its infra container after it had begun.
-func (o *Pod) lost() bool {
+func (o *Pod) lost() bool { return o.headless() && !o.running() }
+
+// headless reports whether the pod has begun and its infra container is gone.
+func (o *Pod) headless() bool {
 	if o.Infra != nil && o.Infra.State != Exited {
 		return false
 	}
-	begun := slices.ContainsFunc(o.Members, func(m Container) bool { return m.State != Created })
-	return begun && !o.running()
+	return slices.ContainsFunc(o.Members, func(m Container) bool { return m.State != Created })
 }
 
 func (o *Pod) running() bool {
 	return slices.ContainsFunc(o.Members, func(m Container) bool { return m.State == Running })
 }
 
-// finished is when the last container of a pod ended.
+// finished is when the last container of a pod ended. Sidecars end when they
+// are told to, which says nothing.
 func (o *Pod) finished() time.Time {
 	var at time.Time
 	for i := range o.Members {
-		if f := o.Members[i].Finished; f.After(at) {
-			at = f
+		if m := &o.Members[i]; !m.Sidecar && m.Finished.After(at) {
+			at = m.Finished
 		}
 	}
 	if at.IsZero() && o.Infra != nil { // none could be started
@@ -122,13 +162,11 @@ func (o *Pod) Living(name string) *Container { return o.living(name) }
 
 // Restarts reports whether a container that has ended is started again.
 func (o *Pod) Restarts(p *docker.Pod, m *Container) bool {
-	if Ended(p, o) != NotEnded {
+	c := p.Container(m.Key)
+	if c == nil || Ended(p, o) != NotEnded {
 		return false
 	}
-	if m.Init {
-		return m.failed() && p.RestartPolicy != docker.RestartNever
-	}
-	return m.ended() && !Stays(p.RestartPolicy, m)
+	return m.ended() && (!m.Init || m.failed()) && !Stays(p, c, m)
 }
 
 // Ended reports whether a container has run to its end or could not be started.
@@ -140,13 +178,21 @@ func (c *Container) ended() bool {
 
 func (c *Container) failed() bool { return c.ended() && (c.ExitCode != 0 || c.Error != "") }
 
-// Stays reports whether a container has ended and is not started again.
-func Stays(policy docker.RestartPolicy, m *Container) bool {
-	switch policy {
+// Stays reports whether a container has ended and is not started again: by the
+// rules of its own for its exit code, then its own policy, then the pod's.
+// Source: pkg/api/v1/pod/util.go ContainerShouldRestart.
+func Stays(p *docker.Pod, c *docker.Container, m *Container) bool {
+	if !m.ended() {
+		return false
+	}
+	if _, restarts := c.RuleFor(m.ExitCode); restarts {
+		return false
+	}
+	switch p.PolicyOf(c) {
 	case docker.RestartNever:
-		return m.ended()
+		return true
 	case docker.RestartOnFailure:
-		return m.ended() && !m.failed()
+		return !m.failed()
 	}
 	return false
 }

@@ -58,10 +58,14 @@ const (
 	CreateContainer Op = "create"
 	StartContainer  Op = "start"
 	StopContainer   Op = "stop"
+	PostStart       Op = "post-start hook"
+	PreStop         Op = "pre-stop hook"
 	RemoveContainer Op = "remove"
 	Connect         Op = "connect"       // to the gateway, which then knows the services
 	AwaitAgent      Op = "await agent"   // names served, files written
 	AwaitExit       Op = "await exit"    // of an init container, with code 0
+	AwaitStarted    Op = "await start"   // of a sidecar: it runs, and its startup probe has succeeded
+	AwaitTurn       Op = "await turn"    // of a sidecar to stop: others have, or the grace period is over
 	AwaitReady      Op = "await ready"   // of a pod, before the next one is touched
 	AwaitService    Op = "await service" // of a dependency
 	Drain           Op = "drain"         // take a pod out of all services
@@ -75,6 +79,7 @@ const (
 	RoleInfra   Role = "infra"
 	RoleApp     Role = "app"
 	RoleInit    Role = "init"
+	RoleSidecar Role = "sidecar" // an init container that stays
 	RoleGateway Role = "gateway"
 	RolePortal  Role = "portal"
 	RoleRecord  Role = "record"
@@ -88,6 +93,7 @@ type Step struct {
 	Object string // in the user's words: "container web-0/api"
 	Cause  string
 	After  []int // indexes of steps that must have succeeded before
+	Behind []int // indexes of steps that must have ended before, whether they succeeded or not
 
 	Role      Role
 	Name      string // on the engine: container, volume or image reference
@@ -100,6 +106,15 @@ type Step struct {
 	Condition string // of AwaitService
 	Restarts  int    // labels of a created container
 	Backoff   int
+
+	// Of StopContainer, PreStop and AwaitTurn: how many seconds there are, counted
+	// from the first step with the same Clock, the ID of what ends: a container, or
+	// the infra container of a pod, whose containers share the time.
+	Grace int64
+	Clock string
+	Hook  *docker.Hook // of PreStop
+	Infra string       // ID of the infra container, of PreStop
+	Turn  []string     // IDs of the containers that AwaitTurn waits for
 }
 
 // Empty reports whether there is nothing to do now.
@@ -116,17 +131,17 @@ func (p Plan) Wake() time.Time {
 	return at
 }
 
-// String lists the steps in order, each with what it waits for and its cause.
+// String lists the steps in order, each with what it waits for and its cause:
+// after what has to succeed, behind what only has to end.
 func (p Plan) String() string {
 	var b strings.Builder
 	for i, s := range p.Steps {
 		fmt.Fprintf(&b, "%-56s", fmt.Sprintf("%3d %s", i+1, s))
 		if len(s.After) > 0 {
-			nums := make([]string, len(s.After))
-			for j, a := range s.After {
-				nums[j] = fmt.Sprint(a + 1)
-			}
-			fmt.Fprintf(&b, " after %s", strings.Join(nums, ","))
+			fmt.Fprintf(&b, " after %s", numbers(s.After))
+		}
+		if len(s.Behind) > 0 {
+			fmt.Fprintf(&b, " behind %s", numbers(s.Behind))
 		}
 		if s.Cause != "" {
 			fmt.Fprintf(&b, "  # %s", s.Cause)
@@ -137,6 +152,15 @@ func (p Plan) String() string {
 		fmt.Fprintf(&b, "  - %s waits: %s\n", w.Object, w.Reason)
 	}
 	return b.String()
+}
+
+// numbers are steps as people count them.
+func numbers(steps []int) string {
+	nums := make([]string, len(steps))
+	for i, s := range steps {
+		nums[i] = fmt.Sprint(s + 1)
+	}
+	return strings.Join(nums, ",")
 }
 
 // String says what a step does, in a few words: "create volume data".

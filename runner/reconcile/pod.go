@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cuepod/cuepod/targets/docker"
 )
@@ -17,6 +18,9 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 	}
 	if phase := Ended(p, o); phase != NotEnded {
 		return b.endedPod(p, o, phase), false
+	}
+	if !Outdated(p, o) && b.fails(p, o) {
+		return none, false
 	}
 	if cause := b.rebuildCause(p, o); cause != "" {
 		serving := o.Infra.running() && b.hasRunningMember(o)
@@ -32,6 +36,25 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 		return b.createPod(p, cause, gone), serving
 	}
 	return b.mendPod(p, o, turn)
+}
+
+// fails stops a pod that is to be active no longer: its time is up, or it lost
+// its infra container and is never started again.
+func (b *builder) fails(p *docker.Pod, o *Pod) bool {
+	if p.RestartPolicy == docker.RestartNever && o.headless() {
+		b.stopPod(o, "its infra container is gone")
+		return true
+	}
+	at := Deadline(p, o)
+	switch {
+	case at.IsZero():
+		return false
+	case !b.now.Before(at):
+		b.stopPod(o, DeadlineExceeded)
+		return true
+	}
+	b.later("pod "+p.Name, fmt.Sprintf("it may be active for %d s", p.ActiveDeadline), at)
+	return false
 }
 
 // endedPod leaves a pod that is done alone, unless its definition changed: then
@@ -88,18 +111,74 @@ func (b *builder) mendPod(p *docker.Pod, o *Pod, turn int) (last int, disrupts b
 		gone := b.removeStrangers(p, o)
 		return b.startPod(p, "its start was interrupted", gone...), false
 	}
-	gone := b.removeStrangers(p, o)
+	return b.mendRunning(p, o, turn)
+}
+
+func (b *builder) mendRunning(p *docker.Pod, o *Pod, turn int) (last int, disrupts bool) {
+	if source := resetBy(p, o); source != nil {
+		return b.resetPod(p, o, source), false
+	}
+	gates := b.removeStrangers(p, o)
 	disruption, image := b.disruption(p, o)
-	gates := gone
 	if disruption != "" {
 		gates = append(gates, b.add(Step{Op: Drain, Object: "pod " + p.Name, Pod: p.Name, Cause: disruption}, turn, image))
 	}
 	before := len(b.steps)
-	last = b.members(p, o, o.Infra.ID, "", none, gates)
+	last = b.members(launch{p: p, o: o, joined: none, gates: gates})
 	if len(b.steps) == before {
 		last = none
 	}
 	return last, disruption != ""
+}
+
+// resetBy is the container whose end starts all containers of the pod anew, or
+// nil.
+func resetBy(p *docker.Pod, o *Pod) *Container {
+	for _, c := range slices.Concat(p.Init, p.Containers) {
+		if m := o.living(c.Name); m != nil && m.State == Exited {
+			if action, _ := c.RuleFor(m.ExitCode); action == docker.RestartAll {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+// resetPod starts all containers anew in the living pod, init containers
+// included. The one whose end asks for it is removed last: as long as it is
+// there, whoever comes next knows.
+func (b *builder) resetPod(p *docker.Pod, o *Pod, source *Container) int {
+	at, next := b.desired.Backoff.Due(source)
+	cause := fmt.Sprintf("container %s exited with code %d, which restarts all containers", source.Key, source.ExitCode)
+	if at.After(b.now) {
+		b.wait(p, "pod "+p.Name, fmt.Sprintf("%s; next start in %s", cause, at.Sub(b.now).Round(100*time.Millisecond)), at)
+		return none
+	}
+	var after []int
+	if b.hasRunningMember(o) && p.Job == "" {
+		after = append(after, b.add(Step{Op: Drain, Object: "pod " + p.Name, Pod: p.Name, Cause: cause}))
+	}
+	stopped := b.stopMembers(o, cause, after...)
+	gone, reset := slices.Clone(after), map[string]*Container{}
+	for i := range o.Members {
+		m := &o.Members[i]
+		if m.ID == source.ID {
+			continue
+		}
+		if m.Infra == o.Infra.ID {
+			reset[m.Key] = m
+		}
+		before := after
+		if end, ok := stopped[m.ID]; ok {
+			before = []int{end}
+		}
+		gone = append(gone, b.removeStopped(memberStep(p.Name, m, cause), m, before...))
+	}
+	last := b.removeStopped(memberStep(p.Name, source, cause), source, gone...)
+	again := *source
+	again.Backoff = next
+	reset[source.Key] = &again
+	return b.members(launch{p: p, o: &Pod{Name: p.Name, Infra: o.Infra}, cause: cause, joined: last, reset: reset})
 }
 
 // removeStrangers removes members that are not defined any more or that joined
@@ -116,7 +195,7 @@ func (b *builder) removeStrangers(p *docker.Pod, o *Pod) []int {
 		if m.Infra != o.Infra.ID {
 			cause = "it belongs to an earlier pod"
 		}
-		gone = append(gone, b.remove(m, memberStep(p.Name, m, cause)))
+		gone = append(gone, b.removeAlone(memberStep(p.Name, m, cause), m))
 	}
 	return gone
 }
@@ -124,9 +203,11 @@ func (b *builder) removeStrangers(p *docker.Pod, o *Pod) []int {
 // disruption is why a running member has to be replaced, or "", and the step
 // that brings its image. One whose image is not to be had yet stays.
 func (b *builder) disruption(p *docker.Pod, o *Pod) (cause string, image int) {
-	for i := range p.Containers {
-		c := &p.Containers[i]
-		if m := o.member(c.Name); m.running() && m.Infra == o.Infra.ID {
+	if p.Job != "" {
+		return "", none // a pod of a job does not follow a change
+	}
+	for _, c := range p.Lasting() {
+		if m := o.living(c.Name); m.running() {
 			cause := b.replaceCause(c, m, p.Name)
 			if cause == "" {
 				continue

@@ -107,28 +107,14 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// stopPod stops what runs of a pod and leaves it for its logs.
-func (b *builder) stopPod(p *Pod, cause string, after ...int) {
-	stopped := slices.Clone(after)
-	for i := range p.Members {
-		if m := &p.Members[i]; m.State == Running {
-			s := memberStep(p.Name, m, cause)
-			s.Op, s.Name, s.ID, s.Container = StopContainer, m.Name, m.ID, m.Key
-			stopped = append(stopped, b.add(s, after...))
-		}
-	}
-	if p.Infra.running() {
-		b.add(Step{Op: StopContainer, Object: "pod " + p.Name, Role: RoleInfra, Pod: p.Name, Name: p.Infra.Name, ID: p.Infra.ID, Cause: cause}, stopped...)
-	}
-}
-
 // mendJobPod goes on with a pod that has not ended. Nothing in it waits: what
 // follows is decided when it is due, so that jobs never hold each other up.
 func (b *builder) mendJobPod(j *docker.Job, r *Job, o *Pod) {
 	p := b.instance(j, r, o.Name)
 	switch {
+	case b.fails(p, o):
 	case o.Infra.running():
-		b.members(p, o, o.Infra.ID, "", none, nil)
+		b.mendRunning(p, o, none)
 	case o.Infra != nil && o.Infra.State == Created:
 		b.startPod(p, "its start was interrupted", b.removeStrangers(p, o)...)
 	case o.running():

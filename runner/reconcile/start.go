@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cuepod/cuepod/targets/docker"
 )
@@ -38,7 +39,7 @@ func (b *builder) startPod(p *docker.Pod, cause string, after ...int) int {
 	object := "pod " + p.Name
 	started := b.add(Step{Op: StartContainer, Object: object, Role: RoleInfra, Name: p.EngineName, Pod: p.Name}, after...)
 	gates := append([]int{b.awaitAgent(p, started)}, b.dependencies(p)...)
-	return b.members(p, &Pod{Name: p.Name}, "", cause, started, gates)
+	return b.members(launch{p: p, o: &Pod{Name: p.Name}, cause: cause, joined: started, gates: gates})
 }
 
 func (b *builder) awaitAgent(p *docker.Pod, after int) int {
@@ -69,85 +70,235 @@ func (b *builder) dependencies(p *docker.Pod) []int {
 	return steps
 }
 
-// members plans init containers and containers in order. infra is the ID of
-// the living infra container, "" for one that the plan makes; joined is the
-// step that starts it; gates hold back every start.
-func (b *builder) members(p *docker.Pod, o *Pod, infra, cause string, joined int, gates []int) int {
-	prev := joined
-	initialised := slices.ContainsFunc(o.Members, func(m Container) bool { return !m.Init && m.Infra == infra && m.State != Created })
-	if !initialised {
-		for i := range p.Init {
-			step, ok := b.initContainer(p, o, &p.Init[i], cause, prev, joined, gates)
-			if !ok {
-				return prev // waits for its back-off
-			}
-			if step != none {
-				prev = step
-			}
-		}
-	}
-	for i := range p.Containers {
-		if step := b.appContainer(p, o, &p.Containers[i], cause, prev, joined, gates); step != none {
-			prev = step
-		}
-	}
-	return prev
+// launch is what the starts of a pod's containers have in common.
+type launch struct {
+	p      *docker.Pod
+	o      *Pod
+	cause  string // of new containers; "" in a pod that is mended
+	joined int    // step that starts the infra container, or none
+	gates  []int  // hold back every start
+	// reset are the containers that all start anew, by name: their counts go on.
+	reset map[string]*Container
+
+	// Kept while the containers are gone through in order.
+	initialised bool
+	last        int // step that has to succeed before the next start
+	behind      int // step that has to end before the next start
 }
 
-// initContainer returns the step after which it has succeeded, none when it
-// has already, and false when it has to wait.
-func (b *builder) initContainer(p *docker.Pod, o *Pod, c *docker.Container, cause string, prev, joined int, gates []int) (int, bool) {
-	m := o.member(c.Name)
-	step := Step{Object: "init container " + p.Name + "/" + c.Name, Role: RoleInit, Name: c.EngineName, Pod: p.Name, Container: c.Name}
-	if m != nil && m.State == Exited && m.ExitCode == 0 && m.Error == "" {
-		return none, true
+// members plans init containers and containers in order, and returns the step
+// that ends last, or none. Plans for jobs never wait: what follows a wait is
+// planned when it is over.
+func (b *builder) members(l launch) int {
+	l.last, l.behind = l.joined, none
+	if !b.initialise(&l) {
+		return l.end()
 	}
-	if m.failed() && p.RestartPolicy == docker.RestartNever {
-		return none, false // the pod has failed
+	for i := range l.p.Containers {
+		if !b.regular(&l, &l.p.Containers[i]) {
+			break
+		}
+	}
+	return l.end()
+}
+
+func (l *launch) end() int { return max(l.last, l.behind) }
+
+// initialise brings the init containers on, and reports whether the containers
+// behind them may start. Sidecars are kept running, before and after.
+// Source: pkg/kubelet/kuberuntime/kuberuntime_container.go computeInitContainerActions.
+func (b *builder) initialise(l *launch) bool {
+	next := l.nextInit()
+	l.initialised = next == len(l.p.Init)
+	for i := range l.p.Init {
+		c := &l.p.Init[i]
+		switch {
+		case c.Sidecar:
+			if !b.sidecar(l, c, i >= next) {
+				return false
+			}
+		case i >= next:
+			if !b.initContainer(l, c) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// step is what the steps of a container have in common.
+func (l *launch) step(object string, role Role, c *docker.Container) Step {
+	s := Step{Object: object + " " + l.p.Name + "/" + c.Name, Role: role, Name: c.EngineName, Pod: l.p.Name, Container: c.Name}
+	if m := l.reset[c.Name]; m != nil {
+		s.Restarts, s.Backoff = m.Restarts+1, m.Backoff
+	}
+	return s
+}
+
+// nextInit is the index of the first init container that may not be done: of
+// the last that was begun, as earlier ones may have been removed since. It is
+// beyond them all once a regular container was begun.
+func (l *launch) nextInit() int {
+	begun := func(c docker.Container) bool {
+		m := l.o.living(c.Name)
+		return m != nil && m.State != Created
+	}
+	if slices.ContainsFunc(l.p.Containers, begun) {
+		return len(l.p.Init)
+	}
+	for i := range slices.Backward(l.p.Init) {
+		if l.o.living(l.p.Init[i].Name) != nil {
+			return i
+		}
+	}
+	return 0
+}
+
+// initContainer plans a container that runs to its end. It reports whether the
+// next may be planned.
+func (b *builder) initContainer(l *launch, c *docker.Container) bool {
+	m := l.o.living(c.Name)
+	step := l.step("init container", RoleInit, c)
+	if m != nil && m.State == Exited && m.ExitCode == 0 && m.Error == "" {
+		return true
+	}
+	if m.failed() && Stays(l.p, c, m) {
+		return false // the pod has failed
 	}
 	if m != nil && m.State == Exited {
 		at, _ := b.desired.Backoff.Due(m)
 		if at.After(b.now) {
-			b.wait(p, step.Object, fmt.Sprintf("it exited with code %d; next try in %s", m.ExitCode, at.Sub(b.now).Round(100_000_000)), at)
-			return none, false
+			b.wait(l.p, step.Object, fmt.Sprintf("it exited with code %d; next try in %s", m.ExitCode, at.Sub(b.now).Round(100*time.Millisecond)), at)
+			return false
 		}
 	}
-	started := prev
+	started := l.last
 	if !m.running() {
-		if started = b.createAndStart(step, m, cause, prev, joined, gates, c); started == none {
-			return none, false // it waits for its image
+		if started = b.createAndStart(step, m, l.cause, l.last, l.joined, l.gates, c); started == none {
+			return false // it waits for its image
 		}
 	}
-	if p.Job != "" {
-		return none, false // its exit is seen when it comes: no plan for jobs waits
+	if l.p.Job != "" {
+		l.last = started
+		return false // its exit is seen when it comes
 	}
 	step.Op = AwaitExit
-	return b.add(step, slices.Concat(gates, []int{started})...), true
+	l.last = b.add(step, slices.Concat(l.gates, []int{started})...)
+	return true
 }
 
-// appContainer returns the step that starts it, or none.
-func (b *builder) appContainer(p *docker.Pod, o *Pod, c *docker.Container, cause string, prev, joined int, gates []int) int {
-	m := o.member(c.Name)
-	step := Step{Object: "container " + p.Name + "/" + c.Name, Role: RoleApp, Name: c.EngineName, Pod: p.Name, Container: c.Name}
+// sidecar keeps an init container running that stays. Where it gates, what
+// comes behind it waits until it has started. It reports whether the next
+// container may be planned.
+func (b *builder) sidecar(l *launch, c *docker.Container, gates bool) bool {
+	m := l.o.living(c.Name)
+	step := l.step("sidecar", RoleSidecar, c)
+	started, ok := b.keep(l, step, c, m)
+	if !gates {
+		return true
+	}
+	if !ok {
+		return false
+	}
+	if started == none && m.Up {
+		return true
+	}
+	if l.p.Job != "" {
+		return false // that it has started is seen when it has
+	}
+	step.Op = AwaitStarted
+	l.last = b.add(step, slices.Concat(l.gates, []int{l.last, started})...)
+	return true
+}
+
+// regular plans one of the containers that the pod is for. It reports whether
+// the next may be planned.
+func (b *builder) regular(l *launch, c *docker.Container) bool {
+	m := l.o.living(c.Name)
+	step := l.step("container", RoleApp, c)
+	last, ok := b.keep(l, step, c, m)
+	if last != none {
+		l.behind = last
+	}
+	return ok || l.p.Job == ""
+}
+
+// keep plans what a container needs that should run: its start, its hook, its
+// restart. It returns the step after which it runs and its hook is done, none
+// where it needs no step, and false when it will not run by this plan, or when
+// nobody can wait for its hook.
+func (b *builder) keep(l *launch, step Step, c *docker.Container, m *Container) (int, bool) {
+	if l.behind != none {
+		step.Behind = []int{l.behind}
+	}
+	p := l.p
+	// A pod of a job goes on when the hook is done, which the next plan sees.
+	ok := p.Job == "" || c.PostStart == nil
 	switch {
 	case m == nil:
+		cause := l.cause
 		if cause == "" {
 			cause = "it is missing"
 		}
-		return b.createAndStart(step, nil, cause, prev, joined, gates, c)
+		made := b.createAndStart(step, nil, cause, l.last, l.joined, l.gates, c)
+		return made, made != none && ok
 	case p.Job == "" && b.replaceCause(c, m, p.Name) != "":
-		m.Restarts, m.Backoff = 0, 0 // a changed container starts over
-		return b.replace(step, m, b.replaceCause(c, m, p.Name), prev, gates, c)
-	case Stays(p.RestartPolicy, m):
-		return none
+		// A changed container starts over: restarts of the one before do not count.
+		return b.replace(step, m, b.replaceCause(c, m, p.Name), l.last, l.gates, c), ok
+	case Stays(p, c, m):
+		return none, true
 	case m.State == Created:
-		return b.createAndStart(step, m, "its start was interrupted", prev, joined, gates, c)
+		made := b.createAndStart(step, m, "its start was interrupted", l.last, l.joined, l.gates, c)
+		return made, made != none && ok
 	case m.State == Exited:
-		return b.restart(p, step, m, prev, gates, c)
-	case m.Unhealthy != "":
+		restarted := b.restart(p, step, m, l.last, l.gates, c)
+		return restarted, restarted != none && ok
+	case m.PostStart == HookFailed:
 		// Only the stop: the restart follows from the exit, after the back-off.
-		step.Op, step.ID, step.Cause = StopContainer, m.ID, m.Unhealthy
-		return b.add(step)
+		step.Cause = "PostStartHookError"
+		b.stopAlone(step, m, Ending{Grace: p.GracePeriod, PreStop: c.PreStop})
+		return none, false
+	case m.Unhealthy != "":
+		step.Cause = m.Unhealthy
+		b.stopAlone(step, m, Ending{Grace: probeGrace(p, c, m), PreStop: c.PreStop})
+		return none, false
+	case c.PostStart != nil && (m.PostStart == HookDue || m.PostStart == HookRuns):
+		return b.resumeHook(l, step, m)
 	}
-	return none
+	return none, true
+}
+
+// resumeHook goes on with the hook of a container that has started. A plan for
+// a job only begins it.
+func (b *builder) resumeHook(l *launch, step Step, m *Container) (int, bool) {
+	step.Op, step.ID = PostStart, m.ID
+	if l.p.Job == "" {
+		return b.add(step, l.gates...), true
+	}
+	if m.PostStart == HookDue {
+		return b.add(step, l.gates...), false
+	}
+	return none, false
+}
+
+// probeGrace is how many seconds a container has to stop whose probe failed:
+// as long as it has not started, that was its startup probe.
+// Source: kuberuntime_container.go setTerminationGracePeriod.
+func probeGrace(p *docker.Pod, c *docker.Container, m *Container) int64 {
+	kinds := []string{"liveness"}
+	if !m.Up {
+		kinds = []string{"startup", "liveness"}
+	}
+	for _, kind := range kinds {
+		for _, probe := range c.Probes {
+			if probe.Kind != kind {
+				continue
+			}
+			if probe.Grace != nil {
+				return *probe.Grace
+			}
+			return p.GracePeriod
+		}
+	}
+	return p.GracePeriod
 }

@@ -21,7 +21,7 @@ func Teardown(project string, o Observed, volumes, records []string) Plan {
 	turn := map[string][]int{} // by ordered workload: the removal of the replica before
 	for _, name := range newestFirst(o.Pods) {
 		p := o.Pods[name]
-		ends := b.teardownPod(p, cause, turn[p.Workload]...)
+		ends := append(slices.Clone(turn[p.Workload]), b.removeMembers(p, cause, turn[p.Workload]...)...)
 		if before := b.before[name]; before != nil && before.Ordered {
 			turn[p.Workload] = ends
 		}
@@ -46,13 +46,4 @@ func Teardown(project string, o Observed, volumes, records []string) Plan {
 		b.add(Step{Op: RemoveNetwork, Object: "network " + project, ID: o.Network, Cause: cause}, gone...)
 	}
 	return Plan{Steps: b.steps}
-}
-
-// teardownPod stops the members side by side, then the infra container.
-func (b *builder) teardownPod(p *Pod, cause string, after ...int) []int {
-	gone := slices.Clone(after)
-	for i := range p.Members {
-		gone = append(gone, b.remove(&p.Members[i], memberStep(p.Name, &p.Members[i], cause), after...))
-	}
-	return append(gone, b.remove(p.Infra, Step{Object: "pod " + p.Name, Role: RoleInfra, Pod: p.Name, Cause: cause}, gone...))
 }

@@ -107,7 +107,26 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 		c := w.find(s.Name)
 		must(c != nil && c.State == Created, "not created")
 		must(c.Infra == "" || w.Pods[s.Pod].Infra.State == Running && w.Pods[s.Pod].Infra.ID == c.Infra, "its infra container does not run")
-		c.State, c.Started = Running, w.now
+		c.State, c.Started, c.Up = Running, w.now, true
+		if s.Role == RoleApp || s.Role == RoleSidecar {
+			if dc := d.State.Pod(s.Pod).Container(s.Container); dc.PostStart != nil {
+				c.PostStart, c.Up = HookDue, false
+			}
+		}
+	case PostStart:
+		c := w.find(s.Name)
+		must(c != nil && c.State == Running, "not running")
+		c.PostStart, c.Up = HookDone, true
+	case PreStop:
+		c := w.findID(s.ID)
+		must(c != nil && c.State == Running, "not running")
+		must(w.findID(s.Infra) != nil && w.findID(s.Infra).State == Running, "its infra container does not run")
+	case AwaitTurn:
+		c := w.findID(s.ID)
+		must(c != nil && c.State == Running, "not running")
+	case AwaitStarted:
+		c := w.find(s.Name)
+		must(c != nil && c.State == Running && c.Up, "has not started")
 	case AwaitExit:
 		c := w.find(s.Name)
 		must(c != nil && c.State == Running, "not running")
@@ -164,6 +183,7 @@ func (w *world) create(t *testing.T, d Desired, s Step, must func(bool, string))
 		o := w.Pods[s.Pod]
 		must(o != nil && o.Infra != nil, "no infra container to join")
 		c.Key, c.Init, c.Hash, c.Image, c.ImageID, c.Infra = s.Container, s.Role == RoleInit, dc.Hash, dc.Image, w.Images[dc.Image], o.Infra.ID
+		c.Sidecar = s.Role == RoleSidecar
 		o.Members = append(o.Members, c)
 	}
 }
@@ -251,7 +271,7 @@ func (w *world) carryOut(t *testing.T, d Desired, p Plan) {
 func checkOrder(t *testing.T, p Plan) {
 	t.Helper()
 	for i, s := range p.Steps {
-		for _, a := range s.After {
+		for _, a := range slices.Concat(s.After, s.Behind) {
 			if a < 0 || a >= i {
 				t.Fatalf("step %d comes after step %d:\n%s", i+1, a+1, p)
 			}

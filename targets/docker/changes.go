@@ -32,6 +32,7 @@ func (c *Container) Changes(from *Container) []string {
 		from.rights(), c.rights())
 	change("stdin or tty changed", []bool{from.Stdin, from.StdinOnce, from.TTY}, []bool{c.Stdin, c.StdinOnce, c.TTY})
 	change("stopSignal changed", from.StopSignal, c.StopSignal)
+	change("postStart hook changed", from.PostStart, c.PostStart)
 	if from.Sidecar != c.Sidecar {
 		out = append(out, fmt.Sprintf("sidecar %t -> %t", from.Sidecar, c.Sidecar))
 	}
@@ -121,14 +122,15 @@ func (p *Pod) Changes(from *Pod) []string {
 	if from.RestartPolicy != p.RestartPolicy {
 		out = append(out, fmt.Sprintf("restartPolicy %s -> %s", from.RestartPolicy.word(), p.RestartPolicy.word()))
 	}
-	hash := func(list []Container) map[string]string {
-		m := map[string]string{}
+	hashes := func(list []Container) (out []string) {
 		for i := range list {
-			m[list[i].Name] = list[i].Hash
+			if !list[i].Sidecar {
+				out = append(out, list[i].Name+"="+list[i].Hash)
+			}
 		}
-		return m
+		return out
 	}
-	if a, b := hash(from.Init), hash(p.Init); !maps.Equal(a, b) {
+	if !slices.Equal(hashes(from.Init), hashes(p.Init)) {
 		out = append(out, "init containers changed")
 	}
 	return out
@@ -256,14 +258,27 @@ func podLiveChanges(was, now *Pod) []string {
 	for _, path := range slices.Sorted(maps.Keys(files)) {
 		out = append(out, "file "+strings.TrimPrefix(path, volumesDir+"/")+" removed")
 	}
-	probes := map[string][]Probe{}
-	for _, c := range was.Containers {
-		probes[c.Name] = c.Probes
+	if was.ActiveDeadline != now.ActiveDeadline {
+		out = append(out, fmt.Sprintf("activeDeadlineSeconds %d -> %d", was.ActiveDeadline, now.ActiveDeadline))
 	}
-	for _, c := range now.Containers {
-		if old, had := probes[c.Name]; had && !reflect.DeepEqual(old, c.Probes) {
-			out = append(out, "probes of container "+c.Name+" changed")
+	for _, c := range slices.Concat(now.Init, now.Containers) {
+		if old := was.Container(c.Name); old != nil {
+			out = append(out, containerLiveChanges(old, &c)...)
 		}
+	}
+	return out
+}
+
+func containerLiveChanges(was, now *Container) []string {
+	var out []string
+	if !reflect.DeepEqual(was.Probes, now.Probes) {
+		out = append(out, "probes of container "+now.Name+" changed")
+	}
+	if !reflect.DeepEqual(was.PreStop, now.PreStop) {
+		out = append(out, "preStop hook of container "+now.Name+" changed")
+	}
+	if was.Restart != now.Restart || !reflect.DeepEqual(was.RestartRules, now.RestartRules) {
+		out = append(out, "restart rules of container "+now.Name+" changed")
 	}
 	return out
 }

@@ -75,9 +75,6 @@ func (r *renderer) checkPod(p *app.Pod) {
 		c := &p.InitContainers[i]
 		at := path + "initContainers." + c.Name
 		r.checkContainer(at, p, c)
-		if c.RestartPolicy == "Always" {
-			r.findings.Add("docker/sidecar", at+".restartPolicy", line(c.Lines, "restartPolicy", c.Pos), "it starts behind the init containers, before the other containers", "")
-		}
 	}
 	for i := range p.Containers {
 		r.checkContainer(path+"containers."+p.Containers[i].Name, p, &p.Containers[i])
@@ -162,9 +159,6 @@ func (r *renderer) checkContainer(path string, p *app.Pod, c *app.Container) {
 	if c.ImagePullPolicy == "Always" {
 		r.findings.Add("docker/pull-always", path+".imagePullPolicy", c.Pos,
 			"an image that is on the engine is used as it is, a missing one is pulled", "")
-	}
-	if c.RestartPolicy == "Never" || c.RestartPolicy == "OnFailure" {
-		r.findings.Add("docker/restart-policy", path+".restartPolicy", line(c.Lines, "restartPolicy", c.Pos), "the container is restarted as its pod says", "")
 	}
 	for _, e := range c.Env {
 		if ref := e.Source().ResourceFieldRef; ref != nil {

@@ -62,11 +62,11 @@ func TestCheck_ValuesThatMeanTheSameAreNotTold(t *testing.T) {
 		}), container(func(c *app.Container) {
 			c.Resources.Limits = map[string]app.Quantity{"example.test/gpu": "1"}
 		}), codeResource},
-		{"restartPolicy", container(func(c *app.Container) { c.RestartPolicy = "Always" }), container(func(c *app.Container) { c.RestartPolicy = "Never" }), "docker/restart-policy"},
-		{"stopSignal", container(func(c *app.Container) { c.Lifecycle = &app.Lifecycle{StopSignal: "SIGINT"} }),
-			container(func(c *app.Container) {
-				c.Lifecycle = &app.Lifecycle{PostStart: &app.LifecycleHandler{Exec: &app.ExecAction{Command: []string{"x"}}}}
-			}), "docker/lifecycle"},
+		{"preStop", container(func(c *app.Container) {
+			c.Lifecycle = &app.Lifecycle{StopSignal: "SIGINT", PreStop: &app.LifecycleHandler{Exec: &app.ExecAction{Command: []string{"x"}}}}
+		}), container(func(c *app.Container) {
+			c.Lifecycle = &app.Lifecycle{PreStop: &app.LifecycleHandler{TCPSocket: &app.TCPSocketAction{Port: app.PortRef{Number: 80}}}}
+		}), "docker/hook-kind"},
 		{"mountPropagation", mount("host", app.VolumeMount{MountPropagation: "Bidirectional"}), mount("tmp", app.VolumeMount{MountPropagation: "Bidirectional"}), codeMountOption},
 		{"no mountPropagation", mount("tmp", app.VolumeMount{MountPropagation: "None"}), mount("tmp", app.VolumeMount{MountPropagation: "HostToContainer"}), codeMountOption},
 		{"recursiveReadOnly", mount("tmp", app.VolumeMount{ReadOnly: true, RecursiveReadOnly: "IfPossible"}), mount("tmp", app.VolumeMount{ReadOnly: true, RecursiveReadOnly: "Enabled"}), codeMountOption},

@@ -25,9 +25,7 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 		TTY:       c.TTY,
 		Line:      c.Pos.String(),
 	}
-	if c.Lifecycle != nil {
-		out.StopSignal = c.Lifecycle.StopSignal
-	}
+	lifecycle(&out, c)
 	for _, m := range c.VolumeMounts {
 		out.Mounts = append(out.Mounts, r.mount(&m, p, d))
 	}
@@ -78,6 +76,7 @@ func renderProbe(kind string, p *app.Probe, ports []app.ContainerPort) Probe {
 		Timeout:          p.TimeoutSeconds,
 		SuccessThreshold: p.SuccessThreshold,
 		FailureThreshold: p.FailureThreshold,
+		Grace:            p.TerminationGracePeriodSeconds,
 	}
 	switch {
 	case p.HTTPGet != nil:

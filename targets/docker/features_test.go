@@ -2,6 +2,7 @@ package docker
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -381,21 +382,103 @@ func TestService_BySelectorReachesEveryPodAtItsOwnPort(t *testing.T) {
 	}
 }
 
-func TestSidecar_IsTheFirstContainerAndNoInitContainer(t *testing.T) {
+// conformance:S8
+func TestSidecar_IsAnInitContainerInItsPlaceThatStays(t *testing.T) {
 	a := one(func(p *app.Pod, c *app.Container) {
-		p.InitContainers = []app.Container{{Name: "proxy", Image: "p:1", RestartPolicy: "Always"}, {Name: "init", Image: "i:1"}}
+		p.InitContainers = []app.Container{{Name: "first", Image: "i:1"}, {Name: "proxy", Image: "p:1", RestartPolicy: "Always"}, {Name: "last", Image: "i:1", RestartPolicy: "Never"}}
 	})
 	s, findings := render(t, a)
-	p := s.Pods[0]
-	if len(p.Init) != 1 || p.Init[0].Name != "init" || len(p.Containers) != 2 || p.Containers[0].Name != "proxy" || !p.Containers[0].Sidecar || p.Containers[1].Sidecar {
-		t.Errorf("init %+v, containers %+v", p.Init, p.Containers)
+	var got []string
+	for _, c := range s.Pods[0].Init {
+		got = append(got, fmt.Sprintf("%s %t %q", c.Name, c.Sidecar, c.Restart))
 	}
-	if !slices.Contains(codesOf(findings), "docker/sidecar") {
-		t.Errorf("not told: %v", findings)
+	if want := []string{`first false ""`, `proxy true ""`, `last false "Never"`}; !slices.Equal(got, want) || len(s.Pods[0].Containers) != 1 {
+		t.Errorf("init containers %q, want %q", got, want)
+	}
+	if len(findings) > 0 {
+		t.Errorf("told without need: %v", findings)
 	}
 	a.Pods[0].Kind = "Job"
-	if _, _, err := Render(a, Options{}); err == nil || !strings.Contains(err.Error(), "sidecar") {
-		t.Errorf("a job that never ends: %v", err)
+	if s, _ := render(t, a); len(s.Jobs) != 1 || !s.Jobs[0].Template.Init[1].Sidecar {
+		t.Errorf("a job with a sidecar: %+v", s.Jobs)
+	}
+}
+
+// What changes a pod, and what one of its containers alone.
+//
+// conformance:S13
+func TestHashes_OfInitContainersAndSidecars(t *testing.T) {
+	hashes := func(change func(p *app.Pod, c *app.Container)) (pod, sidecar, container string) {
+		s, _ := render(t, one(func(p *app.Pod, c *app.Container) {
+			p.InitContainers = []app.Container{{Name: "init", Image: "i:1"}, {Name: "proxy", Image: "p:1", RestartPolicy: "Always"}}
+			change(p, c)
+		}))
+		p := s.Pods[0]
+		return p.Hash, p.Init[1].Hash, p.Containers[0].Hash
+	}
+	exec := func(word string) *app.LifecycleHandler {
+		return &app.LifecycleHandler{Exec: &app.ExecAction{Command: []string{word}}}
+	}
+	pod, sidecar, container := hashes(func(*app.Pod, *app.Container) {})
+	for name, tt := range map[string]struct {
+		change                  func(p *app.Pod, c *app.Container)
+		pod, sidecar, container bool // whether the hash is another
+	}{
+		"init container": {func(p *app.Pod, c *app.Container) { p.InitContainers[0].Image = "i:2" }, true, false, false},
+		"sidecar":        {func(p *app.Pod, c *app.Container) { p.InitContainers[1].Image = "p:2" }, false, true, false},
+		"postStart":      {func(p *app.Pod, c *app.Container) { c.Lifecycle = &app.Lifecycle{PostStart: exec("x")} }, false, false, true},
+		"preStop":        {func(p *app.Pod, c *app.Container) { c.Lifecycle = &app.Lifecycle{PreStop: exec("x")} }, false, false, false},
+		"restart rules": {func(p *app.Pod, c *app.Container) {
+			c.RestartPolicy = "Never"
+			c.RestartPolicyRules = []app.ContainerRestartRule{{Action: "Restart", ExitCodes: &app.ContainerRestartRuleOnExitCodes{Operator: "In", Values: []int{42}}}}
+		}, false, false, false},
+	} {
+		p, s, c := hashes(tt.change)
+		if p != pod != tt.pod || s != sidecar != tt.sidecar || c != container != tt.container {
+			t.Errorf("%s: pod %t, sidecar %t, container %t are others", name, p != pod, s != sidecar, c != container)
+		}
+	}
+}
+
+// conformance:S52
+func TestHooks(t *testing.T) {
+	s, findings := render(t, one(func(p *app.Pod, c *app.Container) {
+		c.Ports = []app.ContainerPort{{Name: "admin", ContainerPort: 8081, Protocol: "TCP"}}
+		c.Lifecycle = &app.Lifecycle{
+			PostStart: &app.LifecycleHandler{HTTPGet: &app.HTTPGetAction{Port: app.PortRef{Name: "admin"}, Path: "/up", Scheme: "HTTPS", HTTPHeaders: []app.HTTPHeader{{Name: "A", Value: "b"}}}},
+			PreStop:   &app.LifecycleHandler{Exec: &app.ExecAction{Command: []string{"drain", "$(HOME)"}}},
+		}
+		p.Containers = append(p.Containers, *c)
+		p.Containers[1].Name = "second"
+		p.Containers[1].Lifecycle = &app.Lifecycle{
+			PostStart: &app.LifecycleHandler{Sleep: &app.SleepAction{Seconds: 3}},
+			PreStop:   &app.LifecycleHandler{TCPSocket: &app.TCPSocketAction{Port: app.PortRef{Number: 80}}},
+		}
+	}))
+	three := int64(3)
+	want := [][2]*Hook{
+		{{HTTP: &HTTPHook{Port: 8081, Path: "/up", Scheme: "HTTPS", Headers: [][2]string{{"A", "b"}}}}, {Exec: []string{"drain", "$(HOME)"}}},
+		{{Sleep: &three}, nil},
+	}
+	for i, c := range s.Pods[0].Containers {
+		if diff := cmp.Diff(want[i], [2]*Hook{c.PostStart, c.PreStop}); diff != "" {
+			t.Errorf("container %s (-want +got):\n%s", c.Name, diff)
+		}
+	}
+	if codes := codesOf(findings); !slices.Equal(codes, []string{"docker/hook-kind"}) {
+		t.Errorf("findings %q", codes)
+	}
+}
+
+// conformance:S17
+func TestRestartRules(t *testing.T) {
+	c := Container{RestartRules: []RestartRule{
+		{Action: RestartAll, Codes: []int{7}}, {Action: RestartThis, NotIn: true, Codes: []int{0, 1}},
+	}}
+	for code, want := range map[int]RestartAction{0: "", 1: "", 7: RestartAll, 42: RestartThis} {
+		if got, ok := c.RuleFor(code); got != want || ok != (want != "") {
+			t.Errorf("exit code %d: %q %t", code, got, ok)
+		}
 	}
 }
 

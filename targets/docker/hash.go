@@ -38,7 +38,9 @@ func infraOf(p *Pod) *infra {
 func podHash(p *Pod, volumes []Volume) string {
 	var init []string
 	for i := range p.Init {
-		init = append(init, p.Init[i].Name+"="+p.Init[i].Hash)
+		if !p.Init[i].Sidecar {
+			init = append(init, p.Init[i].Name+"="+p.Init[i].Hash)
+		}
 	}
 	return hashOf(struct {
 		Hostname string
@@ -52,10 +54,12 @@ func podHash(p *Pod, volumes []Volume) string {
 }
 
 // containerHash covers what only a new container can change: everything but
-// the probes, how its image comes to be there, and the position.
+// the probes, the preStop hook, when it is restarted, how its image comes to be
+// there, and the position.
 func containerHash(c *Container) string {
 	d := *c
 	d.Probes, d.Build, d.PullPolicy, d.Line, d.Hash = nil, nil, "", "", ""
+	d.PreStop, d.Restart, d.RestartRules = nil, "", nil
 	return hashOf(d)
 }
 
@@ -103,6 +107,20 @@ func (s *State) Job(name string) *Job {
 		}
 	}
 	return nil
+}
+
+// Lasting are the containers that run to stay: sidecars, then the regular ones.
+func (p *Pod) Lasting() []*Container {
+	var out []*Container
+	for i := range p.Init {
+		if p.Init[i].Sidecar {
+			out = append(out, &p.Init[i])
+		}
+	}
+	for i := range p.Containers {
+		out = append(out, &p.Containers[i])
+	}
+	return out
 }
 
 // Container returns the init or app container of that name, or nil.

@@ -51,11 +51,6 @@ func (r *renderer) job(p *app.Pod) Job {
 	} else {
 		j.Suspend = isTrue(p.Suspend)
 	}
-	for _, c := range p.InitContainers {
-		if c.RestartPolicy == "Always" {
-			r.refuse(c.Pos, "pods.%s.initContainers.%s: a sidecar would keep the job from ending in a local run; let its containers end by themselves", p.Name, c.Name)
-		}
-	}
 	j.Hash = JobHash(&j)
 	return j
 }

@@ -93,15 +93,14 @@ func lostOfContainers() targets.Support {
 	return merge(
 		fields(targets.Cannot, "docker/build", "the image is not built", "build it yourself under its name, or put it into a registry", "Container.build"),
 		say("docker/dev", "files are not copied into the running container, and its command stays", "Container.dev"),
-		say("docker/restart-policy", "the container is restarted as its pod says", "Container.restartPolicyRules"),
 		say(codeBlockDevice, "there are no raw block devices", "Container.volumeDevices"),
-		say("docker/lifecycle", "the hook is not run", "Lifecycle.postStart", "Lifecycle.preStop"),
+		fields(targets.Cannot, "docker/hook-kind", "the hook is not run: a kubelet has no way to run it either, and kills a container whose postStart it is",
+			"make it exec, httpGet or sleep", "LifecycleHandler.tcpSocket"),
 		say("docker/termination-message", "nobody reads the termination message: see the logs",
 			"Container.terminationMessagePath", "Container.terminationMessagePolicy"),
 		say(codeMountOption, "the volume is mounted without the option", "VolumeMount.bindMountOptions"),
 		say(codeProbe, "the pod's own address is probed", "HTTPGetAction.host", "TCPSocketAction.host"),
 		say(codeProbe, "the probe speaks the plain protocol", "HTTPGetAction.protocol", "GRPCAction.mode"),
-		say(codeProbe, "the pod's own grace period counts", "Probe.terminationGracePeriodSeconds"),
 	)
 }
 

@@ -119,11 +119,9 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 	setAgentRights(&d, p)
 	for i := range p.InitContainers {
 		c := r.container(&p.InitContainers[i], p, &d)
-		if p.InitContainers[i].RestartPolicy == "Always" {
-			c.Sidecar = true
+		if c.Restart == RestartAlways {
+			c.Sidecar, c.Restart = true, ""
 			c.Hash = containerHash(&c)
-			d.Containers = append(d.Containers, c)
-			continue
 		}
 		d.Init = append(d.Init, c)
 	}

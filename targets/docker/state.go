@@ -68,7 +68,7 @@ type Pod struct {
 	Mounts      []Mount           `json:"mounts,omitempty"` // of the infra container: what the agent has to fill or prepare
 	Files       []FileVolume      `json:"files,omitempty"`
 	Dirs        []Dir             `json:"dirs,omitempty"`
-	Init        []Container       `json:"init,omitempty"`
+	Init        []Container       `json:"init,omitempty"` // in the order they start; those with Sidecar stay
 	Containers  []Container       `json:"containers"`
 	DependsOn   []Dependency      `json:"dependsOn,omitempty"`
 	GracePeriod int64             `json:"gracePeriod"` // seconds
@@ -86,8 +86,11 @@ type Pod struct {
 	// PID is whose processes the containers see: their own when "".
 	PID PIDNamespace `json:"pid,omitempty"`
 	QoS QoSClass     `json:"qosClass,omitempty"` // live: not in Hash
-	// RestartPolicy is of the app containers. "" is Always.
+	// RestartPolicy is of the containers that have none of their own. "" is Always.
 	RestartPolicy RestartPolicy `json:"restartPolicy,omitempty"`
+	// ActiveDeadline is how many seconds the pod may be active before it has
+	// failed; 0 is for ever.
+	ActiveDeadline int64 `json:"activeDeadline,omitempty"`
 	// Ordered replicas of a workload start one after the other, each when the
 	// one before is ready, and stop in the reverse order.
 	Ordered bool `json:"ordered,omitempty"`
@@ -102,8 +105,8 @@ type Pod struct {
 	Job string `json:"job,omitempty"`
 	Run string `json:"run,omitempty"`
 	// Hash covers what only a new pod can change: what the infra container is
-	// made of, volumes, init containers. What changes live (files, probes, labels, services, grace)
-	// is in no hash.
+	// made of, volumes, init containers that are no sidecars. What changes live (files, probes, labels,
+	// services, grace, preStop hooks, restart rules) is in no hash.
 	Hash string `json:"hash"`
 }
 
@@ -138,9 +141,6 @@ const (
 	RestartOnFailure RestartPolicy = "OnFailure"
 	RestartNever     RestartPolicy = "Never"
 )
-
-// Ends reports whether a pod of this policy can be done.
-func (r RestartPolicy) Ends() bool { return r == RestartOnFailure || r == RestartNever }
 
 // Dependency is a service to wait for before the pod's containers start.
 type Dependency struct {
@@ -185,10 +185,15 @@ type Container struct {
 	CPUQuota      int64   `json:"cpuQuota,omitempty"` // microseconds per 100 ms
 	Memory        int64   `json:"memory,omitempty"`   // bytes
 	Probes        []Probe `json:"probes,omitempty"`   // live: not in Hash
-	// Sidecar marks a container that serves the others: a pod that ends does not
-	// wait for it.
-	Sidecar bool   `json:"sidecar,omitempty"`
-	Line    string `json:"-"` // file:line:col of the definition
+	// Sidecar marks an init container that stays: the next one starts once it has
+	// started, it runs as long as the pod, and a pod that ends does not wait for it.
+	Sidecar   bool  `json:"sidecar,omitempty"`
+	PostStart *Hook `json:"postStart,omitempty"`
+	PreStop   *Hook `json:"preStop,omitempty"` // live: not in Hash
+	// Restart is the container's own policy; "" is the pod's. Live, as its rules are.
+	Restart      RestartPolicy `json:"restart,omitempty"`
+	RestartRules []RestartRule `json:"restartRules,omitempty"`
+	Line         string        `json:"-"` // file:line:col of the definition
 	// Hash covers everything that only a new container can change. Values of
 	// secrets and addresses are not in it; their references are.
 	Hash string `json:"hash"`
@@ -322,6 +327,9 @@ type Probe struct {
 	Timeout          int        `json:"timeout"`
 	SuccessThreshold int        `json:"successThreshold"`
 	FailureThreshold int        `json:"failureThreshold"`
+	// Grace is how many seconds a container has to stop whose startup or liveness
+	// probe failed; nil is the pod's grace period.
+	Grace *int64 `json:"grace,omitempty"`
 }
 
 // HTTPProbe asks for a path at the pod's address.

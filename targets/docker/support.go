@@ -39,6 +39,9 @@ PodSecurityContext.sysctls Sysctl.name Sysctl.value
 Container.image Container.command Container.args Container.workingDir Container.env Container.envFrom
 Container.volumeMounts Container.livenessProbe Container.readinessProbe Container.startupProbe Container.securityContext
 Container.stdin Container.stdinOnce Container.tty Container.lifecycle Lifecycle.stopSignal
+Lifecycle.postStart Lifecycle.preStop LifecycleHandler.exec LifecycleHandler.httpGet LifecycleHandler.sleep SleepAction.seconds
+Container.restartPolicy Container.restartPolicyRules ContainerRestartRule.action ContainerRestartRule.exitCodes
+ContainerRestartRuleOnExitCodes.operator ContainerRestartRuleOnExitCodes.values
 EnvVar.value EnvVar.valueFrom EnvVarSource.configMapKeyRef EnvVarSource.secretKeyRef EnvVarSource.fieldRef
 EnvVarSource.fileKeyRef FileKeySelector.volumeName FileKeySelector.path FileKeySelector.key FileKeySelector.optional
 ConfigMapKeySelector.name ConfigMapKeySelector.key ConfigMapKeySelector.optional
@@ -50,7 +53,7 @@ ConfigMapEnvSource.name ConfigMapEnvSource.optional SecretEnvSource.name SecretE
 ContainerPort.containerPort
 VolumeMount.name VolumeMount.subPath VolumeMount.readOnly VolumeMount.subPathExpr
 Probe.httpGet Probe.tcpSocket Probe.grpc Probe.exec Probe.initialDelaySeconds Probe.periodSeconds Probe.timeoutSeconds
-Probe.successThreshold Probe.failureThreshold
+Probe.successThreshold Probe.failureThreshold Probe.terminationGracePeriodSeconds
 HTTPGetAction.path HTTPGetAction.port HTTPGetAction.scheme HTTPGetAction.httpHeaders HTTPHeader.name HTTPHeader.value
 TCPSocketAction.port GRPCAction.port GRPCAction.service ExecAction.command
 SecurityContext.runAsUser SecurityContext.runAsGroup SecurityContext.runAsNonRoot SecurityContext.readOnlyRootFilesystem
@@ -140,7 +143,6 @@ func partly() map[string]string {
 		"PodDNSConfig.nameservers":                 codeDNS,
 		"PodDNSConfig.searches":                    codeDNS,
 		"Container.imagePullPolicy":                "docker/pull-always",
-		"Container.restartPolicy":                  "docker/sidecar docker/restart-policy",
 		"ContainerPort.hostPort":                   "docker/loopback docker/host-port",
 		"ContainerPort.hostIP":                     "docker/host-port",
 		"ContainerPort.protocol":                   "docker/sctp",

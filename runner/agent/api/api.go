@@ -29,12 +29,13 @@ const (
 	Liveness  = "liveness"
 )
 
-// Roles of the agent's program that the supervisor runs for sub-paths of
-// volumes, and the answers of RoleSubPath.
+// Roles of the agent's program that the supervisor runs, for sub-paths of
+// volumes and for hooks, and the answers of RoleSubPath.
 const (
 	RoleSubPath = "subpath"
 	RoleHold    = "hold"
 	RoleSame    = "same"
+	RoleGet     = "get" // make the request that standard input describes, a Get
 
 	SubPathDir  = "directory"
 	SubPathFile = "file"
@@ -151,6 +152,14 @@ type HTTPProbe struct {
 	Path    string      `json:"path"`
 	Scheme  string      `json:"scheme"`            // HTTP or HTTPS
 	Headers [][2]string `json:"headers,omitempty"` // name, value
+}
+
+// Get is what an agent is asked on standard input that is to carry out one
+// HTTP request for a hook.
+type Get struct {
+	Host string `json:"host"`
+	HTTPProbe
+	Timeout int `json:"timeout,omitempty"` // seconds; 0 is for ever
 }
 
 // TCPProbe opens a connection.
