@@ -56,6 +56,7 @@ func (in podInput) status() PodStatus {
 	for i := range p.Containers {
 		out.Containers = append(out.Containers, in.container(&p.Containers[i], false))
 	}
+	in.assumeInitialised(out.Containers)
 	out.Phase = in.phase(out.Containers)
 	if reconcile.Overdue(p, in.seen) {
 		out.Reason = reconcile.DeadlineExceeded
@@ -64,6 +65,21 @@ func (in podInput) status() PodStatus {
 	out.Conditions = in.conditions(&out)
 	in.print(&out)
 	return out
+}
+
+// assumeInitialised takes an init container that is gone for one that succeeded,
+// where a regular one has started after it: somebody removed it, or a down that
+// was killed. Source: pkg/kubelet/kubelet_pods.go convertToAPIContainerStatuses.
+func (in podInput) assumeInitialised(list []ContainerStatus) {
+	if !regularBegan(list) {
+		return
+	}
+	for i := range list {
+		if c := &list[i]; c.Init && !c.Sidecar && c.ID == "" {
+			c.ContainerState = ContainerState{State: stateTerminated, Reason: reasonCompleted, Message: "it is not on the engine any more, and the containers after it have started"}
+			c.Ready = true
+		}
+	}
 }
 
 // Phases of a pod.

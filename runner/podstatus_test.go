@@ -100,6 +100,7 @@ func TestPodStatus(t *testing.T) {
 		{name: "all waiting", regular: "x y", phase: "Pending", word: "ContainerCreating", ready: notReady},
 		{name: "one created, one running", regular: "x y", engine: m{"x": "created", "y": "ready"}, phase: "Pending", word: "ContainerCreating", ready: notReady},
 		{name: "all running", regular: "x y", engine: m{"x": "ready", "y": "ready"}, phase: "Running", word: "Running"},
+		{name: "an init container that somebody removed was done", init: "a", regular: "x", engine: m{"x": "ready"}, phase: "Running", word: "Running"},
 		{name: "running and not ready", regular: "x y", engine: m{"x": "ready", "y": "started"}, phase: "Running", word: "Running", ready: notReady},
 
 		{name: "always: all stopped, due", policy: always, regular: "x y", engine: m{"x": "exit 0", "y": "exit 0"}, phase: "Running", word: "Completed", ready: notReady},

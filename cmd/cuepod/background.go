@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+	"golang.org/x/sys/unix"
 
 	"github.com/cuepod/cuepod/runner"
 )
@@ -69,18 +70,26 @@ func moveOutput(dir string) error {
 	if err != nil {
 		return err
 	}
-	defer log.Close()
 	for _, fd := range []int{1, 2} {
 		if err := dup2(int(log.Fd()), fd); err != nil {
+			log.Close()
 			return fmt.Errorf("log %s: %w", log.Name(), err)
 		}
+	}
+	log.Close()
+	// The lock tells attach whose log it is. Closing any descriptor of the file
+	// would end it, so it is taken when only the standard ones are left.
+	err = unix.FcntlFlock(1, unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart})
+	if err != nil {
+		return fmt.Errorf("log %s: %w", log.Name(), err)
 	}
 	return nil
 }
 
 // detach starts a supervisor in the background and shows what it tells until it
-// has begun, or with --wait until everything is ready.
-func (c *cli) detach(cmd *cobra.Command, f upFlags) error {
+// has begun, or with --wait until everything is ready. After another supervisor
+// in the foreground, there is nothing to show: the app runs.
+func (c *cli) detach(cmd *cobra.Command, f upFlags, handOver bool) error {
 	lines, child, err := c.startBackground(cmd)
 	if err != nil {
 		return err
@@ -100,7 +109,7 @@ func (c *cli) detach(cmd *cobra.Command, f upFlags) error {
 	interrupts := make(chan os.Signal, 1)
 	signal.Notify(interrupts, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(interrupts)
-	w := &waiter{c: c, f: f, show: c.eventPrinter().print, child: child, pid: child.Process.Pid}
+	w := &waiter{c: c, f: f, handOver: handOver, show: c.eventPrinter().print, child: child, pid: child.Process.Pid}
 	return w.wait(context.WithoutCancel(cmd.Context()), messages, interrupts)
 }
 
@@ -158,13 +167,15 @@ func backgroundArgs(cmd *cobra.Command) []string {
 
 // waiter is up -d while it waits.
 type waiter struct {
-	c     *cli
-	f     upFlags
-	show  func(runner.Event)
-	child *exec.Cmd
-	pid   int // of child
-	app   runner.Identity
-	log   string
+	c *cli
+	f upFlags
+	// handOver is whether to leave as soon as the supervisor has begun.
+	handOver bool
+	show     func(runner.Event)
+	child    *exec.Cmd
+	pid      int // of child
+	app      runner.Identity
+	log      string
 }
 
 func (w *waiter) wait(ctx context.Context, messages <-chan message, interrupts <-chan os.Signal) error {
@@ -197,6 +208,9 @@ func (w *waiter) hear(ctx context.Context, m message) (done bool, err error) {
 	switch {
 	case m.App != nil:
 		w.app, w.log = *m.App, m.Log
+		if w.handOver {
+			return true, w.goodbye(ctx, false)
+		}
 	case m.Exit != nil && *m.Exit == exitOK:
 		return true, fmt.Errorf("the supervisor was told to let go while it started")
 	case m.Exit != nil:

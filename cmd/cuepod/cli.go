@@ -103,7 +103,7 @@ func (c *cli) root() *cobra.Command {
 	)
 	root.AddCommand(
 		c.initCommand(), c.vetCommand(), c.explainCommand(), c.compileCommand(), c.diffCommand(), c.fmtCommand(),
-		c.planCommand(), c.upCommand(), c.downCommand(), c.psCommand(), c.logsCommand(), c.execCommand(), c.runCommand(),
+		c.planCommand(), c.upCommand(), c.attachCommand(), c.downCommand(), c.psCommand(), c.logsCommand(), c.execCommand(), c.runCommand(),
 		c.versionCommand(),
 	)
 	for _, cmd := range root.Commands() {

@@ -48,17 +48,17 @@ type heldError struct {
 }
 
 func (e *heldError) Error() string {
-	return fmt.Sprintf("%s is already supervised by pid %d; take it down with 'cuepod down', or end that process", e.app, e.pid)
+	return fmt.Sprintf("%s is already supervised by pid %d; follow it with 'cuepod attach', or take it down with 'cuepod down'", e.app, e.pid)
 }
 
 // takeLock becomes the supervisor of the app whose appDir is dir.
 func takeLock(dir, app string) (*lock, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+		return nil, noPlace(err)
 	}
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, noPlace(err)
 	}
 	err = unix.FcntlFlock(file.Fd(), unix.F_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Whence: io.SeekStart})
 	if err == nil && stillThere(file) {
@@ -76,6 +76,11 @@ func takeLock(dir, app string) (*lock, error) {
 		return nil, &heldError{app, pid}
 	}
 	return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
+}
+
+// noPlace says what a supervisor cannot do without, and where else it may be.
+func noPlace(err error) error {
+	return fmt.Errorf("no place for the supervisor's lock and log: %w; make it writable, or name another place with XDG_STATE_HOME", err)
 }
 
 // stillThere reports whether a file is what its name leads to.
@@ -109,7 +114,7 @@ func (l *lock) release() { l.file.Close() }
 // supervisorOf gives the process that supervises the app whose appDir is dir,
 // or 0.
 func supervisorOf(dir string) (pid int, err error) {
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	file, err := os.Open(filepath.Join(dir, "lock"))
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}

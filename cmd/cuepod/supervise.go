@@ -29,7 +29,8 @@ type supervision struct {
 	// parent is who started this process in the background, or nil.
 	parent *parent
 
-	start  start // zero until then
+	keys   <-chan byte // nil where nobody can press one
+	start  start       // zero until then
 	urls   chan string
 	last   string // addresses as last shown
 	began  time.Time
@@ -39,6 +40,7 @@ type supervision struct {
 	running    <-chan error // the runner's end; nil when it is not under way, as the next two
 	down, kill <-chan error
 	alone      bool // nothing but kill is under way since it began
+	leaving    bool // a supervisor in the background is to take over
 	interrupts int
 }
 
@@ -65,9 +67,15 @@ func (c *cli) supervise(ctx context.Context, f upFlags) error {
 		return err
 	}
 	defer eng.Close()
+	k := (*keyboard)(nil)
+	if !f.background && !f.once {
+		k = c.openKeyboard()
+		defer k.close()
+	}
 	f.again = &again{cache: &compiler.Cache{}}
 	defer f.again.close()
 	s := c.newSupervision(eng, f)
+	s.keys = k.keys()
 	if f.background {
 		s.parent = openParent()
 		defer s.parent.close()
@@ -116,6 +124,9 @@ func (s *supervision) run(ctx context.Context, signals <-chan os.Signal) error {
 		case err := <-s.running:
 			s.running = nil
 			err = errors.Join(s.drain(ctx), err)
+			if s.interrupts == 0 && s.leaving && err == nil {
+				return errHandOver
+			}
 			if s.interrupts == 0 {
 				return s.finish(ctx, err)
 			}
@@ -129,6 +140,11 @@ func (s *supervision) run(ctx context.Context, signals <-chan os.Signal) error {
 		case err := <-s.kill:
 			if s.kill = nil; s.alone {
 				return interrupted(err)
+			}
+		case key := <-s.keys:
+			if key == detachKey && s.interrupts == 0 && !s.f.background {
+				s.leaving = true
+				stopUp()
 			}
 		case sig := <-signals:
 			switch s.signal(sig) {

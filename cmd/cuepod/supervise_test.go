@@ -351,3 +351,34 @@ func TestNotReadyReasons(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestSupervise_TheKeyLeavesItToTheBackground(t *testing.T) {
+	st := newStage(t, upFlags{})
+	keys := make(chan byte)
+	st.s.keys = keys
+	st.play(t)
+	keys <- 'x' // nothing
+	keys <- detachKey
+	if err := st.end(t); !errors.Is(err, errHandOver) {
+		t.Errorf("error %v", err)
+	}
+	if nows := st.nows(); len(nows) > 0 {
+		t.Errorf("the app was taken down: %v", nows)
+	}
+}
+
+func TestSupervise_TheKeyIsTooLateAfterCtrlC(t *testing.T) {
+	st := newStage(t, upFlags{})
+	keys := make(chan byte)
+	st.s.keys = keys
+	release := make(chan bool)
+	st.graceful = func(context.Context) error { <-release; return nil }
+	st.play(t)
+	st.signals <- os.Interrupt
+	keys <- detachKey
+	close(release)
+	wantExit(t, st.end(t), exitInterrupted)
+	if nows := st.nows(); !slices.Equal(nows, []bool{false}) {
+		t.Errorf("ways down: %v", nows)
+	}
+}

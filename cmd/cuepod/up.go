@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -31,8 +32,9 @@ func (c *cli) upCommand() *cobra.Command {
 it restarts what fails, and follows every change of the definition.
 
 Ctrl-C once stops and removes the pods with their grace period, twice kills them.
-Volumes of persistent claims stay. When the terminal goes away, up goes on in the
-background; 'cuepod ps' shows it and 'cuepod down' ends it.`,
+Volumes of persistent claims stay. The key d leaves the app to a supervisor in the
+background, which restarts nothing; so does up when the terminal goes away.
+'cuepod attach' shows what that says, 'cuepod down' ends it.`,
 		GroupID: groupRun,
 		Args:    cobra.MaximumNArgs(1),
 		Example: "  cuepod up\n  cuepod up -d --wait ./shop\n  cuepod up --once --timeout 2m   # in CI: run it, no supervisor stays",
@@ -48,10 +50,13 @@ background; 'cuepod ps' shows it and 'cuepod down' ends it.`,
 			case f.detach && f.once:
 				return &usageError{"cuepod up", "--once returns when all is ready: it cannot go with --detach or --wait"}
 			case f.detach:
-				return c.detach(cmd, f)
-			default:
-				return c.supervise(cmd.Context(), f)
+				return c.detach(cmd, f, false)
 			}
+			err := c.supervise(cmd.Context(), f)
+			if errors.Is(err, errHandOver) {
+				return c.detach(cmd, f, true)
+			}
+			return err
 		},
 	}
 	f.flags(cmd)
