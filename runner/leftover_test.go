@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/reconcile"
 )
 
 // What a supervisor that was killed, or somebody's hand, left behind.
@@ -88,6 +89,30 @@ func TestList_AnAppOfWhichOnlyTheNetworkIsLeft(t *testing.T) {
 		apps, err := List(t.Context(), r.eng)
 		if err != nil || !slices.Equal(apps, []App{{Name: "shop", Root: "/src/shop"}}) {
 			t.Errorf("got %v, %v", apps, err)
+		}
+	})
+}
+
+// The engine shows a container that is being removed as one that ended.
+func TestNoticeExits_NotOfAContainerThatNeverRan(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		c, err := r.config().Compile(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := newSupervisor(t.Context(), r.config(), c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := func(state reconcile.State) *observation {
+			o := arrange(nil)
+			o.Pods["web-0"] = &reconcile.Pod{Name: "web-0", Members: []reconcile.Container{{ID: "1", Key: "app", State: state}}}
+			return o
+		}
+		s.loop.seen = seen(reconcile.Exited)
+		s.noticeExits(t.Context(), seen(reconcile.Created))
+		if got := r.told(); got != "" {
+			t.Errorf("told:\n%s", got)
 		}
 	})
 }

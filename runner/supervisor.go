@@ -345,6 +345,9 @@ func (r *supervisor) noticeExits(ctx context.Context, before *observation) {
 			if l.unhealthy[m.ID] && m.State == reconcile.Exited && wasRunning(old, m.ID) {
 				l.main.drop() // it was stopped in order to be started again
 			}
+			if m.Started.IsZero() {
+				continue // it never ran, and is on its way out
+			}
 			if m.Init && p.Job == "" || m.State != reconcile.Exited || l.stopping[m.ID] || !wasRunning(old, m.ID) {
 				continue
 			}

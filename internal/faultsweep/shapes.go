@@ -68,14 +68,14 @@ func (a *app) be(variant string) error {
 }
 
 // What differs from run to run in names: the generation of a record, the serial
-// of a run of a job.
-var serials = regexp.MustCompile(`_record\.[0-9]+$|(_job\.[a-z-]+)\.[0-9a-z]+`)
+// of a run of a job and of its pod.
+var serials = regexp.MustCompile(`_record\.[0-9]+$|(_job\.[a-z-]+)\.[0-9a-z]+|(_migrate)-[0-9]+`)
 
 // names are what is there, without what differs from run to run.
 func (w world) names() map[string]int {
 	out := map[string]int{}
 	for name, c := range w.containers {
-		out[c.role+" "+serials.ReplaceAllString(name, "$1")]++
+		out[c.role+" "+serials.ReplaceAllString(name, "$1$2")]++
 	}
 	for _, name := range w.others {
 		out[name]++
