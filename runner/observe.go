@@ -40,7 +40,19 @@ func observe(ctx context.Context, eng engine.Engine, id Identity, state *docker.
 	for _, v := range o.volumes {
 		o.Volumes[v.Name] = true
 	}
+	o.placeOnMachine()
 	return o, o.seeImages(ctx, eng, id, state, agentImage)
+}
+
+// placeOnMachine gives pods in the machine's network an address: the one under
+// which others reach the machine. A running infra container without one is in
+// no other network.
+func (o *observation) placeOnMachine() {
+	for i := range o.all {
+		if c := &o.all[i]; roleOf(c) == reconcile.RoleInfra && c.State == engine.Running && c.IP == "" && o.addresses.subnet.IsValid() {
+			c.IP = o.addresses.host()
+		}
+	}
 }
 
 // arrange puts an app's containers where they belong and reads the record

@@ -52,3 +52,11 @@ func readFile(ctx context.Context, eng engine.Engine, container, path string) ([
 	}
 	return io.ReadAll(t)
 }
+
+// podIP is the address of a pod as others reach it.
+func podIP(p *docker.Pod, infra *engine.Container, addr addresses) string {
+	if p.HostNetwork {
+		return addr.host()
+	}
+	return infra.IP
+}

@@ -44,7 +44,7 @@ func (in snapshotInput) service(s *docker.Service, ips map[string]string) api.Se
 		port := api.ServicePort{Name: p.Name, Port: p.Port, Protocol: p.Protocol, Backends: []api.Backend{}}
 		for _, pod := range s.Pods {
 			if target := p.Targets[pod]; target != 0 {
-				port.Backends = append(port.Backends, api.Backend{Pod: pod, IP: ips[pod], Port: target})
+				port.Backends = append(port.Backends, api.Backend{Pod: pod, IP: ips[pod], Port: target, Hostname: in.nameBelow(s, pod)})
 			}
 		}
 		out.Ports = append(out.Ports, port)
@@ -58,6 +58,7 @@ func (in snapshotInput) pod(p *docker.Pod) api.Pod {
 	if infra != nil {
 		out.IP = infra.IP
 	}
+	out.Names = in.names(p, out.IP)
 	for _, c := range p.Lasting() {
 		out.Containers = append(out.Containers, in.container(p, c))
 	}

@@ -82,14 +82,21 @@ func infraSpec(id Identity, p *docker.Pod, image, network string, a addresses) e
 		labelJob: p.Job, labelRun: p.Run,
 	})
 	s := agentSpec(p.EngineName, image, labels, "pod")
-	s.Network, s.Hostname, s.Domainname = network, p.Hostname, p.Domain
+	s.Network, s.Hostname = network, p.Hostname
 	s.ShareableIPC, s.HostIPC = !p.HostIPC, p.HostIPC
 	s.OpenStdin = true // the way in for its token
-	s.ExtraHosts = append([]string{"host.docker.internal:" + a.host()}, p.Hosts...)
-	s.DNS, s.DNSSearch, s.Sysctls = p.DNSServers, p.DNSSearch, p.Sysctls
+	s.ExtraHosts = []string{"host.docker.internal:" + a.host()}
+	s.Sysctls = p.Sysctls
 	s.GroupAdd = p.Agent.Groups
 	s.CapAdd = append(s.CapAdd, p.Agent.Caps...)
+	if p.HostNetwork {
+		s.Network, s.HostNetwork = "", true
+		s.CapAdd = slices.Clone(p.Agent.Caps) // nothing that could change the machine's network
+	}
 	for _, port := range p.HostPorts {
+		if p.HostNetwork {
+			break // the containers listen on them themselves
+		}
 		s.Publish = append(s.Publish, engine.PortBinding{HostIP: port.HostIP, HostPort: port.HostPort, ContainerPort: port.Port, Protocol: port.Protocol})
 	}
 	for _, m := range p.Mounts {

@@ -17,7 +17,6 @@ func TestSpecs_PassOnWhatAPodSays(t *testing.T) {
 	id, a := Identity{App: "shop", Root: "/src"}, candidate("x", 0)
 	pod := &docker.Pod{
 		Name: "web-0", EngineName: "shop_web-0", Hostname: "web-0", Domain: "web.test",
-		Hosts: []string{"old.test:10.1.1.1"}, DNSServers: []string{"10.0.0.53"}, DNSSearch: []string{"corp.test"},
 		Sysctls: map[string]string{"net.core.somaxconn": "9"}, PID: docker.PodPID,
 		HostPorts: []docker.HostPort{{HostIP: "0.0.0.0", HostPort: 8081, Port: 80, Protocol: "TCP"}},
 		Containers: []docker.Container{{
@@ -33,11 +32,11 @@ func TestSpecs_PassOnWhatAPodSays(t *testing.T) {
 	}
 	infra := infraSpec(id, pod, "agent:1", "net", a)
 	got := engine.ContainerSpec{
-		Domainname: infra.Domainname, ExtraHosts: infra.ExtraHosts[1:], DNS: infra.DNS, DNSSearch: infra.DNSSearch,
+		Network: infra.Network, Hostname: infra.Hostname, ExtraHosts: infra.ExtraHosts, CapAdd: infra.CapAdd,
 		Sysctls: infra.Sysctls, Publish: infra.Publish, ShareableIPC: infra.ShareableIPC, HostIPC: infra.HostIPC,
 	}
 	want := engine.ContainerSpec{
-		Domainname: "web.test", ExtraHosts: []string{"old.test:10.1.1.1"}, DNS: []string{"10.0.0.53"}, DNSSearch: []string{"corp.test"},
+		Network: "net", Hostname: "web-0", ExtraHosts: []string{"host.docker.internal:" + a.host()}, CapAdd: []string{"NET_ADMIN", "NET_BIND_SERVICE"},
 		Sysctls: map[string]string{"net.core.somaxconn": "9"}, ShareableIPC: true,
 		Publish: []engine.PortBinding{{HostIP: "0.0.0.0", HostPort: 8081, ContainerPort: 80, Protocol: "TCP"}},
 	}
@@ -83,5 +82,25 @@ func TestSpecs_PassOnWhatAPodSays(t *testing.T) {
 	pod.Containers[0].Mounts[0].SubPathExpr = "$(NOBODY)"
 	if _, err = memberSpec(id, pod, &pod.Containers[0], reconcile.RoleApp, rt); err == nil || !strings.Contains(err.Error(), "NOBODY") {
 		t.Errorf("a sub-path with an unknown variable: %v", err)
+	}
+}
+
+// In the machine's network the infra container has no network, name or ports
+// of its own, and no rights over it.
+//
+// conformance:S91
+func TestInfraSpec_HostNetwork(t *testing.T) {
+	a := candidate("x", 0)
+	pod := &docker.Pod{Name: "web-0", EngineName: "shop_web-0", HostNetwork: true,
+		HostPorts: []docker.HostPort{{HostIP: "0.0.0.0", HostPort: 80, Port: 80, Protocol: "TCP"}}}
+	s := infraSpec(Identity{App: "shop"}, pod, "agent:1", "net", a)
+	if err := s.Check(); err != nil {
+		t.Fatal(err)
+	}
+	if !s.HostNetwork || s.Network != "" || len(s.Publish) > 0 || len(s.CapAdd) > 0 {
+		t.Errorf("spec %+v", s)
+	}
+	if got := podIP(pod, &engine.Container{}, a); got != a.host() {
+		t.Errorf("address %s, want %s", got, a.host())
 	}
 }

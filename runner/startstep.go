@@ -63,7 +63,7 @@ func (e *executor) memberSpec(ctx, whole context.Context, s reconcile.Step, addr
 		return engine.ContainerSpec{}, err
 	}
 	return memberSpec(e.hands.id, pod, c, s.Role, runtime{
-		infraID: infra.ID, infra: pod.EngineName, podIP: infra.IP, hostIP: addr.host(),
+		infraID: infra.ID, infra: pod.EngineName, podIP: podIP(pod, &infra, addr), hostIP: addr.host(),
 		secret: values.lookup, restarts: s.Restarts, backoff: s.Backoff,
 		file:    func(path string) ([]byte, error) { return readFile(whole, e.eng(), infra.ID, path) },
 		machine: e.machine, links: e.links(addr),

@@ -318,7 +318,7 @@ func (r *supervisor) push() {
 
 // agentWork is what an agent has to have done before containers may start.
 func agentWork(p api.Pod) api.Pod {
-	return api.Pod{Name: p.Name, IP: p.IP, Files: p.Files, Dirs: p.Dirs}
+	return api.Pod{Name: p.Name, IP: p.IP, Names: p.Names, Files: p.Files, Dirs: p.Dirs}
 }
 
 func podOf(s api.Snapshot, name string) api.Pod {

@@ -362,7 +362,23 @@ func explainPort(s reconcile.Step, state *docker.State, err error) error {
 			return portTaken(p, err)
 		}
 	}
+	if p := state.Pod(s.Pod); p != nil && len(p.HostPorts) > 0 {
+		return hostPortTaken(p, p.HostPorts, err)
+	}
 	return fmt.Errorf("%s: %w", s.Object, err)
+}
+
+// hostPortTaken tells that one of the ports of a pod is somebody else's.
+func hostPortTaken(p *docker.Pod, ports []docker.HostPort, err error) error {
+	var all []string
+	for _, h := range ports {
+		all = append(all, fmt.Sprintf("%s:%d", h.HostIP, h.HostPort))
+	}
+	where := ""
+	if l := ports[0].Line; l != "" && l != "-" {
+		where = l + ": "
+	}
+	return fmt.Errorf("%spod %s: a host port of %s is in use by another program; stop that, or choose another: %w", where, p.Name, strings.Join(all, ", "), err)
 }
 
 func portTaken(p docker.Portal, err error) error {

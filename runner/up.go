@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"strconv"
 	"strings"
@@ -253,28 +254,52 @@ func (r *supervisor) checkPorts() error {
 			}
 		}
 	}
+	for i := range l.desired.Pods {
+		if p := &l.desired.Pods[i]; l.seen.Pods[p.Name] == nil {
+			for _, port := range p.HostPorts {
+				if err := listens(port.HostIP, port.HostPort, port.Protocol); err != nil {
+					taken = append(taken, hostPortTaken(p, []docker.HostPort{port}, err))
+				}
+			}
+		}
+	}
 	return errors.Join(taken...)
 }
 
 // portFree tries to listen where the portal will.
 func portFree(p docker.Portal) error {
 	for _, port := range p.Ports {
-		address := net.JoinHostPort(loopback, strconv.Itoa(port.HostPort))
-		if port.Protocol == "UDP" {
-			conn, err := net.ListenPacket("udp", address)
-			if err != nil {
-				return err
-			}
-			conn.Close()
-			continue
+		if err := listens(loopback, port.HostPort, port.Protocol); err != nil {
+			return err
 		}
-		listener, err := net.Listen("tcp", address)
+	}
+	return nil
+}
+
+// listens tries to listen on an address. That we may not, where the engine
+// may, says nothing.
+func listens(ip string, port int, protocol string) error {
+	err := listen(ip, port, protocol)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
+}
+
+func listen(ip string, port int, protocol string) error {
+	address := net.JoinHostPort(ip, strconv.Itoa(port))
+	if protocol == "UDP" {
+		conn, err := net.ListenPacket("udp", address)
 		if err != nil {
 			return err
 		}
-		listener.Close()
+		return conn.Close()
 	}
-	return nil
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	return listener.Close()
 }
 
 // rollBack removes what a first run made before it failed. It waits for nobody:

@@ -126,8 +126,11 @@ func newAgent(t *testing.T, h *hub, name string) *agent {
 	inR, inW := io.Pipe()
 	a := &agent{dir: t.TempDir(), in: inW, result: probe.Outcome{Result: probe.Success}}
 	conf := filepath.Join(a.dir, "resolv.conf")
-	if err := os.WriteFile(conf, []byte("nameserver 127.0.0.1\n"), 0o644); err != nil {
-		t.Fatal(err)
+	hosts := filepath.Join(a.dir, "hosts")
+	for path, content := range map[string]string{conf: "nameserver 127.0.0.1\nsearch corp.test\n", hosts: "127.0.0.1\tlocalhost engine\n"} {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	udp, tcp, err := dns.Listen(netip.MustParseAddrPort("127.0.0.1:0")) // a port that is free
 	if err != nil {
@@ -136,7 +139,7 @@ func newAgent(t *testing.T, h *hub, name string) *agent {
 	a.dns = tcp.Addr().String()
 	udp.Close()
 	tcp.Close()
-	p, err := newPod(podConfig{stdin: inR, log: quiet(), resolvConf: conf, dnsAddr: netip.MustParseAddrPort(a.dns), probe: a.probe})
+	p, err := newPod(podConfig{stdin: inR, log: quiet(), resolvConf: conf, hosts: hosts, dnsAddr: netip.MustParseAddrPort(a.dns), probe: a.probe})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +189,7 @@ func snapshot(generation int64, vip string, pods ...string) *api.Snapshot {
 	var backends []api.Backend
 	for i, name := range pods {
 		ip := fmt.Sprintf("127.88.0.%d", i+1)
-		backends = append(backends, api.Backend{Pod: name, IP: ip, Port: 18080})
+		backends = append(backends, api.Backend{Pod: name, IP: ip, Port: 18080, Hostname: name})
 		s.Pods = append(s.Pods, api.Pod{Name: name, IP: ip, Containers: []api.Container{{Name: "app", ID: "id-" + name, Running: true,
 			Probes: []api.Probe{{Kind: api.Readiness, TCP: &api.TCPProbe{Port: 18080}, Period: 1, Timeout: 1, SuccessThreshold: 1, FailureThreshold: 1}}}}})
 	}

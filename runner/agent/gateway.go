@@ -14,6 +14,7 @@ import (
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/agent/netif"
 	"github.com/cuepod/cuepod/runner/agent/router"
+	"github.com/cuepod/cuepod/runner/dns"
 	"github.com/cuepod/cuepod/runner/proxy"
 )
 
@@ -28,6 +29,9 @@ type gatewayConfig struct {
 	log    *log.Logger
 	// control takes the agents, http the requests for the router.
 	control, http net.Listener
+	// names answers for pods in the machine's network, which have no address of
+	// their own to ask; nil where nobody does.
+	names *nameServer
 	// setAddresses puts virtual addresses on the interface; nil where they are there.
 	setAddresses func([]netip.Addr) error
 }
@@ -50,6 +54,7 @@ type gatewayState struct {
 	snapshot *api.Snapshot
 	agents   map[string]*agentConn     // by pod
 	reports  map[string]*api.FromAgent // by pod: the last one, connected or not
+	zone     []api.Service             // whose names are served
 	table    proxy.Table               // in force
 	complete bool                      // the table in force was carried out without an error
 	lastErr  string                    // told last, so as not to repeat it
@@ -84,7 +89,11 @@ func runGateway(stdin io.Reader, stdout io.Writer, log *log.Logger) error {
 	if err != nil {
 		return fmt.Errorf("listen for HTTP requests: %w", err)
 	}
-	newGateway(gatewayConfig{stdin, stdout, log, control, http, nic.SetAddresses}).run(ctx)
+	names, err := listenForNames(nic.Primary, "/etc/resolv.conf")
+	if err != nil {
+		return err
+	}
+	newGateway(gatewayConfig{stdin, stdout, log, control, http, names, nic.SetAddresses}).run(ctx)
 	return nil
 }
 
@@ -109,6 +118,9 @@ func (g *gateway) run(ctx context.Context) {
 	g.wg.Go(func() { g.write(ctx) })
 	g.wg.Go(func() { g.acceptAgents(ctx) })
 	g.wg.Go(func() { _ = g.router.Serve(ctx, g.http) })
+	if g.names != nil {
+		g.wg.Go(func() { g.names.serve(ctx, g.log) })
+	}
 	s := &gatewayState{gateway: g, agents: map[string]*agentConn{}, reports: map[string]*api.FromAgent{}}
 	for ctx.Err() == nil {
 		select {
@@ -187,6 +199,10 @@ func (s *gatewayState) update() {
 	}
 	services := readyServices(s.snapshot.Services, status.Pods)
 	s.carry(services)
+	if s.names != nil && !reflect.DeepEqual(services, s.zone) {
+		s.names.server.SetZone(dns.NewZone(s.snapshot.Namespace, services))
+		s.zone = services
+	}
 	for _, p := range s.snapshot.Pods {
 		if a := s.agents[p.Name]; a != nil {
 			a.tell(api.ToAgent{Generation: s.snapshot.Generation, Namespace: s.snapshot.Namespace, Services: services, Pod: p})

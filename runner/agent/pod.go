@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"log"
 	"net"
@@ -25,6 +24,9 @@ const (
 	// back in a second and every pod's endpoints wait for it.
 	redialPause    = 50 * time.Millisecond
 	maxRedialPause = time.Second
+	// applyPause is how long to wait before trying again what failed: a port that
+	// is taken, a disk that is full.
+	applyPause = 2 * time.Second
 	// callTimeout bounds one attempt to connect.
 	callTimeout = 3 * time.Second
 )
@@ -34,6 +36,7 @@ type podConfig struct {
 	stdin      io.Reader
 	log        *log.Logger
 	resolvConf string // path; rewritten in place
+	hosts      string // path; the same
 	dnsAddr    netip.AddrPort
 	probe      func(ctx context.Context, ip string, p api.Probe) probe.Outcome
 }
@@ -49,11 +52,10 @@ type pod struct {
 	wg      sync.WaitGroup
 
 	// Owned by run.
-	files     map[string]api.FileVolume // written, by directory
-	dirs      map[string]api.Dir        // whose rights are set, by path
-	namespace string                    // resolv.conf is written for it
-	report    api.FromAgent
-	dnsErr    error
+	files  map[string]api.FileVolume // written, by directory
+	dirs   map[string]api.Dir        // whose rights are set, by path
+	named  identity
+	report api.FromAgent
 
 	mu   sync.Mutex
 	line *writer[api.FromAgent] // to the gateway; nil while there is none
@@ -67,6 +69,7 @@ func runPod(stdin io.Reader, log *log.Logger) error {
 		stdin:      stdin,
 		log:        log,
 		resolvConf: "/etc/resolv.conf",
+		hosts:      "/etc/hosts",
 		dnsAddr:    netip.MustParseAddrPort("127.0.0.1:53"),
 		probe:      probe.Do,
 	})
@@ -78,15 +81,16 @@ func runPod(stdin io.Reader, log *log.Logger) error {
 }
 
 func newPod(c podConfig) (*pod, error) {
-	upstream, err := upstreamServer(c.resolvConf)
+	named, err := readIdentity(c.resolvConf, c.hosts)
 	if err != nil {
 		return nil, err
 	}
 	p := &pod{
+		named:     named,
 		podConfig: c,
 		orders:    make(chan api.ToAgent),
 		changed:   make(chan struct{}, 1),
-		names:     dns.NewServer(upstream),
+		names:     dns.NewServer(named.resolver.upstream(c.dnsAddr.Addr().String())),
 		files:     map[string]api.FileVolume{},
 		dirs:      map[string]api.Dir{},
 	}
@@ -112,11 +116,15 @@ func (p *pod) run(ctx context.Context) {
 		}
 	})
 	p.wg.Go(func() { p.call(ctx, boots) })
-	p.serveNames(ctx)
+	var last api.ToAgent
+	var again <-chan time.Time
 	for ctx.Err() == nil {
 		select {
-		case m := <-p.orders:
-			p.apply(m)
+		case last = <-p.orders:
+			again = p.apply(ctx, last)
+			p.send()
+		case <-again:
+			again = p.apply(ctx, last)
 			p.send()
 		case <-p.changed:
 			p.send()
@@ -128,39 +136,22 @@ func (p *pod) run(ctx context.Context) {
 	p.wg.Wait()
 }
 
-func (p *pod) serveNames(ctx context.Context) {
-	udp, tcp, err := dns.Listen(p.dnsAddr)
-	if err != nil {
-		p.dnsErr = fmt.Errorf("listen for DNS: %w", err)
-		return
-	}
-	p.wg.Go(func() {
-		if err := p.names.Serve(ctx, udp, tcp); err != nil {
-			p.log.Printf("the DNS server stopped: %v", err)
-		}
-	})
-}
-
 // apply makes everything as the gateway says. This is the one place where a
 // packet path in the pod's own network namespace would be put in force: from
 // m.Services, before the answer goes out.
-func (p *pod) apply(m api.ToAgent) {
-	errs := []error{p.dnsErr}
-	errs = append(errs, p.applyVolumes(m.Pod))
-	if m.Namespace != p.namespace {
-		err := rewriteResolvConf(p.resolvConf, m.Namespace, p.dnsAddr.Addr())
-		if err == nil {
-			p.namespace = m.Namespace
-		}
-		errs = append(errs, err)
-	}
+//
+// What failed is tried again when the returned channel says so.
+func (p *pod) apply(ctx context.Context, m api.ToAgent) (again <-chan time.Time) {
+	errs := []error{p.applyVolumes(m.Pod), p.applyNames(ctx, m)}
 	p.names.SetZone(dns.NewZone(m.Namespace, m.Services))
 	p.probes.Apply(m.Pod)
 	p.report.Generation, p.report.Error = m.Generation, ""
 	if err := errors.Join(errs...); err != nil {
 		p.report.Error = err.Error()
 		p.log.Printf("could not apply all of generation %d: %v", m.Generation, err)
+		return time.After(applyPause)
 	}
+	return nil
 }
 
 // applyVolumes fills what changed since the last time.

@@ -55,27 +55,11 @@ func TestReadyServices(t *testing.T) {
 		{Pod: "a", IP: "10.1.2.3"}, {Pod: "b", IP: "10.1.2.4"}, {Pod: "c"}, {Pod: "gone", IP: "10.1.2.5"}}}}}}
 	pods := map[string]api.PodStatus{"a": {Ready: true}, "b": {}, "c": {Ready: true}}
 	out := readyServices(in, pods)
-	if got := fmt.Sprint(out[0].Ports[0].Backends); got != "[{a 10.1.2.3 0}]" {
+	if got := fmt.Sprint(out[0].Ports[0].Backends); got != "[{a  10.1.2.3 0}]" {
 		t.Errorf("got %s", got)
 	}
 	if len(in[0].Ports[0].Backends) != 4 {
 		t.Error("the services that went in were changed")
-	}
-}
-
-func TestResolvConf(t *testing.T) {
-	for _, c := range []struct{ old, want string }{
-		{"nameserver 127.0.0.11\noptions ndots:0\n",
-			"search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 127.0.0.1\noptions ndots:5\n"},
-		{"# made by the engine\nsearch corp.example lan\nnameserver 127.0.0.11\n",
-			"search shop.svc.cluster.local svc.cluster.local cluster.local corp.example lan\nnameserver 127.0.0.1\noptions ndots:5\n"},
-		{"search old.svc.cluster.local svc.cluster.local cluster.local lan\nnameserver 127.0.0.1\noptions ndots:5\n",
-			"search shop.svc.cluster.local svc.cluster.local cluster.local lan\nnameserver 127.0.0.1\noptions ndots:5\n"},
-		{"search .\n", "search shop.svc.cluster.local svc.cluster.local cluster.local\nnameserver 127.0.0.1\noptions ndots:5\n"},
-	} {
-		if got := string(resolvConf(c.old, "shop", loopback)); got != c.want {
-			t.Errorf("from %q: got %q, want %q", c.old, got, c.want)
-		}
 	}
 }
 

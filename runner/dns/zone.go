@@ -109,19 +109,20 @@ func (z *Zone) addVirtual(full string, s api.Service) {
 	}
 }
 
-// addHeadless gives every backend a name below the service's, from its pod's
-// name, and the service's name all their addresses.
+// addHeadless gives every backend a name below the service's, the one its pod
+// has there or its address spelled out, and the service's name all their
+// addresses.
 func (z *Zone) addHeadless(full string, s api.Service) {
 	for _, p := range s.Ports {
 		for _, b := range p.Backends {
 			ip, err := netip.ParseAddr(b.IP)
-			host, nameErr := dnsmessage.NewName(strings.ToLower(b.Pod) + "." + full)
+			host, nameErr := dnsmessage.NewName(endpointName(b) + "." + full)
 			if err != nil || nameErr != nil {
 				continue
 			}
 			own := z.at(host.String())
-			if own.addrs == nil {
-				own.addrs = []netip.Addr{ip}
+			if !slices.Contains(own.addrs, ip) { // pods may share a name
+				own.addrs = append(own.addrs, ip)
 				z.addPointer(ip, host)
 			}
 			if all := z.at(full); !slices.Contains(all.addrs, ip) {
@@ -129,10 +130,19 @@ func (z *Zone) addHeadless(full string, s api.Service) {
 			}
 			if p.Name != "" {
 				n := z.at(portName(p, full))
-				n.srv = append(n.srv, srv{uint16(b.Port), host, own.addrs})
+				n.srv = append(n.srv, srv{uint16(b.Port), host, []netip.Addr{ip}})
 			}
 		}
 	}
+}
+
+// endpointName is the first label of a backend's own name. CoreDNS spells out
+// addresses that way too; the specification leaves it open.
+func endpointName(b api.Backend) string {
+	if b.Hostname != "" {
+		return strings.ToLower(b.Hostname)
+	}
+	return strings.NewReplacer(".", "-", ":", "-").Replace(b.IP)
 }
 
 func (z *Zone) addPointer(ip netip.Addr, target dnsmessage.Name) {

@@ -15,7 +15,7 @@ func testZone() *Zone {
 	headless := func(name string, pods ...string) api.Service {
 		p := api.ServicePort{Name: "redis", Port: 6379, Protocol: "TCP"}
 		for i, pod := range pods {
-			p.Backends = append(p.Backends, api.Backend{Pod: pod, IP: fmt.Sprintf("10.1.2.%d", 10+i), Port: 6380})
+			p.Backends = append(p.Backends, api.Backend{Pod: pod, Hostname: pod, IP: fmt.Sprintf("10.1.2.%d", 10+i), Port: 6380})
 		}
 		return api.Service{Name: name, Headless: true, Ports: []api.ServicePort{p}}
 	}
@@ -184,7 +184,7 @@ func TestZone_EDNS(t *testing.T) {
 func TestZone_LargeAnswersAreCutOverUDPOnly(t *testing.T) {
 	p := api.ServicePort{Name: "p", Port: 80, Protocol: "TCP"}
 	for i := range 60 {
-		p.Backends = append(p.Backends, api.Backend{Pod: fmt.Sprintf("many-%d", i), IP: fmt.Sprintf("10.1.3.%d", i), Port: 80})
+		p.Backends = append(p.Backends, api.Backend{Pod: fmt.Sprintf("many-%d", i), Hostname: fmt.Sprintf("many-%d", i), IP: fmt.Sprintf("10.1.3.%d", i), Port: 80})
 	}
 	z := NewZone("shop", []api.Service{{Name: "many", Headless: true, Ports: []api.ServicePort{p}}})
 	answer := func(edns int, udp bool) dnsmessage.Message {
@@ -276,4 +276,34 @@ func BenchmarkZone_Answer(b *testing.B) {
 		z.Answer(q, true)
 	}
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "answers/s")
+}
+
+// A pod has a name below the service that its subdomain is; any other is
+// found by its address. Pods may share a name.
+//
+// conformance:S110
+func TestZone_NamesOfPods(t *testing.T) {
+	p := api.ServicePort{Name: "http", Port: 80, Protocol: "TCP", Backends: []api.Backend{
+		{Pod: "web-0", IP: "10.1.2.10", Port: 80},
+		{Pod: "api-0", IP: "10.1.2.11", Port: 80, Hostname: "Api"},
+		{Pod: "api-1", IP: "10.1.2.12", Port: 80, Hostname: "Api"},
+	}}
+	z := NewZone("shop", []api.Service{{Name: "peers", Headless: true, Ports: []api.ServicePort{p}}})
+	for name, want := range map[string]string{
+		"10-1-2-10.peers.shop.svc.cluster.local.": "10.1.2.10",
+		"api.peers.shop.svc.cluster.local.":       "10.1.2.11 10.1.2.12",
+		"web-0.peers.shop.svc.cluster.local.":     "",
+		"api-0.peers.shop.svc.cluster.local.":     "",
+	} {
+		n, ok := z.lookup(name)
+		var got []string
+		if ok {
+			for _, ip := range n.addrs {
+				got = append(got, ip.String())
+			}
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
+		}
+	}
 }

@@ -226,6 +226,7 @@ type ContainerSpec struct {
 	// the fields of the group below it must then be empty.
 	JoinContainer string
 	Network       string // network name; "" means no network but loopback
+	HostNetwork   bool   // the machine's network, in place of one of its own: its host name, hosts and name servers too
 	IP            string // fixed address in Network; "" means the engine's choice
 	Hostname      string
 	Domainname    string // behind Hostname in the hosts file
@@ -264,9 +265,12 @@ func (s ContainerSpec) Check() error {
 	if s.Name == "" || s.Image == "" {
 		return errors.New("a container needs a name and an image")
 	}
-	if s.JoinContainer != "" && (s.Network != "" || s.IP != "" || s.Hostname != "" || s.Domainname != "" || s.ShareableIPC || s.HostIPC ||
+	if s.JoinContainer != "" && (s.Network != "" || s.HostNetwork || s.IP != "" || s.Hostname != "" || s.Domainname != "" || s.ShareableIPC || s.HostIPC ||
 		len(s.ExtraHosts) > 0 || len(s.DNS) > 0 || len(s.DNSSearch) > 0 || len(s.Sysctls) > 0 || len(s.Publish) > 0) {
 		return fmt.Errorf("a container that joins %s has no network, address, hostname, IPC, hosts, sysctls or ports of its own", s.JoinContainer)
+	}
+	if s.HostNetwork && (s.Network != "" || s.Hostname != "") {
+		return errors.New("in the machine's network a container has no network or host name of its own")
 	}
 	if s.Network == "" && (s.IP != "" || len(s.Publish) > 0) {
 		return errors.New("a fixed address or a published port needs a network")

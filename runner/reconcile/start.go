@@ -28,7 +28,7 @@ func hostPorts(p *docker.Pod) string {
 	for _, h := range p.HostPorts {
 		ports = append(ports, fmt.Sprintf("%s:%d for port %d", h.HostIP, h.HostPort, h.Port))
 	}
-	if len(ports) == 0 {
+	if len(ports) == 0 || p.HostNetwork {
 		return ""
 	}
 	return ", publishes " + strings.Join(ports, ", ")

@@ -107,10 +107,11 @@ func (p *Pod) Changes(from *Pod) []string {
 		was, now any
 	}{
 		{"subdomain changed", from.Domain, p.Domain},
-		{"hostAliases changed", from.Hosts, p.Hosts},
-		{"dnsConfig changed", [][]string{from.DNSServers, from.DNSSearch}, [][]string{p.DNSServers, p.DNSSearch}},
+		{"hostAliases changed", from.HostAliases, p.HostAliases},
+		{"dnsPolicy or dnsConfig changed", from.DNS, p.DNS},
+		{"hostNetwork changed", from.HostNetwork, p.HostNetwork},
 		{"sysctls changed", from.Sysctls, p.Sysctls},
-		{"host ports changed", from.HostPorts, p.HostPorts},
+		{"host ports changed", withoutLines(from.HostPorts), withoutLines(p.HostPorts)},
 		{"hostIPC changed", from.HostIPC, p.HostIPC},
 		{"shared processes changed", from.PID, p.PID},
 		{"fsGroup or owners of files changed", from.Agent, p.Agent},

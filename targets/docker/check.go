@@ -54,20 +54,11 @@ func (r *renderer) checkPod(p *app.Pod) {
 			r.findings.Add("docker/depends-on", path+"dependsOn."+dep.Service, posOr(dep.Pos, p.Pos), "nobody waits: the service has no pods that stay", "")
 		}
 	}
-	if p.DNSPolicy == "None" || p.DNSPolicy == "Default" {
-		add(codeDNS, "dnsPolicy", "names of services are looked up as well, and first", "")
-	}
-	if d := p.DNSConfig; d != nil && len(d.Nameservers) > 0 {
-		r.findings.Add(codeDNS, path+"dnsConfig.nameservers", posOr(d.Pos, p.Pos), "the name servers are asked for names that are no service's", "")
-	}
 	if p.HostUsers != nil && !*p.HostUsers {
 		add(codeIsolation, "hostUsers", "root in the containers is what the engine makes it", "")
 	}
 	if isTrue(p.AutomountServiceAccountToken) {
 		add(codeAccount, "automountServiceAccountToken", "there is no token: there is no Kubernetes API here", "")
-	}
-	if p.Subdomain != "" && p.Hostname != "" && p.Kind != "StatefulSet" {
-		add("docker/subdomain", "subdomain", fmt.Sprintf("the name in DNS is %s-0.%s", p.Name, p.Subdomain), "")
 	}
 	r.checkRollout(p, path)
 	r.checkVolumes(p, path)
@@ -210,10 +201,10 @@ func (r *renderer) checkPorts(path string, p *app.Pod, c *app.Container) {
 		if port.HostPort == 0 {
 			continue
 		}
-		if port.HostIP == "" {
+		if port.HostIP == "" && !p.HostNetwork {
 			r.findings.Add("docker/loopback", at+".hostPort", pos, fmt.Sprintf("the host's port %d is bound on 127.0.0.1 only", port.HostPort), "hostIP names another address")
 		}
-		if replicas(p) > 1 {
+		if replicas(p) > 1 && !p.HostNetwork {
 			r.findings.Add("docker/host-port", at+".hostPort", pos, "one machine has the port once: the first replica has it", "")
 		}
 	}

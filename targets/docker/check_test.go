@@ -30,12 +30,8 @@ func TestCheck_ValuesThatMeanTheSameAreNotTold(t *testing.T) {
 		same, other *app.App
 		code        string
 	}{
-		{"dnsPolicy", pod(func(p *app.Pod) { p.DNSPolicy = "ClusterFirstWithHostNet" }), pod(func(p *app.Pod) { p.DNSPolicy = "Default" }), codeDNS},
-		{"dnsConfig", pod(func(p *app.Pod) { p.DNSConfig = &app.PodDNSConfig{Searches: []string{"x.test"}} }),
-			pod(func(p *app.Pod) { p.DNSConfig = &app.PodDNSConfig{Nameservers: []string{"10.0.0.1"}} }), codeDNS},
 		{"hostUsers", pod(func(p *app.Pod) { p.HostUsers = ptr(true) }), pod(func(p *app.Pod) { p.HostUsers = ptr(false) }), codeIsolation},
 		{"automountServiceAccountToken", pod(func(p *app.Pod) { p.AutomountServiceAccountToken = ptr(false) }), pod(func(p *app.Pod) { p.AutomountServiceAccountToken = ptr(true) }), codeAccount},
-		{"subdomain", pod(func(p *app.Pod) { p.Subdomain = "s" }), pod(func(p *app.Pod) { p.Hostname, p.Subdomain = "h", "s" }), "docker/subdomain"},
 		{"strategy", pod(func(p *app.Pod) { p.UpdateStrategy = &app.UpdateStrategy{Type: "RollingUpdate"} }),
 			pod(func(p *app.Pod) { p.UpdateStrategy = &app.UpdateStrategy{Type: "OnDelete"} }), codeRolloutOrder},
 		{"partition", pod(func(p *app.Pod) {

@@ -269,7 +269,9 @@ func TestNetwork_OfTheInfraContainer(t *testing.T) {
 	a := one(func(p *app.Pod, c *app.Container) {
 		p.Replicas = 2
 		p.HostAliases = []app.HostAlias{{IP: "10.1.1.1", Hostnames: []string{"a.test", "b.test"}}}
-		p.DNSConfig = &app.PodDNSConfig{Nameservers: []string{"10.0.0.53"}, Searches: []string{"corp.test"}}
+		p.DNSPolicy = "None"
+		p.DNSConfig = &app.PodDNSConfig{Nameservers: []string{"10.0.0.53"}, Searches: []string{"corp.test"},
+			Options: []app.PodDNSConfigOption{{Name: "ndots", Value: "2"}, {Name: "edns0"}}}
 		p.SecurityContext.Sysctls = []app.Sysctl{{Name: "net.core.somaxconn", Value: "1024"}}
 		p.ShareProcessNamespace, p.HostIPC = ptr(true), true
 		c.Ports = []app.ContainerPort{
@@ -281,9 +283,10 @@ func TestNetwork_OfTheInfraContainer(t *testing.T) {
 	s, findings := render(t, a)
 	p := s.Pods[0]
 	want := infra{
-		Hosts: []string{"a.test:10.1.1.1", "b.test:10.1.1.1"}, DNSServers: []string{"10.0.0.53"}, DNSSearch: []string{"corp.test"},
-		Sysctls: map[string]string{"net.core.somaxconn": "1024"}, HostIPC: true, PID: PodPID,
-		HostPorts: []HostPort{{"127.0.0.1", 8081, 80, "TCP"}, {"0.0.0.0", 5353, 53, "UDP"}},
+		HostAliases: []HostAlias{{IP: "10.1.1.1", Hostnames: []string{"a.test", "b.test"}}},
+		DNS:         DNS{Policy: "None", Servers: []string{"10.0.0.53"}, Searches: []string{"corp.test"}, Options: []DNSOption{{"ndots", "2"}, {"edns0", ""}}},
+		Sysctls:     map[string]string{"net.core.somaxconn": "1024"}, HostIPC: true, PID: PodPID,
+		HostPorts: []HostPort{{"127.0.0.1", 8081, 80, "TCP", "-"}, {"0.0.0.0", 5353, 53, "UDP", "-"}},
 	}
 	if diff := cmp.Diff(want, *infraOf(&p)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -297,7 +300,7 @@ func TestNetwork_OfTheInfraContainer(t *testing.T) {
 	}
 	for _, w := range []string{
 		"pods.web.containers.app.ports.http.hostPort docker/loopback", "pods.web.containers.app.ports.http.hostPort docker/host-port",
-		"pods.web.containers.app.ports.dns.hostPort docker/host-port", "pods.web.dnsConfig.nameservers docker/dns",
+		"pods.web.containers.app.ports.dns.hostPort docker/host-port",
 	} {
 		if !slices.Contains(told, w) {
 			t.Errorf("%s is not told: %q", w, told)
@@ -308,28 +311,138 @@ func TestNetwork_OfTheInfraContainer(t *testing.T) {
 	}
 }
 
-// conformance:S86 S87
+// conformance:S86 S87 S110
+//
+//conformance:negative S86
 func TestHostname(t *testing.T) {
+	long := strings.Repeat("n", 60) + "-x.y"
+	const svc = ".default.svc.cluster.local"
 	tests := []struct {
-		name         string
-		edit         func(*app.Pod)
-		host, domain string
+		name              string
+		edit              func(*app.Pod)
+		host, domain, dns string
 	}{
-		{"the replica's", func(*app.Pod) {}, "web-0", ""},
-		{"its own", func(p *app.Pod) { p.Hostname = "h" }, "h", ""},
-		{"with a subdomain", func(p *app.Pod) { p.Hostname, p.Subdomain = "h", "s" }, "h", "s.default.svc.cluster.local"},
-		{"in full", func(p *app.Pod) { p.Hostname, p.Subdomain, p.SetHostnameAsFQDN = "h", "s", ptr(true) }, "h.s.default.svc.cluster.local", "s.default.svc.cluster.local"},
-		{"too long in full", func(p *app.Pod) {
-			p.Subdomain, p.SetHostnameAsFQDN = strings.Repeat("s", 50), ptr(true)
-		}, "web-0", strings.Repeat("s", 50) + ".default.svc.cluster.local"},
-		{"another altogether", func(p *app.Pod) { p.Hostname, p.Subdomain, p.HostnameOverride = "h", "s", "o" }, "o", ""},
-		{"a long name", func(p *app.Pod) { p.Name = strings.Repeat("n", 63) }, strings.Repeat("n", 63), ""},
+		{"the replica's", func(*app.Pod) {}, "web-0", "", ""},
+		{"its own", func(p *app.Pod) { p.Hostname = "h" }, "h", "", ""},
+		{"with a subdomain", func(p *app.Pod) { p.Hostname, p.Subdomain = "h", "s" }, "h", "s" + svc, "h"},
+		{"a subdomain alone", func(p *app.Pod) { p.Subdomain = "s" }, "web-0", "s" + svc, ""},
+		{"in full", func(p *app.Pod) { p.Hostname, p.Subdomain, p.SetHostnameAsFQDN = "h", "s", ptr(true) }, "h.s" + svc, "s" + svc, "h"},
+		{"in full without a domain", func(p *app.Pod) { p.Hostname, p.SetHostnameAsFQDN = "h", ptr(true) }, "h", "", ""},
+		{"another altogether", func(p *app.Pod) { p.Hostname, p.Subdomain, p.HostnameOverride = "h", "s", "o" }, "o", "", "h"},
+		{"a StatefulSet's", func(p *app.Pod) { p.Kind, p.Hostname, p.ServiceName = "StatefulSet", "h", "peers" }, "web-0", "peers" + svc, "web-0"},
+		{"63 characters", func(p *app.Pod) { p.Name = strings.Repeat("n", 61) }, strings.Repeat("n", 61) + "-0", "", ""},
+		{"65 characters", func(p *app.Pod) { p.Name = strings.Repeat("n", 63) }, strings.Repeat("n", 63), "", ""},
+		{"cut where no name ends", func(p *app.Pod) { p.Name = strings.Repeat("n", 62) }, strings.Repeat("n", 62), "", ""},
+		{"an override of 64", func(p *app.Pod) { p.HostnameOverride = long }, strings.Repeat("n", 60) + "-x", "", ""},
 	}
 	for _, tt := range tests {
 		s, _ := render(t, one(func(p *app.Pod, _ *app.Container) { tt.edit(p) }))
-		if p := s.Pods[0]; p.Hostname != tt.host || p.Domain != tt.domain {
-			t.Errorf("%s: %q %q, want %q %q", tt.name, p.Hostname, p.Domain, tt.host, tt.domain)
+		if p := s.Pods[0]; p.Hostname != tt.host || p.Domain != tt.domain || p.DNSName != tt.dns {
+			t.Errorf("%s: %q %q %q, want %q %q %q", tt.name, p.Hostname, p.Domain, p.DNSName, tt.host, tt.domain, tt.dns)
 		}
+		if p := s.Pods[0]; p.Domain != "" && p.Short() != strings.TrimSuffix(p.Hostname, "."+p.Domain) {
+			t.Errorf("%s: %q in short", tt.name, p.Short())
+		}
+	}
+	_, _, err := Render(one(func(p *app.Pod, _ *app.Container) {
+		p.Subdomain, p.SetHostnameAsFQDN = strings.Repeat("s", 50), ptr(true)
+	}), Options{})
+	if err == nil || !strings.Contains(err.Error(), "pods.web.setHostnameAsFQDN: ") {
+		t.Errorf("too long in full: %v", err)
+	}
+}
+
+// conformance:S90
+func TestDNSPolicy(t *testing.T) {
+	for _, tt := range []struct {
+		policy      string
+		hostNetwork bool
+		want        string
+	}{
+		{"", false, ""}, {"ClusterFirst", false, ""}, {"ClusterFirstWithHostNet", false, ""}, {"Default", false, "Default"}, {"None", false, "None"},
+		{"", true, "Default"}, {"ClusterFirst", true, "Default"}, {"ClusterFirstWithHostNet", true, ""}, {"Default", true, "Default"}, {"None", true, "None"},
+	} {
+		s, _ := render(t, one(func(p *app.Pod, _ *app.Container) { p.DNSPolicy, p.HostNetwork = tt.policy, tt.hostNetwork }))
+		if got := s.Pods[0].DNS.Policy; got != tt.want {
+			t.Errorf("%s, host network %t: %q, want %q", tt.policy, tt.hostNetwork, got, tt.want)
+		}
+	}
+}
+
+// In the machine's network a pod has no name of its own, and every container
+// port is one of the machine's.
+//
+// conformance:S91 S92
+func TestHostNetwork(t *testing.T) {
+	a := one(func(p *app.Pod, c *app.Container) {
+		p.HostNetwork, p.Hostname, p.Subdomain = true, "h", "s"
+		c.Ports = []app.ContainerPort{{Name: "http", ContainerPort: 80, Protocol: "TCP"}, {Name: "dns", ContainerPort: 53, HostPort: 53, HostIP: "10.0.0.1", Protocol: "UDP"}}
+	})
+	s, findings := render(t, a)
+	p := s.Pods[0]
+	if !p.HostNetwork || p.Hostname != "" || p.Domain != "" || len(findings) > 0 || s.Workload("web").Strategy != Recreate {
+		t.Errorf("pod %+v, findings %v, strategy %s", p, findings, s.Workload("web").Strategy)
+	}
+	want := []HostPort{{"0.0.0.0", 80, 80, "TCP", "-"}, {"10.0.0.1", 53, 53, "UDP", "-"}}
+	if diff := cmp.Diff(want, p.HostPorts); diff != "" {
+		t.Errorf("ports (-want +got):\n%s", diff)
+	}
+	a.Pods[0].Replicas = 2
+	if _, _, err := Render(a, Options{}); err == nil || !strings.Contains(err.Error(), "pods.web.hostNetwork: 2 replicas would listen on port 80 of one machine") {
+		t.Errorf("two replicas: %v", err)
+	}
+}
+
+// One machine has a port once, as the scheduler knows of nodes: unless the
+// protocol differs, or the address, of which none is every one.
+func TestHostPorts_ConflictsOfPodsAreRefused(t *testing.T) {
+	port := func(number int, ip, protocol string) app.ContainerPort {
+		return app.ContainerPort{Name: "p", ContainerPort: 80, HostPort: number, HostIP: ip, Protocol: protocol, Pos: app.Pos{File: "a.cue", Line: number, Column: 1}}
+	}
+	for _, tt := range []struct {
+		name    string
+		a, b    app.ContainerPort
+		refused bool
+	}{
+		{"the same", port(54321, "127.0.0.1", "TCP"), port(54321, "127.0.0.1", "TCP"), true},
+		{"another address", port(54321, "127.0.0.1", "TCP"), port(54321, "10.0.0.5", "TCP"), false},
+		{"another protocol", port(54321, "127.0.0.1", "TCP"), port(54321, "127.0.0.1", "UDP"), false},
+		{"another port", port(54321, "", "TCP"), port(54322, "", "TCP"), false},
+		{"every address and one", port(54322, "0.0.0.0", "TCP"), port(54322, "127.0.0.1", "TCP"), true},
+		{"none is every one", port(54322, "", "TCP"), port(54322, "10.0.0.5", "TCP"), true},
+		{"the machine's network", port(54322, "10.0.0.5", "TCP"), app.ContainerPort{Name: "host", ContainerPort: 54322, Protocol: "TCP"}, true},
+	} {
+		a := one(func(p *app.Pod, c *app.Container) { c.Ports = []app.ContainerPort{tt.a} })
+		other := a.Pods[0]
+		other.Name, other.HostNetwork = "other", tt.b.Name == "host"
+		other.Containers = []app.Container{{Name: "app", Image: "web:1", Ports: []app.ContainerPort{tt.b}}}
+		a.Pods = append(a.Pods, other)
+		_, _, err := Render(a, Options{})
+		if (err != nil) != tt.refused {
+			t.Errorf("%s: %v", tt.name, err)
+		}
+		if want := "is already taken by pods.web.containers.app.ports.p, at a.cue:"; err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %q, want %q", tt.name, err, want)
+		}
+		a.Pods[1].Replicas = 0
+		if _, _, err := Render(a, Options{}); err != nil {
+			t.Errorf("%s: a pod without replicas: %v", tt.name, err)
+		}
+	}
+}
+
+func TestHostPorts_AndServicesOnTheLoopback(t *testing.T) {
+	a := one(func(p *app.Pod, c *app.Container) {
+		c.Ports = []app.ContainerPort{{Name: "p", ContainerPort: 80, HostPort: 8080, Protocol: "TCP", Pos: app.Pos{File: "a.cue", Line: 3, Column: 1}}}
+	})
+	a.Services = []app.Service{{Name: "web", Pod: "web", Type: "LoadBalancer", Ports: []app.ServicePort{{Name: "http", Port: 8080, Protocol: "TCP"}}}}
+	_, _, err := Render(a, Options{})
+	if err == nil || !strings.Contains(err.Error(), "services.web.ports.http: TCP port 8080 of the machine, where a local run publishes the service, is already taken by pods.web.containers.app.ports.p, at a.cue:3:1") {
+		t.Errorf("a published port: %v", err)
+	}
+	a.Services[0].Ports[0].Port = 8081
+	if _, _, err := Render(a, Options{}); err != nil {
+		t.Errorf("another port: %v", err)
 	}
 }
 

@@ -19,19 +19,19 @@ func hashOf(v any) string {
 
 // infra is what only another infra container can give.
 type infra struct {
-	Domain     string            `json:",omitempty"`
-	Hosts      []string          `json:",omitempty"`
-	DNSServers []string          `json:",omitempty"`
-	DNSSearch  []string          `json:",omitempty"`
-	Sysctls    map[string]string `json:",omitempty"`
-	HostPorts  []HostPort        `json:",omitempty"`
-	HostIPC    bool              `json:",omitempty"`
-	PID        PIDNamespace      `json:",omitempty"`
-	Agent      AgentRights       `json:",omitzero"`
+	Domain      string            `json:",omitempty"`
+	HostAliases []HostAlias       `json:",omitempty"`
+	DNS         DNS               `json:",omitzero"`
+	Sysctls     map[string]string `json:",omitempty"`
+	HostPorts   []HostPort        `json:",omitempty"`
+	HostIPC     bool              `json:",omitempty"`
+	HostNetwork bool              `json:",omitempty"`
+	PID         PIDNamespace      `json:",omitempty"`
+	Agent       AgentRights       `json:",omitzero"`
 }
 
 func infraOf(p *Pod) *infra {
-	return &infra{p.Domain, p.Hosts, p.DNSServers, p.DNSSearch, p.Sysctls, p.HostPorts, p.HostIPC, p.PID, p.Agent}
+	return &infra{p.Domain, p.HostAliases, p.DNS, p.Sysctls, p.HostPorts, p.HostIPC, p.HostNetwork, p.PID, p.Agent}
 }
 
 // podHash covers what only a new pod can change.

@@ -76,9 +76,6 @@ func JobHash(j *Job) string {
 // change no longer count as missed.
 func (c *Cron) CronHash() string { return hashOf([]string{c.Schedule, c.TimeZone}) }
 
-// maxHostname is the longest host name that a kernel takes, as in Kubernetes.
-const maxHostname = 63
-
 // Instance is a pod of a run of the job: the template under a name of its own,
 // and the volumes that live with it. Hashes are those of the job and of the
 // template, so that all its pods have the same.
@@ -91,7 +88,10 @@ func (j *Job) Instance(project, run, id, name string) (Pod, []Volume) {
 		host = fmt.Sprintf("%s-%d", run, IndexOf(run, name))
 	}
 	if p.Hostname == j.Template.Name {
-		p.Hostname = strings.TrimRight(host[:min(len(host), maxHostname)], "-.")
+		p.Hostname = hostLabel(host)
+		if j.Indexed && p.Subdomain != "" { // the others have no host name of their own in the template
+			p.DNSName = p.Hostname
+		}
 	}
 	own := VolumeName(project, j.Template.Name, "")
 	renamed := map[string]string{}

@@ -66,7 +66,6 @@ func lostOfPods() targets.Support {
 	}
 	return merge(
 		say("docker/autoscaling", "replicas do not follow the load: the least number runs", "Pod.autoscaling"),
-		say("docker/host-network", "the pod has a network of its own", "Pod.hostNetwork"),
 		say(codeAccount, "there is no Kubernetes API here that the pod could be known to", "Pod.serviceAccountName"),
 		say("docker/gate", "nobody waits for the gate", "Pod.readinessGates", "Pod.schedulingGates"),
 		say("docker/device", "no devices are allotted", "Pod.resourceClaims", "ResourceRequirements.claims"),
@@ -77,7 +76,6 @@ func lostOfPods() targets.Support {
 		say(codeIsolation, "containers are Linux's",
 			"SecurityContext.windowsOptions", "PodSecurityContext.windowsOptions"),
 		say(codeIsolation, "groups of the image are added as well", "PodSecurityContext.supplementalGroupsPolicy"),
-		say(codeDNS, "the resolver's options are ndots:5 alone", "PodDNSConfig.options"),
 		say(codeRolloutOrder, "a change is followed at once", "Pod.paused"),
 		say(codeJob, "the job ends by its completions, back-off limit and deadline alone",
 			"Pod.podFailurePolicy", "Pod.successPolicy", "Pod.backoffLimitPerIndex", "Pod.maxFailedIndexes"),

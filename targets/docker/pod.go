@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
 )
@@ -98,13 +97,13 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 
 		RestartPolicy: restartPolicy(p),
 	}
-	d.Hostname, d.Domain = r.hostname(p, name)
+	r.setNames(&d, p)
 	for _, dep := range p.DependsOn {
 		if r.answers(dep.Service) {
 			d.DependsOn = append(d.DependsOn, Dependency{Service: dep.Service, Condition: dep.Condition})
 		}
 	}
-	setNetwork(&d, p)
+	r.setNetwork(&d, p)
 	var volumes []Volume
 	for i := range p.Volumes {
 		if v, ok := r.volume(&p.Volumes[i], p, &d); ok {
@@ -145,32 +144,6 @@ func (r *renderer) podLabels(p *app.Pod, name string, ordinal int) map[string]st
 	return labels
 }
 
-// maxFQDN is the longest name that the kernel takes as a host name.
-const maxFQDN = 64
-
-// hostname gives the host name, and the domain behind it of a pod with a
-// subdomain: its StatefulSet's service is one.
-func (r *renderer) hostname(p *app.Pod, name string) (host, domain string) {
-	if p.HostnameOverride != "" {
-		return p.HostnameOverride, ""
-	}
-	host = strings.TrimRight(name[:min(len(name), maxHostname)], "-.")
-	if p.Hostname != "" {
-		host = p.Hostname
-	}
-	subdomain := p.Subdomain
-	if p.Kind == "StatefulSet" {
-		subdomain = r.app.GoverningService(p)
-	}
-	if subdomain != "" {
-		domain = subdomain + "." + r.app.DNSNamespace() + ".svc.cluster.local"
-	}
-	if full := host + "." + domain; isTrue(p.SetHostnameAsFQDN) && domain != "" && len(full) <= maxFQDN {
-		host = full
-	}
-	return host, domain
-}
-
 func pidNamespace(p *app.Pod) PIDNamespace {
 	switch {
 	case p.HostPID:
@@ -182,44 +155,6 @@ func pidNamespace(p *app.Pod) PIDNamespace {
 }
 
 func isTrue(b *bool) bool { return b != nil && *b }
-
-// setNetwork sets what the infra container holds of the network for all.
-func setNetwork(d *Pod, p *app.Pod) {
-	for _, alias := range p.HostAliases {
-		for _, name := range alias.Hostnames {
-			d.Hosts = append(d.Hosts, name+":"+alias.IP)
-		}
-	}
-	if p.DNSConfig != nil {
-		d.DNSServers, d.DNSSearch = p.DNSConfig.Nameservers, p.DNSConfig.Searches
-	}
-	for _, s := range p.SecurityContext.Sysctls {
-		if d.Sysctls == nil {
-			d.Sysctls = map[string]string{}
-		}
-		d.Sysctls[s.Name] = s.Value
-	}
-	for _, list := range [][]app.Container{p.InitContainers, p.Containers} {
-		for _, c := range list {
-			for _, port := range c.Ports {
-				if port.HostPort != 0 && port.Protocol != "SCTP" {
-					d.HostPorts = append(d.HostPorts, HostPort{hostIP(port.HostIP), port.HostPort, port.ContainerPort, port.Protocol})
-				}
-			}
-		}
-	}
-}
-
-// loopback is where a host port is bound that names no address. Nothing
-// listens beyond the machine unless somebody asks for it.
-const loopback = "127.0.0.1"
-
-func hostIP(ip string) string {
-	if ip == "" {
-		return loopback
-	}
-	return ip
-}
 
 // answers reports whether there is anybody to wait for behind a service. Pods of
 // jobs come and go: nobody waits for one.

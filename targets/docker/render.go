@@ -47,6 +47,7 @@ func Render(a *app.App, opts Options) (*State, []targets.Finding, error) {
 			s.Portals = append(s.Portals, p)
 		}
 	}
+	r.checkHostPorts(s)
 	r.check()
 	Support().Report(a, r.findings)
 	targets.ReportRaw(r.findings, "docker", a)

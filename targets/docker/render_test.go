@@ -288,7 +288,7 @@ func TestPodChanges_SayWhatIsDifferent(t *testing.T) {
 		{func(*app.App) {}, ""},
 		{func(a *app.App) { a.Pods[0].Subdomain = "s" }, "subdomain changed"},
 		{func(a *app.App) { a.Pods[0].HostAliases = []app.HostAlias{{IP: "10.1.1.1", Hostnames: []string{"x"}}} }, "hostAliases changed"},
-		{func(a *app.App) { a.Pods[0].DNSConfig = &app.PodDNSConfig{Searches: []string{"x.test"}} }, "dnsConfig changed"},
+		{func(a *app.App) { a.Pods[0].DNSConfig = &app.PodDNSConfig{Searches: []string{"x.test"}} }, "dnsPolicy or dnsConfig changed"},
 		{func(a *app.App) { a.Pods[0].SecurityContext.Sysctls = []app.Sysctl{{Name: "a", Value: "1"}} }, "sysctls changed"},
 		{func(a *app.App) { a.Pods[0].Containers[0].Ports[0].HostPort = 8080 }, "host ports changed"},
 		{func(a *app.App) { a.Pods[0].HostIPC = true }, "hostIPC changed"},

@@ -8,7 +8,6 @@ const (
 	codeClaimSource  = "docker/claim-source"
 	codeClaimSize    = "docker/claim-size"
 	codeClaimClass   = "docker/claim-class"
-	codeDNS          = "docker/dns"
 	codeIsolation    = "docker/isolation"
 	codeJob          = "docker/job"
 	codeMountOption  = "docker/mount-option"
@@ -36,14 +35,12 @@ func Rules() []targets.Rule {
 		{Code: "docker/depends-on", Level: cannot, Summary: "nobody waits for a service that has no pods, or those of jobs alone"},
 		{Code: "docker/dev", Level: cannot, Summary: "files are not copied into running containers"},
 		{Code: "docker/device", Level: cannot, Summary: "no devices are allotted"},
-		{Code: codeDNS, Level: cannot, Summary: "services' names are always looked up first, without further options"},
 		{Code: "docker/emptydir-medium", Level: cannot, Summary: "huge pages are not used: the volume is on disk"},
 		{Code: "docker/emptydir-size", Level: cannot, Summary: "the size of a volume on disk is not limited"},
 		{Code: "docker/ephemeral", Level: emulated, Summary: "an empty directory without a size, that lives as long as the pod"},
 		{Code: "docker/external-name", Level: cannot, Summary: "the service's name is not known"},
 		{Code: "docker/gate", Level: cannot, Summary: "nobody waits for a gate"},
 		{Code: "docker/hook-kind", Level: cannot, Summary: "a hook that opens a TCP connection is not run"},
-		{Code: "docker/host-network", Level: cannot, Summary: "the pod has a network of its own"},
 		{Code: "docker/host-port", Level: cannot, Summary: "only the first replica has the host port"},
 		{Code: "docker/ingress", Level: cannot, Summary: "hosts and paths are not routed: http://SERVICE.APP.localhost leads to a service"},
 		{Code: codeIsolation, Level: cannot, Summary: "the engine isolates containers in its own way"},
@@ -68,7 +65,6 @@ func Rules() []targets.Rule {
 		{Code: "docker/sctp", Level: cannot, Summary: "services carry TCP and UDP"},
 		{Code: codeAccount, Level: cannot, Summary: "there is no Kubernetes API: pods have no account and no token"},
 		{Code: codeAddress, Level: cannot, Summary: "a service has an IPv4 address of the app's network, and is published on 127.0.0.1"},
-		{Code: "docker/subdomain", Level: cannot, Summary: "a pod's name in DNS is the replica's"},
 		{Code: "docker/termination-message", Level: cannot, Summary: "nobody reads a termination message"},
 		{Code: "docker/volume", Level: cannot, Summary: "an empty directory is in the place of a volume that is not here"},
 	}

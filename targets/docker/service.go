@@ -84,6 +84,11 @@ type hostPort struct {
 // pinnedPorts are the host ports that the definition itself names.
 func pinnedPorts(a *app.App) map[hostPort]bool {
 	pinned := map[hostPort]bool{}
+	for i := range a.Pods {
+		for _, p := range hostPorts(&a.Pods[i]) {
+			pinned[hostPort{p.HostPort.HostPort, p.Protocol}] = true
+		}
+	}
 	for _, s := range a.Services {
 		for _, p := range s.Ports {
 			switch {

@@ -58,12 +58,16 @@ type Volume struct {
 
 // Pod is one replica: an infra container and the containers that join it.
 type Pod struct {
-	Name        string            `json:"name"`     // "web-0"
-	Workload    string            `json:"workload"` // "web"
-	Ordinal     int               `json:"ordinal"`
-	EngineName  string            `json:"container"` // of the infra container
-	Hostname    string            `json:"hostname"`
-	Domain      string            `json:"domain,omitempty"` // behind the hostname in the full name
+	Name       string `json:"name"`     // "web-0"
+	Workload   string `json:"workload"` // "web"
+	Ordinal    int    `json:"ordinal"`
+	EngineName string `json:"container"` // of the infra container
+	Hostname   string `json:"hostname"`
+	Domain     string `json:"domain,omitempty"` // behind the hostname in the full name
+	// DNSName is the pod's name below the headless service Subdomain; "" for one
+	// that has none there.
+	Subdomain   string            `json:"subdomain,omitempty"`
+	DNSName     string            `json:"dnsName,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"`
 	Mounts      []Mount           `json:"mounts,omitempty"` // of the infra container: what the agent has to fill or prepare
 	Files       []FileVolume      `json:"files,omitempty"`
@@ -72,15 +76,16 @@ type Pod struct {
 	Containers  []Container       `json:"containers"`
 	DependsOn   []Dependency      `json:"dependsOn,omitempty"`
 	GracePeriod int64             `json:"gracePeriod"` // seconds
-	// What the infra container is given for all: more lines of the hosts file
-	// as host:ip, the name servers and search domains that the agent asks for
-	// names that are not its own, kernel parameters, ports on the host.
-	Hosts      []string          `json:"hosts,omitempty"`
-	DNSServers []string          `json:"dnsServers,omitempty"`
-	DNSSearch  []string          `json:"dnsSearch,omitempty"`
-	Sysctls    map[string]string `json:"sysctls,omitempty"`
-	HostPorts  []HostPort        `json:"hostPorts,omitempty"`
-	HostIPC    bool              `json:"hostIPC,omitempty"`
+	// What the infra container holds for all: more lines of the hosts file, how
+	// names are looked up, kernel parameters, ports on the host.
+	HostAliases []HostAlias       `json:"hostAliases,omitempty"`
+	DNS         DNS               `json:"dns,omitzero"`
+	Sysctls     map[string]string `json:"sysctls,omitempty"`
+	HostPorts   []HostPort        `json:"hostPorts,omitempty"`
+	HostIPC     bool              `json:"hostIPC,omitempty"`
+	// HostNetwork is the machine's network in place of the pod's own. HostPorts are
+	// then those that its containers listen on themselves.
+	HostNetwork bool `json:"hostNetwork,omitempty"`
 	// Agent is what the infra container may do besides, to prepare the volumes.
 	Agent AgentRights `json:"agent,omitzero"`
 	// PID is whose processes the containers see: their own when "".
@@ -125,12 +130,37 @@ const (
 	HostPID PIDNamespace = "host" // those of the engine's machine
 )
 
-// HostPort publishes a port of the pod on the host.
+// HostPort is a port of the pod on the host.
 type HostPort struct {
 	HostIP   string `json:"hostIP"`
 	HostPort int    `json:"hostPort"`
 	Port     int    `json:"port"`
 	Protocol string `json:"protocol"`
+	Line     string `json:"-"` // file:line:col of the definition
+}
+
+// HostAlias is a line of the hosts file.
+type HostAlias struct {
+	IP        string   `json:"ip"`
+	Hostnames []string `json:"hostnames"`
+}
+
+// DNS says how a pod looks names up; the zero value asks for the services'
+// names first.
+type DNS struct {
+	// Policy is "Default", the machine's own name servers, "None", nothing but
+	// what follows, or "" for ClusterFirst. What Kubernetes makes of ClusterFirst in
+	// the machine's network is done.
+	Policy   string      `json:"policy,omitempty"`
+	Servers  []string    `json:"servers,omitempty"`
+	Searches []string    `json:"searches,omitempty"`
+	Options  []DNSOption `json:"options,omitempty"`
+}
+
+// DNSOption is an option of the resolver; some have no value.
+type DNSOption struct {
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"`
 }
 
 // RestartPolicy says when a container that ended is started again.

@@ -29,6 +29,8 @@ const exactFields = `
 App.labels App.pods App.services App.configMaps App.secrets App.persistentVolumeClaims
 Pod.kind Pod.labels Pod.initContainers Pod.containers Pod.volumes Pod.hostname
 Pod.terminationGracePeriodSeconds Pod.volumeClaimTemplates Pod.shareProcessNamespace Pod.hostIPC Pod.hostAliases
+Pod.subdomain Pod.dnsConfig PodDNSConfig.nameservers PodDNSConfig.searches PodDNSConfig.options
+PodDNSConfigOption.name PodDNSConfigOption.value
 Pod.setHostnameAsFQDN Pod.hostnameOverride Pod.podManagementPolicy Pod.ordinals StatefulSetOrdinals.start HostAlias.hostnames
 Pod.schedule Pod.restartPolicy Pod.activeDeadlineSeconds Pod.timeZone Pod.startingDeadlineSeconds Pod.concurrencyPolicy
 Pod.suspend Pod.successfulJobsHistoryLimit Pod.failedJobsHistoryLimit Pod.parallelism Pod.completions Pod.backoffLimit
@@ -103,6 +105,8 @@ func noted() map[string]string {
 		"Pod.annotations":                          fieldRefs,
 		"Pod.enableServiceLinks":                   "there is no service kubernetes: its variables are not set",
 		"Pod.replicas":                             "a DaemonSet has one",
+		"Pod.hostNetwork":                          "of the machine of the engine; two pods that listen on one port of it are refused",
+		"Pod.dnsPolicy":                            "Default is what the engine's machine asks",
 		"Pod.hostPID":                              "of the machine of the engine",
 		"Pod.serviceName":                          "replicas have names below the service's",
 		"PersistentVolumeClaim.accessModes":        "one machine: every mode is granted",
@@ -129,19 +133,14 @@ func partly() map[string]string {
 		"Service.kubernetes":                       "docker/kubernetes",
 		"Volume.kubernetes":                        "docker/kubernetes docker/kubernetes-volume",
 		"Pod.dependsOn":                            "docker/depends-on",
-		"Pod.dnsPolicy":                            codeDNS,
 		"Pod.hostUsers":                            codeIsolation,
 		"Pod.automountServiceAccountToken":         codeAccount,
-		"Pod.subdomain":                            "docker/subdomain",
 		"Pod.updateStrategy":                       codeRollout,
 		"UpdateStrategy.type":                      codeRolloutOrder,
 		"UpdateStrategy.rollingUpdate":             codeRollout,
 		"RollingUpdate.maxSurge":                   codeRollout,
 		"RollingUpdate.maxUnavailable":             codeRollout,
 		"RollingUpdate.partition":                  codeRolloutOrder,
-		"Pod.dnsConfig":                            codeDNS,
-		"PodDNSConfig.nameservers":                 codeDNS,
-		"PodDNSConfig.searches":                    codeDNS,
 		"Container.imagePullPolicy":                "docker/pull-always",
 		"ContainerPort.hostPort":                   "docker/loopback docker/host-port",
 		"ContainerPort.hostIP":                     "docker/host-port",
@@ -159,8 +158,10 @@ func partly() map[string]string {
 		"EmptyDirVolumeSource.sizeLimit":           "docker/emptydir-size",
 		"PersistentVolumeClaim.volumeMode":         codeBlockDevice,
 		"Pod.persistentVolumeClaimRetentionPolicy": "docker/claim-retention",
+
 		"StatefulSetPersistentVolumeClaimRetentionPolicy.whenDeleted": "docker/claim-retention",
 		"StatefulSetPersistentVolumeClaimRetentionPolicy.whenScaled":  "docker/claim-retention",
+
 		"Service.type":                  "docker/loopback",
 		"ServicePort.nodePort":          "docker/loopback",
 		"ServicePort.protocol":          "docker/sctp",

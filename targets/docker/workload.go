@@ -79,7 +79,7 @@ func (r *renderer) controller(p *app.Pod) Workload {
 		if u.RollingUpdate != nil {
 			rolling = *u.RollingUpdate
 		}
-	} else if w.Kind == Deployment && r.app.HoldsExclusively(p) {
+	} else if w.Kind == Deployment && (r.app.HoldsExclusively(p) || p.HostNetwork && len(hostPorts(p)) > 0) {
 		w.Strategy = Recreate
 	}
 	switch w.Kind {

@@ -93,8 +93,12 @@ type ServicePort struct {
 // resolved. In the supervisor's snapshot these are all pods that could serve;
 // in what the gateway tells the agents, only the ready ones.
 type Backend struct {
-	Pod  string `json:"pod"` // also its name below a headless service: <pod>.<service>
-	IP   string `json:"ip"`  // "" while the pod has none
+	Pod string `json:"pod"`
+	// Hostname is its name below a headless service; "" for a pod that has none
+	// there, which is found by its address spelled out.
+	Hostname string `json:"hostname,omitempty"`
+
+	IP   string `json:"ip"` // "" while the pod has none
 	Port int    `json:"port"`
 }
 
@@ -102,6 +106,7 @@ type Backend struct {
 type Pod struct {
 	Name       string       `json:"name"`
 	IP         string       `json:"ip"`
+	Names      Names        `json:"names,omitzero"`
 	Draining   bool         `json:"draining,omitempty"` // being stopped: no endpoint any more
 	Containers []Container  `json:"containers"`         // what counts for readiness
 	Files      []FileVolume `json:"files,omitempty"`

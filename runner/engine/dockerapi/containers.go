@@ -166,6 +166,10 @@ func namespaceArguments(spec engine.ContainerSpec, host *container.HostConfig) *
 	case spec.HostIPC:
 		host.IpcMode = container.IPCModeHost
 	}
+	if spec.HostNetwork {
+		host.NetworkMode = network.NetworkHost
+		return nil
+	}
 	if spec.Network == "" {
 		host.NetworkMode = network.NetworkNone
 		return nil
