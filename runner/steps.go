@@ -44,6 +44,9 @@ func (e *executor) do(ctx context.Context, s reconcile.Step) error {
 	if !known {
 		err = e.other(ctx, whole, s)
 	}
+	if err != nil && waits(s.Op) && ctx.Err() != nil {
+		err = context.Cause(ctx) // an engine call says less about why it was given up
+	}
 	if changesEngine(s.Op) {
 		_ = e.call(whole, func() { e.lookSoon() })
 	}

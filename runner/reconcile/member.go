@@ -103,12 +103,18 @@ func (b *builder) create(step Step, createAfter, startAfter []int, c *docker.Con
 	made := step
 	made.Op, made.Behind = CreateContainer, nil
 	created := b.add(made, slices.Concat(createAfter, []int{b.recordStep}, b.claimSteps(c.Mounts))...)
-	step.Op, step.Cause = StartContainer, ""
-	started := b.add(step, slices.Concat(startAfter, []int{created})...)
+	step.Cause = ""
+	return b.start(step, slices.Concat(startAfter, []int{created}), c)
+}
+
+// start starts a container that is made, and runs its hook.
+func (b *builder) start(step Step, after []int, c *docker.Container) int {
+	step.Op = StartContainer
+	started := b.add(step, after...)
 	if c.PostStart == nil {
 		return started
 	}
-	step.Op, step.Behind = PostStart, nil
+	step.Op, step.Cause, step.Behind = PostStart, "", nil
 	return b.add(step, started)
 }
 

@@ -176,6 +176,9 @@ func (c *Container) ended() bool {
 	return c != nil && (c.State == Exited || c.State == Created && c.Error != "")
 }
 
+// waiting reports whether a container is made, and nobody has tried to start it.
+func (c *Container) waiting() bool { return c != nil && c.State == Created && c.Error == "" }
+
 func (c *Container) failed() bool { return c.ended() && (c.ExitCode != 0 || c.Error != "") }
 
 // Stays reports whether a container has ended and is not started again: by the

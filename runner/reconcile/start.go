@@ -173,7 +173,13 @@ func (b *builder) initContainer(l *launch, c *docker.Container) bool {
 		}
 	}
 	started := l.last
-	if !m.running() {
+	switch {
+	case m.running():
+	case m.waiting() && b.replaceCause(c, m, l.p.Name) == "":
+		step.Cause = "its start was interrupted"
+		started = b.start(step, slices.Concat(l.gates, []int{l.last}), c)
+		step.Cause = ""
+	default:
 		if started = b.createAndStart(step, m, l.cause, l.last, l.joined, l.gates, c); started == none {
 			return false // it waits for its image
 		}
@@ -247,6 +253,9 @@ func (b *builder) keep(l *launch, step Step, c *docker.Container, m *Container) 
 		return b.replace(step, m, b.replaceCause(c, m, p.Name), l.last, l.gates, c), ok
 	case Stays(p, c, m):
 		return none, true
+	case m.waiting():
+		step.Cause = "its start was interrupted"
+		return b.start(step, slices.Concat(l.gates, []int{l.last}), c), ok
 	case m.State == Created:
 		made := b.createAndStart(step, m, "its start was interrupted", l.last, l.joined, l.gates, c)
 		return made, made != none && ok
