@@ -26,6 +26,7 @@ type execKey struct {
 }
 
 type execProbe struct {
+	pod    string
 	spec   docker.Probe
 	worker probe.Worker
 	cancel context.CancelFunc
@@ -82,7 +83,8 @@ func (r *supervisor) runExecProbes(ctx context.Context) {
 		}
 	}
 	for key, p := range l.exec.probes {
-		if !wanted[key] {
+		// What is not defined any more runs until it has stopped.
+		if leaving := key.kind == api.Readiness && l.withJobs.Pod(p.pod) == nil && l.seen.runs(key.container); !wanted[key] && !leaving {
 			p.cancel()
 			delete(l.exec.probes, key)
 		}
@@ -100,7 +102,7 @@ func (r *supervisor) startExecProbe(ctx context.Context, key execKey, spec docke
 		worker.Verdict, worker.Message = old.worker.Verdict, old.worker.Message
 	}
 	probeCtx, cancel := context.WithCancel(ctx)
-	p := &execProbe{spec: spec, worker: worker, cancel: cancel}
+	p := &execProbe{pod: pod, spec: spec, worker: worker, cancel: cancel}
 	r.loop.exec.probes[key] = p
 	go r.execLoop(probeCtx, key, p, pod, container)
 }

@@ -237,6 +237,12 @@ func isMember(c *engine.Container) bool {
 	return false
 }
 
+// runs reports whether the container with that ID does.
+func (o *observation) runs(id string) bool {
+	c := o.find(func(c *engine.Container) bool { return c.ID == id })
+	return c != nil && c.State == engine.Running
+}
+
 // living is a container of a pod that has joined its infra container, or nil.
 func (o *observation) living(pod, container string) *reconcile.Container {
 	p := o.Pods[pod]

@@ -35,6 +35,7 @@ type rig struct {
 	broken error
 	events []Event
 	unfit  map[string]bool     // containers, "pod/name", that the stand-in calls not ready
+	unborn map[string]bool     // and not started
 	shape  func(*docker.State) // changes the rendered state; may be nil
 	root   string              // of the module; "" is one that does not exist
 
@@ -44,7 +45,7 @@ type rig struct {
 const rigAgent = "cuepod/infra:test"
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, eng: fake.New(), app: rigApp(), unfit: map[string]bool{}, changes: make(chan watch.Change)}
+	r := &rig{t: t, eng: fake.New(), app: rigApp(), unfit: map[string]bool{}, unborn: map[string]bool{}, changes: make(chan watch.Change)}
 	t.Cleanup(r.eng.Shutdown)
 	r.eng.AddImage(rigAgent, fake.Image{Run: r.runAgent})
 	r.eng.AddImage("web:1", fake.Image{Run: serve})
@@ -114,7 +115,7 @@ func (r *rig) judge(s api.Snapshot) api.Status {
 					ok = ok && c.Exec[api.Readiness]
 				}
 			}
-			pod.Containers[c.Name] = api.ContainerStatus{ID: c.ID, Started: c.Running, Ready: ok}
+			pod.Containers[c.Name] = api.ContainerStatus{ID: c.ID, Started: c.Running && !r.unborn[p.Name+"/"+c.Name], Ready: ok}
 			pod.Ready = pod.Ready && ok
 		}
 		out.Pods[p.Name] = pod

@@ -296,6 +296,7 @@ func (r *supervisor) push() {
 		machine: r.machine,
 	}
 	snap := in.snapshot()
+	snap.Pods = append(snap.Pods, leaving(snap, l.lastSent, l.seen)...)
 	snap.Generation = l.lastSent.Generation
 	if reflect.DeepEqual(snap, l.lastSent) {
 		return
@@ -314,6 +315,20 @@ func (r *supervisor) push() {
 	}
 	l.lastSent, l.sent = snap, snap.Generation
 	r.judge()
+}
+
+// leaving are the pods of the last snapshot that are not defined any more and
+// still run. Their agents are told that they are on their way out: readiness
+// alone is probed until the end.
+func leaving(now, last api.Snapshot, seen *observation) []api.Pod {
+	var out []api.Pod
+	for _, p := range last.Pods {
+		if infra := seen.infra(p.Name); podOf(now, p.Name).Name == "" && infra != nil && infra.State == engine.Running && infra.IP == p.IP {
+			p.Draining = true
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // agentWork is what an agent has to have done before containers may start.
