@@ -68,7 +68,14 @@ func (in podInput) container(c *docker.Container, init bool) ContainerStatus {
 		return out
 	}
 	out.ID, out.Restarts = m.ID, m.Restarts
+	if m.Previous != nil {
+		last := endState(m.Previous)
+		out.LastState = &last
+	}
 	switch {
+	case m.Waiting != "":
+		out.ID, out.Reason, out.Message = "", m.Waiting, m.Message
+		out.RetryAt, _ = in.backoff.Due(m)
 	case m.State == reconcile.Running:
 		in.running(&out, m)
 	case m.Ended():

@@ -17,7 +17,7 @@ type hands struct {
 	tell   func(object, message string) // of what failed and stops nothing
 }
 
-// do carries out stops and removals; it reports false for an operation it does
+// do carries out stops, renames and removals; it reports false for an operation it does
 // not know.
 func (h hands) do(ctx context.Context, s reconcile.Step) (known bool, err error) {
 	switch s.Op {
@@ -30,6 +30,8 @@ func (h hands) do(ctx context.Context, s reconcile.Step) (known bool, err error)
 		return true, h.awaitTurn(ctx, s)
 	case reconcile.RemoveContainer:
 		return true, h.eng.RemoveContainer(ctx, s.ID)
+	case reconcile.RenameContainer:
+		return true, h.eng.RenameContainer(ctx, s.ID, s.Name)
 	case reconcile.RemoveVolume:
 		return true, h.eng.RemoveVolume(ctx, s.Name)
 	case reconcile.RemoveNetwork:

@@ -25,6 +25,8 @@ const (
 	labelRestarts   = "dev.cuepod.restarts"
 	labelBackoff    = "dev.cuepod.backoff"
 	labelEnding     = "dev.cuepod.ending"     // of a container: reconcile.Ending
+	labelTries      = "dev.cuepod.tries"      // of what stands for a container that cannot be made
+	labelMessage    = "dev.cuepod.message"    // of the same: what is wrong; labelReason is its word
 	labelGeneration = "dev.cuepod.generation" // of a record
 	labelManifest   = "dev.cuepod.manifest"   // of a record
 	labelKeep       = "dev.cuepod.keep"       // of a volume that down leaves, unless asked

@@ -3,6 +3,7 @@ package runner
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/targets/docker"
 )
 
 // Logs gives the output of containers line by line, each line once, to emit,
@@ -28,6 +30,9 @@ func Logs(ctx context.Context, eng engine.Engine, id Identity, targets []Target,
 		containers, err := eng.ListContainers(ctx, id.selector())
 		if err != nil {
 			return err
+		}
+		if opts.Previous && slices.ContainsFunc(containers, func(c engine.Container) bool { return f.matches(&c) }) {
+			return errors.New("no container that is asked for has been restarted: there is no previous instance")
 		}
 		return noTarget(containers, id, targets)
 	}
@@ -69,7 +74,8 @@ type follower struct {
 	targets []Target
 	opts    LogOptions
 	run     string          // of a job; "" for any or none
-	seen    map[string]bool // container IDs that are read
+	seen    map[string]bool // container IDs that are read, or that are not asked for
+	begun   bool            // a first look has been taken
 	wg      sync.WaitGroup
 
 	mu   sync.Mutex // of emit and err
@@ -87,9 +93,17 @@ func (f *follower) open(ctx context.Context, id Identity) (found bool, err error
 }
 
 func (f *follower) openAll(ctx context.Context, containers []engine.Container) (found bool) {
+	plain := map[string]bool{}
+	for i := range containers {
+		plain[containers[i].Name] = true
+	}
+	defer func() { f.begun = true }()
 	for i := range containers {
 		c := &containers[i]
 		if !f.matches(c) {
+			continue
+		}
+		if !f.instance(c, plain) {
 			continue
 		}
 		found = true
@@ -99,6 +113,19 @@ func (f *follower) openAll(ctx context.Context, containers []engine.Container) (
 		}
 	}
 	return found
+}
+
+// instance reports whether an instance of a container is meant: the current
+// one, or the one before it. Who follows reads every instance from the first
+// look on: one that is a previous one by then was one that is new in between.
+func (f *follower) instance(c *engine.Container, plain map[string]bool) bool {
+	current, previous := strings.CutSuffix(c.Name, docker.PreviousName(""))
+	previous = previous && plain[current]
+	if previous && !f.opts.Previous && !f.begun {
+		f.seen[c.ID] = true
+		return false
+	}
+	return previous || !f.opts.Previous
 }
 
 func (f *follower) matches(c *engine.Container) bool {
@@ -196,5 +223,6 @@ func noTarget(containers []engine.Container, id Identity, targets []Target) erro
 		asked = append(asked, strings.TrimSuffix(t.Pod+"/"+t.Container, "/"))
 	}
 	slices.Sort(have)
+	have = slices.Compact(have)
 	return fmt.Errorf("no container %s; the app has: %s", strings.Join(asked, ", "), strings.Join(have, ", "))
 }

@@ -69,6 +69,7 @@ func arrange(containers []engine.Container) *observation {
 	for i := range o.all {
 		o.sort(&o.all[i])
 	}
+	o.Pair()
 	o.readRecord()
 	return o
 }
@@ -125,6 +126,7 @@ func reduce(c *engine.Container) reconcile.Container {
 		Image: c.Image, ImageID: c.ImageID, Hash: c.Labels[labelHash], Infra: c.Labels[labelInfra], IP: c.IP,
 		ExitCode: c.ExitCode, OOMKilled: c.OOMKilled, Error: c.Error, Created: c.Created, Started: c.Started, Finished: c.Finished,
 		Restarts: number(c.Labels, labelRestarts), Backoff: number(c.Labels, labelBackoff), Ending: endingOf(c.Labels),
+		Waiting: c.Labels[labelReason], Message: c.Labels[labelMessage], Tries: number(c.Labels, labelTries),
 	}
 	switch c.State {
 	case engine.Running, engine.Paused:
@@ -221,11 +223,17 @@ func (o *observation) infra(pod string) *engine.Container {
 	})
 }
 
-// member is a container of a pod, or nil.
+// member is the current instance of a container of a pod, or nil.
 func (o *observation) member(pod, name string) *engine.Container {
-	return o.find(func(c *engine.Container) bool {
-		return isMember(c) && c.Labels[labelPod] == pod && c.Labels[labelContainer] == name
-	})
+	p := o.Pods[pod]
+	if p == nil {
+		return nil
+	}
+	i := slices.IndexFunc(p.Members, func(m reconcile.Container) bool { return m.Key == name })
+	if i < 0 {
+		return nil
+	}
+	return o.find(func(c *engine.Container) bool { return c.ID == p.Members[i].ID })
 }
 
 // isMember reports whether a container is one that a definition names.

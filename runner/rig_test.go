@@ -38,6 +38,7 @@ type rig struct {
 	unborn map[string]bool     // and not started
 	shape  func(*docker.State) // changes the rendered state; may be nil
 	root   string              // of the module; "" is one that does not exist
+	calls  int                 // see standsIn
 
 	changes chan watch.Change
 }

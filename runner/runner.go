@@ -128,6 +128,9 @@ type LogOptions struct {
 	Tail   int  // last lines per container; negative means all
 	Since  time.Time
 	Init   bool // init containers too
+	// Previous means the instances before the current ones. There is nothing to
+	// follow then.
+	Previous bool
 }
 
 // App is one app found on an engine.

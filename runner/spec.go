@@ -133,20 +133,23 @@ func uidOf(infraID string) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", sum[:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16])
 }
 
+func memberLabels(id Identity, p *docker.Pod, c *docker.Container, role reconcile.Role, rt runtime) map[string]string {
+	return id.with(map[string]string{
+		labelRole: string(role), labelPod: p.Name, labelWorkload: p.Workload, labelContainer: c.Name, labelHash: c.Hash,
+		labelInfra: rt.infraID, labelRestarts: strconv.Itoa(rt.restarts), labelBackoff: strconv.Itoa(rt.backoff),
+		labelJob: p.Job, labelRun: p.Run, labelEnding: endingLabel(p, c),
+	})
+}
+
 func memberSpec(id Identity, p *docker.Pod, c *docker.Container, role reconcile.Role, rt runtime) (engine.ContainerSpec, error) {
 	entrypoint, cmd, env, err := c.Resolve(rt.values())
 	if err != nil {
 		return engine.ContainerSpec{}, err
 	}
-	labels := id.with(map[string]string{
-		labelRole: string(role), labelPod: p.Name, labelWorkload: p.Workload, labelContainer: c.Name, labelHash: c.Hash,
-		labelInfra: rt.infraID, labelRestarts: strconv.Itoa(rt.restarts), labelBackoff: strconv.Itoa(rt.backoff),
-		labelJob: p.Job, labelRun: p.Run, labelEnding: endingLabel(p, c),
-	})
 	spec := engine.ContainerSpec{
 		Name:              c.EngineName,
 		Image:             c.Image,
-		Labels:            labels,
+		Labels:            memberLabels(id, p, c, role, rt),
 		Entrypoint:        entrypoint,
 		Cmd:               cmd,
 		WorkingDir:        c.WorkingDir,

@@ -13,15 +13,17 @@ import (
 
 func (e *executor) create(ctx, whole context.Context, s reconcile.Step) error {
 	spec, err := e.spec(ctx, whole, s)
-	if err != nil {
-		return err
-	}
-	if s.Role == reconcile.RoleApp || s.Role == reconcile.RoleInit {
-		if err := e.prepareSubPaths(ctx, whole, s, &spec); err != nil {
-			return err
+	if err == nil && s.Role.Member() {
+		if err = e.prepareSubPaths(ctx, whole, s, &spec); err != nil {
+			err = &configError{err}
 		}
 	}
-	_, err = e.eng().CreateContainer(whole, spec)
+	if err == nil {
+		_, err = e.eng().CreateContainer(whole, spec)
+	}
+	if reason := whyNotCreated(err); reason != "" && s.Role.Member() {
+		return e.standIn(whole, s, reason, err)
+	}
 	return err
 }
 
@@ -55,19 +57,23 @@ func (e *executor) memberSpec(ctx, whole context.Context, s reconcile.Step, addr
 	c := pod.Container(s.Container)
 	if c.NonRoot {
 		if err := e.checkNonRoot(whole, c); err != nil {
-			return engine.ContainerSpec{}, err
+			return engine.ContainerSpec{}, &configError{err}
 		}
 	}
 	var values *secrets
 	if err := e.call(ctx, func() { values = e.loop.secrets }); err != nil {
 		return engine.ContainerSpec{}, err
 	}
-	return memberSpec(e.hands.id, pod, c, s.Role, runtime{
+	spec, err := memberSpec(e.hands.id, pod, c, s.Role, runtime{
 		infraID: infra.ID, infra: pod.EngineName, podIP: podIP(pod, &infra, addr), hostIP: addr.host(),
 		secret: values.lookup, restarts: s.Restarts, backoff: s.Backoff,
 		file:    func(path string) ([]byte, error) { return readFile(whole, e.eng(), infra.ID, path) },
 		machine: e.machine, links: e.links(addr),
 	})
+	if err != nil {
+		return spec, &configError{err}
+	}
+	return spec, nil
 }
 
 func (e *executor) checkNonRoot(ctx context.Context, c *docker.Container) error {
@@ -143,6 +149,9 @@ func (e *executor) start(ctx, whole context.Context, s reconcile.Step) error {
 		defer release()
 	}
 	if err := e.eng().StartContainer(whole, s.Name); err != nil {
+		if s.Role.Member() {
+			return e.cannotRun(whole, s, err)
+		}
 		return err
 	}
 	if s.Role == reconcile.RoleApp || s.Role == reconcile.RoleSidecar {

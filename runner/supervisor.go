@@ -512,7 +512,7 @@ func (r *supervisor) finish(res applyResult) error {
 		if !errors.Is(err, errNotYet) {
 			failed = append(failed, err)
 		}
-		if preparation(step) {
+		if preparation(step) && !errors.Is(err, errNotYet) {
 			fatal = append(fatal, err)
 		}
 	}

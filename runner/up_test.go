@@ -636,7 +636,7 @@ func (r *rig) killAt(phase fake.Phase, n int) bool {
 }
 
 func changing(op string) bool {
-	for _, prefix := range []string{"Create", "Start", "Stop", "Remove", "CopyTo", "Load", "Pull", "Attach"} {
+	for _, prefix := range []string{"Create", "Start", "Stop", "Remove", "Rename", "CopyTo", "Load", "Pull", "Attach"} {
 		if strings.HasPrefix(op, prefix) {
 			return true
 		}

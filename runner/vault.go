@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"math/big"
+	"strings"
 	"time"
 
 	"github.com/cuepod/cuepod/runner/engine"
@@ -93,6 +94,23 @@ type secrets struct {
 func (s *secrets) lookup(name, key string) (string, bool) {
 	value, ok := s.values[secretName(name, key)]
 	return value, ok
+}
+
+// shortestHidden is the length from which a value is looked for in other
+// people's words: a shorter one would be found everywhere.
+const shortestHidden = 4
+
+// hide takes the values of secrets out of a text.
+func (s *secrets) hide(text string) string {
+	if s == nil {
+		return text
+	}
+	for _, value := range s.values {
+		if len(value) >= shortestHidden {
+			text = strings.ReplaceAll(text, value, "***")
+		}
+	}
+	return text
 }
 
 // resolveSecrets gets every value the state asks for, makes what is to be

@@ -24,9 +24,12 @@ func (c *cli) logsCommand() *cobra.Command {
 		Use:     "logs [pod[/container]...]",
 		Short:   "Show what containers print",
 		GroupID: groupRun,
-		Example: "  cuepod logs -f\n  cuepod logs --since 10m web-0/api worker",
+		Example: "  cuepod logs -f\n  cuepod logs --since 10m web-0/api worker\n  cuepod logs --previous web-0/api",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
+			if opts.Previous && opts.Follow {
+				return &usageError{"cuepod logs", "--previous shows what has ended: it cannot go with --follow"}
+			}
 			if opts.Since, err = parseSince(since, time.Now()); err != nil {
 				return err
 			}
@@ -43,6 +46,7 @@ func (c *cli) logsCommand() *cobra.Command {
 	w.flags(c, cmd)
 	flags := cmd.Flags()
 	flags.BoolVarP(&opts.Follow, "follow", "f", false, "go on, new containers included")
+	flags.BoolVarP(&opts.Previous, "previous", "p", false, "of the instance before the last restart")
 	flags.IntVar(&opts.Tail, "tail", -1, "last `lines` of each container; -1 is all")
 	flags.StringVar(&since, "since", "", "lines younger than a duration (10m) or a time (2026-01-02T15:04:05Z)")
 	flags.BoolVar(&opts.Init, "init", false, "init containers too")

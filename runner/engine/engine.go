@@ -64,6 +64,9 @@ type Engine interface {
 	// RemoveContainer removes it with its anonymous volumes, killing it first
 	// when it runs. A missing container is not an error.
 	RemoveContainer(ctx context.Context, id string) error
+	// RenameContainer gives a container in any state another name. It fails with
+	// NameTaken when another container has it; the name it has already is none.
+	RenameContainer(ctx context.Context, id, name string) error
 	InspectContainer(ctx context.Context, id string) (Container, error)
 	// ListContainers returns running and stopped containers that carry all the
 	// labels, sorted by name, each fully inspected.

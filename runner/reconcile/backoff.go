@@ -54,6 +54,9 @@ func (k Backoff) Delay(restarts int) time.Duration {
 // Due is when a container that ended may start again, and the count that the
 // next instance carries. One that could not be started ended when it was made.
 func (k Backoff) Due(c *Container) (at time.Time, next int) {
+	if c.Waiting != "" { // it has not run: the tries count, and the next instance waits as before
+		return c.Created.Add(k.Delay(c.Tries)), c.Backoff
+	}
 	count, end := c.Backoff, c.Finished
 	if end.IsZero() {
 		end = c.Created

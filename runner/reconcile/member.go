@@ -25,7 +25,7 @@ func (b *builder) replaceCause(c *docker.Container, m *Container, pod string) st
 	if m.Hash != c.Hash {
 		return b.containerChange(c, pod)
 	}
-	if id := b.observed.Images[c.Image]; id != "" && m.ImageID != "" && id != m.ImageID {
+	if id := b.observed.Images[c.Image]; id != "" && m.Waiting == "" && m.ImageID != "" && id != m.ImageID {
 		return "image " + c.Image + " was rebuilt"
 	}
 	return ""
@@ -44,16 +44,60 @@ func (b *builder) containerChange(c *docker.Container, pod string) string {
 
 func (b *builder) restart(p *docker.Pod, step Step, m *Container, prev int, gates []int, c *docker.Container) int {
 	at, next := b.desired.Backoff.Due(m)
-	cause := fmt.Sprintf("it exited with code %d", m.ExitCode)
-	if m.Error != "" {
-		cause = "it did not start: " + m.Error
-	}
+	cause := endCause(m)
 	if at.After(b.now) {
 		b.wait(p, step.Object, fmt.Sprintf("%s; next start in %s", cause, at.Sub(b.now).Round(100_000_000)), at)
 		return none
 	}
-	step.Restarts, step.Backoff = m.Restarts+1, next
-	return b.replace(step, m, cause, prev, gates, c)
+	image, ok := b.brought(step, c)
+	if !ok {
+		return none
+	}
+	gates = slices.Concat(gates, []int{image})
+	step.Restarts, step.Backoff, step.Cause = m.Restarts+1, next, cause
+	room := b.makeRoom(step, m, gates...)
+	start := slices.Concat(gates, []int{prev})
+	return b.create(step, slices.Concat(start, []int{room}), start, c)
+}
+
+// makeRoom frees the name of a container that has ended. One that ran stays
+// under another name, for its logs and how it ended, in the place of the one
+// before it. A run that is killed in between leaves it there alone: then it is
+// the one that ended, see Pair.
+func (b *builder) makeRoom(step Step, m *Container, after ...int) int {
+	if docker.IsPreviousName(m.Name) {
+		return none
+	}
+	if m.State != Exited {
+		return b.removeOne(step, m, after...)
+	}
+	if m.Previous != nil {
+		after = []int{b.removeOne(step, m.Previous, after...)}
+	}
+	step.Op, step.Behind, step.Name, step.ID = RenameContainer, nil, docker.PreviousName(m.Name), m.ID
+	return b.add(step, after...)
+}
+
+// retry makes a container again that could not be made, when its time has come.
+// It is false while it has to wait.
+func (b *builder) retry(p *docker.Pod, step Step, m *Container) bool {
+	at, _ := b.desired.Backoff.Due(m)
+	if at.After(b.now) {
+		b.wait(p, step.Object, fmt.Sprintf("%s: %s; next try in %s", m.Waiting, m.Message, at.Sub(b.now).Round(100_000_000)), at)
+		return false
+	}
+	return true
+}
+
+// endCause says how a container ended.
+func endCause(m *Container) string {
+	switch {
+	case m.Error != "":
+		return "it did not start: " + m.Error
+	case m.OOMKilled:
+		return "it ran out of memory"
+	}
+	return fmt.Sprintf("it exited with code %d", m.ExitCode)
 }
 
 // wait notes what a pod waits for.
@@ -86,12 +130,12 @@ func (b *builder) createAndStart(step Step, m *Container, cause string, prev, jo
 	gone := none
 	step.Cause = cause
 	if m != nil {
-		step.Restarts = m.Restarts
+		step.Restarts, step.Backoff, step.Tries = m.Restarts, m.Backoff, m.Tries
 		if m.ended() { // one that could not be started counts as one that ran and failed
 			_, step.Backoff = b.desired.Backoff.Due(m)
 			step.Restarts++
 		}
-		gone = b.removeStopped(step, m)
+		gone = b.makeRoom(step, m)
 	}
 	return b.create(step, []int{joined, gone, image}, slices.Concat(gates, []int{prev}), c)
 }

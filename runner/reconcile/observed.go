@@ -120,6 +120,13 @@ type Container struct {
 	// Ending is what the container was made with, for when its definition is gone;
 	// nil when it does not say.
 	Ending *Ending
+	// Waiting is why the container cannot be made, in Kubernetes' word, and
+	// Message what is wrong. What is observed then only stands for it.
+	Waiting string
+	Message string
+	Tries   int // of making it, that failed
+	// Previous is the instance before this one; nil when there is none.
+	Previous *Container
 	// Unhealthy is why it has to be restarted though it runs: the words of a
 	// failed liveness or startup probe.
 	Unhealthy string

@@ -177,7 +177,9 @@ func (c *Container) ended() bool {
 }
 
 // waiting reports whether a container is made, and nobody has tried to start it.
-func (c *Container) waiting() bool { return c != nil && c.State == Created && c.Error == "" }
+func (c *Container) waiting() bool {
+	return c != nil && c.State == Created && c.Error == "" && c.Waiting == ""
+}
 
 func (c *Container) failed() bool { return c.ended() && (c.ExitCode != 0 || c.Error != "") }
 

@@ -61,6 +61,7 @@ const (
 	PostStart       Op = "post-start hook"
 	PreStop         Op = "pre-stop hook"
 	RemoveContainer Op = "remove"
+	RenameContainer Op = "keep"          // under the name of a previous instance
 	Connect         Op = "connect"       // to the gateway, which then knows the services
 	AwaitAgent      Op = "await agent"   // names served, files written
 	AwaitExit       Op = "await exit"    // of an init container, with code 0
@@ -87,6 +88,9 @@ const (
 	RoleCron    Role = "cronjob" // since when a CronJob's times count
 )
 
+// Member reports whether a container of that role is one that a definition names.
+func (r Role) Member() bool { return r == RoleApp || r == RoleInit || r == RoleSidecar }
+
 // Step is one call with its arguments and its cause.
 type Step struct {
 	Op     Op
@@ -106,6 +110,7 @@ type Step struct {
 	Condition string // of AwaitService
 	Restarts  int    // labels of a created container
 	Backoff   int
+	Tries     int // of making it, that failed before
 
 	// Of StopContainer, PreStop and AwaitTurn: how many seconds there are, counted
 	// from the first step with the same Clock, the ID of what ends: a container, or

@@ -165,10 +165,13 @@ func (b *builder) initContainer(l *launch, c *docker.Container) bool {
 	if m.failed() && Stays(l.p, c, m) {
 		return false // the pod has failed
 	}
-	if m != nil && m.State == Exited {
+	if m != nil && m.Waiting != "" && !b.retry(l.p, step, m) {
+		return false
+	}
+	if m.ended() {
 		at, _ := b.desired.Backoff.Due(m)
 		if at.After(b.now) {
-			b.wait(l.p, step.Object, fmt.Sprintf("it exited with code %d; next try in %s", m.ExitCode, at.Sub(b.now).Round(100*time.Millisecond)), at)
+			b.wait(l.p, step.Object, fmt.Sprintf("%s; next try in %s", endCause(m), at.Sub(b.now).Round(100*time.Millisecond)), at)
 			return false
 		}
 	}
@@ -253,13 +256,16 @@ func (b *builder) keep(l *launch, step Step, c *docker.Container, m *Container) 
 		return b.replace(step, m, b.replaceCause(c, m, p.Name), l.last, l.gates, c), ok
 	case Stays(p, c, m):
 		return none, true
+	case m.Waiting != "":
+		if !b.retry(p, step, m) {
+			return none, false
+		}
+		made := b.createAndStart(step, m, "it could not be made", l.last, l.joined, l.gates, c)
+		return made, made != none && ok
 	case m.waiting():
 		step.Cause = "its start was interrupted"
 		return b.start(step, slices.Concat(l.gates, []int{l.last}), c), ok
-	case m.State == Created:
-		made := b.createAndStart(step, m, "its start was interrupted", l.last, l.joined, l.gates, c)
-		return made, made != none && ok
-	case m.State == Exited:
+	case m.ended():
 		restarted := b.restart(p, step, m, l.last, l.gates, c)
 		return restarted, restarted != none && ok
 	case m.PostStart == HookFailed:

@@ -172,7 +172,15 @@ func (b *builder) removeMembers(p *Pod, cause string, after ...int) []int {
 	return append(gone, infra)
 }
 
+// removeStopped removes a member and the instance before it.
 func (b *builder) removeStopped(s Step, m *Container, after ...int) int {
+	if m.Previous != nil {
+		after = append(slices.Clone(after), b.removeOne(s, m.Previous, after...))
+	}
+	return b.removeOne(s, m, after...)
+}
+
+func (b *builder) removeOne(s Step, m *Container, after ...int) int {
 	s.Op, s.Behind, s.Name, s.ID, s.Container = RemoveContainer, nil, m.Name, m.ID, m.Key
 	return b.add(s, after...)
 }

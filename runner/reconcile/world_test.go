@@ -135,6 +135,11 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 		c := w.findID(s.ID)
 		must(c != nil && c.State == Running, "not running")
 		c.State, c.ExitCode, c.Finished = Exited, 143, w.now
+	case RenameContainer:
+		c := w.findID(s.ID)
+		must(c != nil && c.State == Exited, "not exited")
+		must(w.find(s.Name) == nil, "the name is taken")
+		c.Name = s.Name
 	case RemoveContainer:
 		if s.Role == RoleJob || s.Role == RoleCron {
 			must(w.removeObject(s.ID), "no such object")
@@ -184,7 +189,7 @@ func (w *world) create(t *testing.T, d Desired, s Step, must func(bool, string))
 		must(o != nil && o.Infra != nil, "no infra container to join")
 		c.Key, c.Init, c.Hash, c.Image, c.ImageID, c.Infra = s.Container, s.Role == RoleInit, dc.Hash, dc.Image, w.Images[dc.Image], o.Infra.ID
 		c.Sidecar = s.Role == RoleSidecar
-		o.Members = append(o.Members, c)
+		o.Members = pair(append(o.Members, c))
 	}
 }
 
@@ -204,6 +209,9 @@ func (w *world) each(f func(*Container) bool) *Container {
 		for i := range p.Members {
 			if f(&p.Members[i]) {
 				return &p.Members[i]
+			}
+			if previous := p.Members[i].Previous; previous != nil && f(previous) {
+				return previous
 			}
 		}
 	}
@@ -228,6 +236,11 @@ func (w *world) remove(id string) {
 			p.Infra = nil
 		}
 		p.Members = slices.DeleteFunc(p.Members, func(c Container) bool { return c.ID == id })
+		for i := range p.Members {
+			if previous := p.Members[i].Previous; previous != nil && previous.ID == id {
+				p.Members[i].Previous = nil
+			}
+		}
 		if p.Infra == nil && len(p.Members) == 0 {
 			delete(w.Pods, name)
 		}

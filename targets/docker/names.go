@@ -1,6 +1,9 @@
 package docker
 
-import "cmp"
+import (
+	"cmp"
+	"strings"
+)
 
 // Names on the engine begin with the project, which tells apps apart that have
 // the same name in other directories. They join parts with an underscore, which
@@ -16,6 +19,16 @@ func InfraName(project, pod string) string { return project + "_" + pod }
 func ContainerName(project, pod, container string) string {
 	return project + "_" + pod + "_" + container
 }
+
+// PreviousName is the engine's name of the instance before the one that has the
+// name of a container. No container of a pod can be called so: their names have
+// no dot.
+func PreviousName(container string) string { return container + previousSuffix }
+
+// IsPreviousName reports whether a name is one of PreviousName.
+func IsPreviousName(name string) bool { return strings.HasSuffix(name, previousSuffix) }
+
+const previousSuffix = ".previous"
 
 // VolumeName is the engine's name of a pod's volume.
 func VolumeName(project, pod, volume string) string { return project + "_" + pod + "_" + volume }

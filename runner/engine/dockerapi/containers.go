@@ -266,6 +266,17 @@ func (c *Client) RemoveContainer(ctx context.Context, id string) error {
 	return err
 }
 
+// RenameContainer implements engine.Engine.
+func (c *Client) RenameContainer(ctx context.Context, id, name string) error {
+	const op = "rename container"
+	// The engine refuses the name that a container has already in the same words
+	// as one that another has.
+	if got, err := c.InspectContainer(ctx, id); err == nil && got.Name == name {
+		return nil
+	}
+	return c.fail(op, id, c.api.ContainerRename(ctx, id, name))
+}
+
 // WaitContainer implements engine.Engine.
 func (c *Client) WaitContainer(ctx context.Context, id string) (int, error) {
 	return c.wait(ctx, id, "wait for container", container.WaitConditionNotRunning)

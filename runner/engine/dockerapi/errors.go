@@ -78,6 +78,7 @@ func sentences() []sentence {
 		{engine.ImageMissing, "pull image", []string{"manifest unknown"}},
 		{engine.ImageMissing, "pull image", []string{"pull access denied"}},
 		{engine.ImageMissing, "pull image", []string{"repository does not exist"}},
+		{engine.NameTaken, "rename container", []string{"already in use"}},
 		{engine.PortTaken, "start container", []string{"port is already allocated"}},
 		{engine.PortTaken, "start container", []string{"bind", "address already in use"}}, // "address already in use" alone is a fixed IP
 		{engine.PortTaken, "start container", []string{"ports are not available"}},        // Docker Desktop

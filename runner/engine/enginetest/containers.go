@@ -61,6 +61,45 @@ func testLifecycle(t *testing.T, b *bench) {
 	wantKind(t, err, engine.NotFound)
 }
 
+func testRename(t *testing.T, b *bench) {
+	ctx := t.Context()
+	id := b.run(t, b.spec("one", "print", "words"))
+	if _, err := b.Engine.WaitContainer(ctx, id); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // the second time it has the name already
+		if err := b.Engine.RenameContainer(ctx, id, b.name("one.previous")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := b.inspect(t, b.name("one.previous")); c.ID != id || c.Name != b.name("one.previous") || c.State != engine.Exited {
+		t.Errorf("renamed %+v", c)
+	}
+	_, err := b.Engine.InspectContainer(ctx, b.name("one"))
+	wantKind(t, err, engine.NotFound)
+	second := b.create(t, b.spec("one", "wait")) // the name is free
+	wantKind(t, b.Engine.RenameContainer(ctx, second, b.name("one.previous")), engine.NameTaken)
+	wantKind(t, b.Engine.RenameContainer(ctx, b.name("none"), b.name("other")), engine.NotFound)
+	b.waitForLog(t, id, "words") // its log has come with it
+	b.start(t, second)
+	if err := b.Engine.RenameContainer(ctx, b.name("one"), b.name("two")); err != nil {
+		t.Errorf("rename what runs, by its name: %v", err)
+	}
+}
+
+// A container whose program is not there stays created, and says why.
+func testCannotRun(t *testing.T, b *bench) {
+	ctx := t.Context()
+	spec := b.spec("one")
+	spec.Entrypoint = []string{"/nowhere/to/be/found"}
+	id := b.create(t, spec)
+	wantKind(t, b.Engine.StartContainer(ctx, id), engine.Other)
+	c := b.inspect(t, id)
+	if c.State != engine.Created || c.Error == "" || c.ExitCode == 0 || !c.Finished.IsZero() {
+		t.Errorf("after a start that failed: %+v", c)
+	}
+}
+
 func testCreateErrors(t *testing.T, b *bench) {
 	ctx := t.Context()
 	b.create(t, b.spec("one"))

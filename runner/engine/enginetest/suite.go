@@ -50,6 +50,8 @@ func Run(t *testing.T, s Subject) {
 		{"MemoryVolume", testMemoryVolume},
 		{"SubPaths", testSubPaths},
 		{"Lifecycle", testLifecycle},
+		{"Rename", testRename},
+		{"CannotRun", testCannotRun},
 		{"CreateErrors", testCreateErrors},
 		{"CommandAndEnvironment", testCommandAndEnvironment},
 		{"Limits", testLimits},

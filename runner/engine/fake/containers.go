@@ -192,6 +192,14 @@ func (e *Engine) StartContainer(ctx context.Context, id string) error {
 			b.lastError = err.Error()
 			return err
 		}
+		if refuse := b.image.Refuse; refuse != nil && refuse(b.spec) != "" {
+			b.lastError, b.exitCode = refuse(b.spec), exitNotFound
+			if b.net != nil {
+				delete(b.net.taken, b.ip)
+				b.net, b.publish, b.ip = nil, nil, netip.Addr{}
+			}
+			return failf(engine.Other, "%s", b.lastError)
+		}
 		e.launch(b)
 		return nil
 	})
@@ -310,6 +318,21 @@ func (e *Engine) RemoveContainer(ctx context.Context, id string) error {
 		}
 		delete(e.boxes, b.id)
 		e.tell(b, "destroy")
+		return nil
+	})
+}
+
+// RenameContainer implements engine.Engine.
+func (e *Engine) RenameContainer(ctx context.Context, id, name string) error {
+	return e.call(ctx, "RenameContainer", "rename container", id, func() error {
+		b, err := e.need(id)
+		if err != nil {
+			return err
+		}
+		if other := e.find(name); other != nil && other != b {
+			return failf(engine.NameTaken, "the container name %q is already in use by container %s", name, other.id)
+		}
+		b.spec.Name = name
 		return nil
 	})
 }

@@ -26,6 +26,9 @@ type Image struct {
 	engine.Image         // ID is made up when empty
 	Run          Program // nil blocks until it is stopped, then exits 143
 	Exec         Program // nil knows no command: it exits 127
+	// Refuse is why a container of the image cannot be started, "" when it can;
+	// nil refuses none.
+	Refuse func(engine.ContainerSpec) string
 	// Files are what the image holds, by path; a build copies into it.
 	Files map[string]string
 }

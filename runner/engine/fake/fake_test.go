@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/engine/enginetest"
 	"github.com/cuepod/cuepod/runner/engine/enginetest/program"
 )
@@ -20,12 +21,20 @@ func TestConformance(t *testing.T) {
 func conformance(t *testing.T, e *Engine) {
 	defer e.Shutdown()
 	run := func(ctx context.Context, p Process) int { return runProgram(ctx, p, p.Args) }
-	e.AddRemote(enginetest.Ref, Image{Run: run, Exec: run})
+	e.AddRemote(enginetest.Ref, Image{Run: run, Exec: run, Refuse: refuse})
 	archive, err := enginetest.Archive([]byte("its content is of no importance"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	enginetest.Run(t, enginetest.Subject{Engine: e, Archive: archive})
+}
+
+// refuse knows one program.
+func refuse(spec engine.ContainerSpec) string {
+	if len(spec.Entrypoint) > 0 && spec.Entrypoint[0] != "/testprog" {
+		return spec.Entrypoint[0] + ": no such file"
+	}
+	return ""
 }
 
 // runProgram runs the suite's program if args name it.

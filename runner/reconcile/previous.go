@@ -1,0 +1,43 @@
+package reconcile
+
+import (
+	"slices"
+
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+// pair puts instances of one container together: the one with the plain name is
+// the current one, and the other its Previous. One that is alone is the current
+// one, whatever its name: a run was killed between keeping it and making the
+// next. One of an earlier infra container belongs to nobody.
+func pair(members []Container) []Container {
+	var out []Container
+	for i := range members {
+		m := members[i]
+		if !docker.IsPreviousName(m.Name) {
+			n := slices.IndexFunc(members, func(o Container) bool {
+				return docker.IsPreviousName(o.Name) && o.Key == m.Key && o.Infra == m.Infra
+			})
+			if n >= 0 {
+				previous := members[n]
+				m.Previous = &previous
+			}
+			out = append(out, m)
+			continue
+		}
+		replaced := slices.ContainsFunc(members, func(o Container) bool {
+			return !docker.IsPreviousName(o.Name) && o.Key == m.Key && o.Infra == m.Infra
+		})
+		if !replaced {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+// Pair sorts out current and previous instances in every pod.
+func (o *Observed) Pair() {
+	for _, p := range o.Pods {
+		p.Members = pair(p.Members)
+	}
+}
