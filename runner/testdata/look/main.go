@@ -1,8 +1,10 @@
-// Look is what containers of the volume tests run: it looks at files as a
-// program in a container sees them, and changes them.
+// Look is what containers of the engine tests run: it looks at files as a
+// program in a container sees them, changes them, and writes down what happens
+// to it.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -23,6 +25,12 @@ remove PATH
 mount PATH               type, options of the mount there, and its size
 id                       user, group and further groups
 proc NAME                the value of a line of /proc/self/status
+mark FILE TEXT [SECONDS] add a line with the time to FILE, after so many seconds
+fail                     exit with an error
+act FILE NAME HOW        mark that NAME starts, is asked to stop, and ends; HOW is
+                         the seconds that it takes to stop, or "ignore"
+serve FILE NAME ADDRESS SECONDS  the same, with a web server from SECONDS on that
+                         marks its requests
 `
 
 func main() {
@@ -68,6 +76,18 @@ func run(command string, args []string) error {
 		return os.RemoveAll(args[0])
 	case "mount":
 		return each(args, mount)
+	case "mark":
+		if len(args) > 2 {
+			pause(args[2])
+		}
+		return mark(args[0], args[1])
+	case "fail":
+		return errors.New("hunter2")
+	case "act":
+		return act(args[0], args[1], args[2])
+	case "serve":
+		go serve(args[0], args[1], args[2], args[3])
+		return act(args[0], args[1], "0")
 	case "id":
 		groups, err := os.Getgroups()
 		fmt.Println(os.Getuid(), os.Getgid(), groups)
