@@ -256,6 +256,9 @@ func (r *supervisor) hookEnded(object string, h *hookRun, err error) {
 // preStop runs the hook of a container that is about to be stopped, within the
 // grace period. That it fails is told and stops nothing.
 func (h hands) preStop(ctx context.Context, s reconcile.Step) {
+	if !h.clocks.once(s.ID) {
+		return // an earlier plan has, and was dropped
+	}
 	ctx, cancel := context.WithTimeout(ctx, h.clocks.left(s))
 	defer cancel()
 	err := runHook(ctx, h.eng, s.Hook, s.ID, s.Infra)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/runner/engine/fake"
+	"github.com/cuepod/cuepod/targets/docker"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -31,6 +32,7 @@ type play struct {
 //	serve            until it is asked to stop
 //	slow SECONDS     the same, but takes its time
 //	ignore           until it is killed
+//	fail             until it is asked to stop, which it takes amiss
 //	exit CODE
 //
 // and a hook's command is: NAME SECONDS.
@@ -99,6 +101,9 @@ func (p *play) act(ctx context.Context, w fake.Process) int {
 		return 137
 	}
 	p.note(name + " ends")
+	if w.Args[0] == "fail" {
+		return 1
+	}
 	return 0
 }
 
@@ -421,6 +426,70 @@ func TestStop_ExecProbesOnTheWayOut(t *testing.T) {
 		}
 		if count["readiness"] < 8 || count["liveness"] > 1 {
 			t.Errorf("while the preStop hook ran: %d of readiness, %d of liveness", count["readiness"], count["liveness"])
+		}
+	})
+}
+
+//conformance:s10
+func TestReady_SidecarsCount(t *testing.T) {
+	pod := app.Pod{TerminationGracePeriodSeconds: 30,
+		InitContainers: []app.Container{actor("proxy", "serve", sidecar)}, Containers: []app.Container{actor("a", "serve")}}
+	inPlay(t, pod, func(t *testing.T, p *play) {
+		p.rig.mu.Lock()
+		p.unfit["web-0/proxy"] = true
+		p.rig.mu.Unlock()
+		p.supervise()
+		status, err := GetStatus(t.Context(), p.eng, p.id())
+		if err != nil || status.Pods[0].Ready || len(status.Pods[0].Containers) != 2 || !status.Pods[0].Containers[1].Ready {
+			t.Errorf("%v: want the container ready and the pod not: %+v", err, status.Pods)
+		}
+		if told := p.told(); strings.Contains(told, "is ready") {
+			t.Errorf("told:\n%s", told)
+		}
+	})
+}
+
+//conformance:s54
+func TestStop_NothingIsRestarted(t *testing.T) {
+	pod := app.Pod{TerminationGracePeriodSeconds: 30,
+		InitContainers: []app.Container{actor("proxy", "serve", sidecar)}, Containers: []app.Container{actor("a", "serve", preStop("a 10")), actor("b", "serve")}}
+	inPlay(t, pod, func(t *testing.T, p *play) {
+		p.supervise()
+		p.log()
+		p.edit(func(a *app.App) { a.Pods = []app.Pod{} })
+		time.Sleep(5 * time.Second)
+		for _, c := range p.containers() {
+			if strings.HasSuffix(c.Name, "_proxy") {
+				if err := p.eng.Crash(c.ID, 1, false); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		time.Sleep(time.Minute)
+		p.want("0 hook a", "0 b TERM", "0 b ends", "5 proxy ends", "10 hook a done", "10 a TERM", "10 a ends")
+		if left := p.running(); len(left) != 1 {
+			t.Errorf("still runs: %v", left)
+		}
+	})
+}
+
+// A pod that is done has its sidecars stopped, which is no news.
+//
+//conformance:s11
+func TestDone_SidecarsAreStopped(t *testing.T) {
+	pod := app.Pod{TerminationGracePeriodSeconds: 30,
+		InitContainers: []app.Container{actor("proxy", "fail", sidecar, preStop("bye 1"))}, Containers: []app.Container{actor("a", "exit 0")}}
+	inPlay(t, pod, func(t *testing.T, p *play) {
+		p.shape = func(s *docker.State) { s.Pods[0].RestartPolicy = docker.RestartNever }
+		p.up()
+		time.Sleep(time.Minute)
+		p.want("0 proxy starts", "0 a starts", "0 a exits", "0 hook bye", "1 hook bye done", "1 proxy TERM", "1 proxy ends")
+		status, err := GetStatus(t.Context(), p.eng, p.id())
+		if err != nil || status.Pods[0].Phase != "Succeeded" {
+			t.Errorf("%v: %+v", err, status.Pods)
+		}
+		if told := p.told(); strings.Contains(told, "proxy") && strings.Contains(told, "exited") {
+			t.Errorf("told:\n%s", told)
 		}
 	})
 }

@@ -205,7 +205,7 @@ func (r *supervisor) noticeUnhealthy() {
 	for _, p := range l.seen.Pods {
 		for i := range p.Members {
 			m := &p.Members[i]
-			if m.Unhealthy == "" || p.Job != "" || l.stopping[m.ID] || l.unhealthy[m.ID] {
+			if m.Unhealthy == "" && m.PostStart != reconcile.HookFailed || p.Job != "" || l.stopping[m.ID] || l.unhealthy[m.ID] {
 				continue
 			}
 			l.unhealthy[m.ID] = true
@@ -366,6 +366,9 @@ func (r *supervisor) noticeExits(ctx context.Context, before *observation) {
 			if m.Init && p.Job == "" || m.State != reconcile.Exited || l.stopping[m.ID] || !wasRunning(old, m.ID) {
 				continue
 			}
+			if l.clocks.runs(m.Infra) {
+				continue // its pod ends: nothing follows from it
+			}
 			r.tellExit(ctx, p, m)
 			if p.Job != "" {
 				l.jobs.drop()
@@ -490,14 +493,15 @@ func (r *supervisor) finish(res applyResult) error {
 	lane := res.lane
 	lane.cancel(nil)
 	lane.cancel, l.stale = nil, true
-	for _, step := range res.plan.Steps {
+	for i, step := range res.plan.Steps {
 		switch {
 		case step.Op == reconcile.Drain:
 			delete(l.draining, step.Pod)
-		case step.Op == reconcile.StopContainer && lane == &l.main && step.Role != reconcile.RoleInfra:
-			delete(l.stopping, step.ID)
+		case step.Op == reconcile.StopContainer && lane == &l.main && step.Role != reconcile.RoleInfra && res.errs[i] != nil:
+			delete(l.stopping, step.ID) // it runs on, and its end will be news
 		}
 	}
+	l.clocks.settle(res.plan.Steps, res.errs)
 	var failed, fatal []error
 	for i, err := range res.errs {
 		var s *skipped

@@ -81,8 +81,9 @@ func TestLife_AFailedStartHoldsBackNoOther(t *testing.T) {
 	}
 }
 
-//conformance:s45 s48 s49
+//conformance:s45 s48 s49 s50
 //conformance:negative s48
+//conformance:negative s50
 func TestLife_Stop(t *testing.T) {
 	w := runningLife(t, lifePod())
 	plan := Diff(Desired{State: &docker.State{App: "life", Namespace: "default"}, AgentImage: agentImage}, w.Observed, w.now)
