@@ -3,6 +3,7 @@ package runner
 import (
 	"archive/tar"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -59,4 +60,21 @@ func podIP(p *docker.Pod, infra *engine.Container, addr addresses) string {
 		return addr.host()
 	}
 	return infra.IP
+}
+
+// secretsNow are the secrets' values. Those that were missing are looked for
+// again.
+func (e *executor) secretsNow(ctx context.Context) (*secrets, error) {
+	var values *secrets
+	err := e.call(ctx, func() {
+		values = e.loop.secrets
+		if values == nil || !values.missing {
+			return
+		}
+		// Nothing is generated here: who wrote the record has done that.
+		if s, changed, err := resolveSecrets(e.state.Secrets, values.vault, e.cfg.Secrets, rand.Reader); tolerable(err) == nil && !changed {
+			values, e.loop.secrets = s, s
+		}
+	})
+	return values, err
 }

@@ -52,6 +52,16 @@ func (e *executor) prepareSecrets(ctx context.Context, container string) (*secre
 		known = &secrets{vault: v}
 	}
 	s, changed, err := resolveSecrets(e.state.Secrets, known.vault, e.cfg.Secrets, rand.Reader)
+	if err == nil || tolerable(err) == nil {
+		if cerr := e.call(ctx, func() {
+			if err != nil && !e.loop.fresh {
+				e.problem("", err.Error())
+				err = nil
+			}
+		}); cerr != nil {
+			return nil, cerr
+		}
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -60,9 +60,12 @@ func (e *executor) memberSpec(ctx, whole context.Context, s reconcile.Step, addr
 			return engine.ContainerSpec{}, &configError{err}
 		}
 	}
-	var values *secrets
-	if err := e.call(ctx, func() { values = e.loop.secrets }); err != nil {
+	values, err := e.secretsNow(ctx)
+	if err != nil {
 		return engine.ContainerSpec{}, err
+	}
+	if err := pod.Lacks(values.lookup); err != nil {
+		return engine.ContainerSpec{}, &configError{err}
 	}
 	spec, err := memberSpec(e.hands.id, pod, c, s.Role, runtime{
 		infraID: infra.ID, infra: pod.EngineName, podIP: podIP(pod, &infra, addr), hostIP: addr.host(),

@@ -234,9 +234,12 @@ func (r *supervisor) openVault(ctx context.Context) error {
 	if r.onlyRun != "" && err != nil {
 		return err
 	}
-	if err != nil || changed {
+	if tolerable(err) != nil || changed {
 		l.seen.Record.Incomplete = true
 		return nil
+	}
+	if err != nil {
+		r.problem("", err.Error())
 	}
 	l.secrets = s
 	return nil

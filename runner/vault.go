@@ -87,8 +87,9 @@ func writeVault(ctx context.Context, eng engine.Engine, container string, v vaul
 // secrets are the values of this run. They are in memory only, and nobody
 // changes them once they are made.
 type secrets struct {
-	vault  vault             // as it is on the engine
-	values map[string]string // by secretName
+	missing bool              // some that are needed have no value
+	vault   vault             // as it is on the engine
+	values  map[string]string // by secretName
 }
 
 func (s *secrets) lookup(name, key string) (string, bool) {
@@ -115,7 +116,8 @@ func (s *secrets) hide(text string) string {
 
 // resolveSecrets gets every value the state asks for, makes what is to be
 // generated and does not exist yet, and reports whether the vault has to be
-// written. Every missing value is in the error.
+// written. Values that are missing and that somebody needs are in the error, a
+// *missingSecrets; the rest is there even so.
 func resolveSecrets(list []docker.Secret, old vault, src SecretSources, random io.Reader) (s *secrets, changed bool, err error) {
 	v := vault{Key: old.Key, Generated: maps.Clone(old.Generated)}
 	s = &secrets{values: map[string]string{}}
@@ -139,14 +141,34 @@ func resolveSecrets(list []docker.Secret, old vault, src SecretSources, random i
 		default:
 			value, err = outsideSecret(d, src)
 			if err != nil {
-				missing = append(missing, fmt.Errorf("%s: secret %s: key %s: %w", d.Line, d.Name, d.Key, err))
+				if !d.Optional {
+					missing = append(missing, fmt.Errorf("%s: secret %s: key %s: %w", d.Line, d.Name, d.Key, err))
+				}
 				continue
 			}
 		}
 		s.values[name] = value
 	}
 	s.vault = v
-	return s, changed, errors.Join(missing...)
+	if len(missing) > 0 {
+		s.missing = true
+		return s, changed, &missingSecrets{errors.Join(missing...)}
+	}
+	return s, changed, nil
+}
+
+// missingSecrets is the error of values that nobody gives. A new app is not
+// begun with it; in one that runs only the containers wait that need them.
+type missingSecrets struct{ error }
+
+func (e *missingSecrets) Unwrap() error { return e.error }
+
+// tolerable is nil for an error that an app that runs can live with.
+func tolerable(err error) error {
+	if _, ok := errors.AsType[*missingSecrets](err); ok {
+		return nil
+	}
+	return err
 }
 
 func outsideSecret(d docker.Secret, src SecretSources) (string, error) {

@@ -37,6 +37,7 @@ func Render(a *app.App, opts Options) (*State, []targets.Finding, error) {
 	for i := range a.Pods {
 		r.workload(&a.Pods[i], s)
 	}
+	s.markOptional()
 	taken := pinnedPorts(a)
 	for i := range a.Services {
 		if a.Services[i].Type == "ExternalName" {

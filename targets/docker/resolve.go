@@ -28,20 +28,13 @@ type Machine struct {
 	Memory int64 // bytes
 }
 
-// ConfigError is why a container cannot be made although nothing is wrong with
-// the engine: what its definition refers to is not there, or not yet. In
-// Kubernetes such a container waits with CreateContainerConfigError.
-type ConfigError struct{ Err error }
-
-func (e *ConfigError) Error() string { return e.Err.Error() }
-func (e *ConfigError) Unwrap() error { return e.Err }
-
 // Resolve fills in what the definition left open: the environment as
 // NAME=value, and entrypoint and arguments with $(VAR) expanded, by Kubernetes'
 // rules (kubelet's makeEnvironmentVariables): a reference reaches variables
 // before it and those of services; one to an unknown variable stays as it is,
 // $$ escapes, values from elsewhere are not expanded again. Variables of
-// services come last and replace none. The error is a *ConfigError.
+// services come last and replace none. An error says what is missing, or what
+// no program can be given; it holds no value.
 func (c *Container) Resolve(v Values) (entrypoint, cmd, env []string, err error) {
 	known := map[string]string{}
 	lookup := func(name string) (string, bool) {
@@ -56,7 +49,7 @@ func (c *Container) Resolve(v Values) (entrypoint, cmd, env []string, err error)
 		e := &c.Env[i]
 		value, ok, err := e.value(v, lookup)
 		if err != nil {
-			return nil, nil, nil, &ConfigError{fmt.Errorf("environment variable %s: %w", e.Name, err)}
+			return nil, nil, nil, fmt.Errorf("environment variable %s: %w", e.Name, err)
 		}
 		if !ok {
 			continue // absent, not empty
@@ -79,7 +72,7 @@ func (c *Container) Resolve(v Values) (entrypoint, cmd, env []string, err error)
 	}
 	entrypoint, cmd = expandAll(c.Entrypoint, lookup), expandAll(c.Cmd, lookup)
 	if err := fit(env, slices.Concat(entrypoint, cmd)); err != nil {
-		return nil, nil, nil, &ConfigError{err}
+		return nil, nil, nil, err
 	}
 	return entrypoint, cmd, env, nil
 }
@@ -156,9 +149,9 @@ func (m *Mount) Expand(env []string) (string, error) {
 	})
 	switch {
 	case unknown != "":
-		return "", &ConfigError{fmt.Errorf("mount %s: subPathExpr %q: there is no variable %s", m.Path, m.SubPathExpr, unknown)}
+		return "", fmt.Errorf("mount %s: subPathExpr %q: there is no variable %s", m.Path, m.SubPathExpr, unknown)
 	case path.IsAbs(expanded) || slices.Contains(strings.Split(expanded, "/"), ".."):
-		return "", &ConfigError{fmt.Errorf("mount %s: subPathExpr %q leads out of the volume", m.Path, m.SubPathExpr)}
+		return "", fmt.Errorf("mount %s: subPathExpr %q leads out of the volume", m.Path, m.SubPathExpr)
 	}
 	return expanded, nil
 }

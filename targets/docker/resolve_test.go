@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"errors"
 	"io/fs"
 	"slices"
 	"strings"
@@ -122,9 +121,8 @@ func TestResolve(t *testing.T) {
 	check("env", env, []string{"NAME=world", "GREETING=hello world, $(LATER)", "LATER=x", "CONFIG=$(NAME)", "TOKEN=$(NAME)!", "IP=10.0.0.9", "HOST=10.0.0.1", "EMPTY="})
 
 	c.Env = append(c.Env, EnvVar{Name: "NEEDED", Source: FromSecret, Secret: &KeyRef{Name: "s", Key: "none"}})
-	var config *ConfigError
-	if _, _, _, err := c.Resolve(values); !errors.As(err, &config) || !strings.Contains(err.Error(), "NEEDED") {
-		t.Errorf("a missing secret: error %v, want a ConfigError that names NEEDED", err)
+	if _, _, _, err := c.Resolve(values); err == nil || !strings.Contains(err.Error(), "NEEDED") {
+		t.Errorf("a missing secret: error %v, want one that names NEEDED", err)
 	}
 }
 

@@ -33,7 +33,9 @@ type Secret struct {
 	Env      string `json:"env,omitempty"`
 	File     string `json:"file,omitempty"`
 	Generate int    `json:"generate,omitempty"` // length in characters
-	Line     string `json:"-"`                  // file:line:col of the definition
+	// Optional says that every pod can do without.
+	Optional bool   `json:"optional,omitempty"`
+	Line     string `json:"-"` // file:line:col of the definition
 }
 
 // VolumeKind says who fills a volume and how long it lives.
