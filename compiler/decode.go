@@ -25,6 +25,7 @@ type decoder struct {
 	made     map[[2]string]app.Pos
 	patterns map[string]func(string) bool // compiled regular expressions of the schema
 	misfits  []misfit
+	raised   []app.Raised // by other modules, in the pod at hand
 	problems []Diagnostic // what only the definition shows, not the model
 }
 
@@ -199,11 +200,31 @@ func byName[T any](list []T, name func(T) string) {
 
 // The rest is what follows from the fields of a type when all are read.
 
-func (d *decoder) afterApp(o object, a *app.App) { d.beside(o, a.Compose) }
+func (d *decoder) afterApp(o object, a *app.App) {
+	d.beside(o, a.Compose)
+	d.grantedElsewhere(o, a)
+	d.raisedInRaw(o, "compose")
+	for i := range a.Objects {
+		d.raisedInRaw(o, "objects", a.Objects[i].Name)
+	}
+	a.Raised, d.raised = d.raised, nil
+}
 
-func (d *decoder) afterPod(o object, p *app.Pod) { d.beside(o, p.Kubernetes) }
+func (d *decoder) afterPod(o object, p *app.Pod) {
+	d.beside(o, p.Kubernetes)
+	d.raisedInPod(o, p)
+	d.raisedInRaw(o, "kubernetes")
+	p.Raised, d.raised = d.raised, nil
+	slices.SortFunc(p.Raised, func(a, b app.Raised) int { return strings.Compare(a.Path, b.Path) })
+}
 
-func (d *decoder) afterVolume(o object, v *app.Volume) { d.beside(o, v.Kubernetes) }
+func (d *decoder) afterVolume(o object, v *app.Volume) {
+	d.beside(o, v.Kubernetes)
+	d.raisedInRaw(o, "kubernetes")
+	if v.HostPath != nil {
+		d.raise(o, "hostPath", v.HostPath.Path, "hostPath", "path")
+	}
+}
 
 func (d *decoder) afterService(o object, s *app.Service) { d.beside(o, s.Kubernetes) }
 
@@ -221,6 +242,9 @@ func (d *decoder) afterContainer(o object, c *app.Container) {
 	}
 	d.beside(o, c.Kubernetes)
 	d.beside(o, c.Compose)
+	d.raisedInContainer(o, c)
+	d.raisedInRaw(o, "kubernetes")
+	d.raisedInRaw(o, "compose")
 }
 
 // afterEnvVar looks for a value beside a source, and for neither: the model

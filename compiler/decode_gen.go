@@ -74,6 +74,12 @@ func (d *decoder) decodeApp(o object, x *app.App) {
 				d.decodeClaim(d.locate(o), &y)
 				x.Claims = append(x.Claims, y)
 			})
+		case "grants":
+			d.entries(o, d.match("^[a-z0-9][-a-z0-9._~/]*$"), func(key string, o object) {
+				y := app.Grant{Module: key}
+				d.decodeGrant(d.locate(o), &y)
+				x.Grants = append(x.Grants, y)
+			})
 		case "objects":
 			d.entries(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"), func(key string, o object) { x.Objects = append(x.Objects, d.object(key, o)) })
 		case "compose":
@@ -93,7 +99,28 @@ func (d *decoder) decodeApp(o object, x *app.App) {
 	byName(x.ConfigMaps, func(y app.ConfigMap) string { return y.Name })
 	byName(x.Secrets, func(y app.Secret) string { return y.Name })
 	byName(x.Claims, func(y app.Claim) string { return y.Name })
+	byName(x.Grants, func(y app.Grant) string { return y.Module })
 	d.afterApp(o, x)
+}
+
+func (d *decoder) decodeGrant(o object, x *app.Grant) {
+	x.Pos = o.pos
+	missing := 1
+	d.each(o, func(name string, o object) {
+		switch name {
+		case "allow":
+			missing--
+			x.Allow = nil
+			d.items(o, func(o object) {
+				x.Allow = append(x.Allow, d.text(o, oneOf("hostPath", "hostNetwork", "hostPID", "hostIPC", "hostIP", "privileged", "capabilities.add", "allowPrivilegeEscalation", "runAsUser", "seccompProfile", "appArmorProfile", "procMount")))
+			})
+		default:
+			d.unfit("unknown field")
+		}
+	})
+	if missing > 0 {
+		d.unfit("a required field is missing")
+	}
 }
 
 func (d *decoder) decodeConfigMap(o object, x *app.ConfigMap) {

@@ -91,7 +91,7 @@ func sampleOf(t *testing.T, schema cue.Value, path string) *sample {
 // choice.
 func plainSample(t *testing.T, schema cue.Value, path string) string {
 	t.Helper()
-	candidates := []string{"true", "7", "9", "30007", `"a"`, `"/a"`, `"A"`, `"1Gi"`, `"25%"`, `"hugepages-2Mi"`, `'\x00\x01'`, `"CronJob"`, `"Memory"`, `"ReadOnlyMany"`, "{x: 1}"}
+	candidates := []string{"true", "7", "9", "30007", `"a"`, `"/a"`, `"A"`, `"1Gi"`, `"25%"`, `"hugepages-2Mi"`, `'\x00\x01'`, `"CronJob"`, `"Memory"`, `"ReadOnlyMany"`, `"privileged"`, "{x: 1}"}
 	if list := options(schema); len(list) > 0 {
 		return list[len(list)-1]
 	}

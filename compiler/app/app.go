@@ -173,6 +173,16 @@ func (s *SecretSource) Files() *Files {
 	return &Files{s.SecretName, s.Items, s.DefaultMode, s.Optional, s.DefaultUser}
 }
 
+// Raised is something that a file of another module lets a pod do, beyond the
+// ordinary.
+type Raised struct {
+	Right  string // the name of the schema's #Right
+	Path   string // of the field, from the app
+	Value  string // for people
+	Module string // without its version
+	Pos    Pos    // in the module's file
+}
+
 // The labels that Kubernetes recommends and that every object of an app has.
 const (
 	LabelName      = "app.kubernetes.io/name"

@@ -24,8 +24,13 @@ func Fields(definition string) []string {
 			"configMaps ConfigMap",
 			"secrets Secret",
 			"persistentVolumeClaims PersistentVolumeClaim",
+			"grants Grant",
 			"objects",
 			"compose",
+		}
+	case "Grant":
+		return []string{
+			"allow",
 		}
 	case "ConfigMap":
 		return []string{

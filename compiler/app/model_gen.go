@@ -45,6 +45,11 @@ type App struct {
 	// Storage that outlives pods, by name.
 	Claims []Claim `json:",omitzero"`
 
+	// What the files of other modules may let the app's pods do, by the path of the
+	// module without its version. Without a grant they cannot raise what a pod may
+	// do; the app's own files need none. Only they grant.
+	Grants []Grant `json:",omitzero"`
+
 	// Further Kubernetes objects by a name of your choice. They are passed on as
 	// they are, behind the app's own; only the app's namespace is added where one
 	// belongs and none is. They mean nothing to the other targets.
@@ -53,6 +58,21 @@ type App struct {
 	// Top-level fields of the Compose file, unified with what is there: further
 	// services, networks, extensions.
 	Compose *Hatch `json:",omitzero"`
+
+	// What files of other modules let it do, beyond the ordinary.
+	Raised []Raised `json:",omitzero"`
+
+	Pos Pos `json:",omitzero"`
+}
+
+// A Grant lets the files of a module raise what pods may do.
+type Grant struct {
+	// The key of the map that holds it.
+	Module string `json:",omitzero"`
+
+	// What they may set, each by the name of its field: hostPath is a volume's,
+	// hostIP a port's, "capabilities.add" and what follows a security context's.
+	Allow []string `json:",omitzero"`
 
 	Pos Pos `json:",omitzero"`
 }
@@ -1130,6 +1150,9 @@ type Pod struct {
 	// Where fields that have no position of their own are written, by their name in
 	// the definition: those that not every target can say.
 	Lines map[string]Pos `json:",omitzero"`
+
+	// What files of other modules let it do, beyond the ordinary.
+	Raised []Raised `json:",omitzero"`
 
 	Pos Pos `json:",omitzero"`
 }

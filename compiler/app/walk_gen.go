@@ -96,11 +96,26 @@ func (x *App) walk(w *walker) {
 			}
 		}
 	}
+	if len(x.Grants) > 0 {
+		if w.field("App", "grants", at(x.Grants[0].Pos, x.Pos)) {
+			for i := range x.Grants {
+				w.enter("grants", x.Grants[i].Module)
+				x.Grants[i].walk(w)
+				w.leave(2)
+			}
+		}
+	}
 	if len(x.Objects) > 0 {
 		w.field("App", "objects", x.Objects[0].Pos)
 	}
 	if x.Compose != nil {
 		w.field("App", "compose", x.Compose.Raw.Pos)
+	}
+}
+
+func (x *Grant) walk(w *walker) {
+	if len(x.Allow) > 0 {
+		w.field("Grant", "allow", x.Pos)
 	}
 }
 

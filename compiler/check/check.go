@@ -26,7 +26,9 @@ func App(a *app.App) []Problem {
 	c.meta("", a.Pos, a.Labels, a.Annotations)
 	for i := range a.Pods {
 		c.pod(&a.Pods[i])
+		c.grants(a.Pods[i].Raised, a.Pods[i].Pos)
 	}
+	c.grants(a.Raised, a.Pos)
 	c.cycles()
 	for i := range a.Services {
 		c.service(&a.Services[i])

@@ -69,7 +69,7 @@ func names() map[string]string {
 
 // keyNames are the Go names of keys where Name would say too little.
 func keyNames() map[string]string {
-	return map[string]string{"Dependency": "Service", "KeyToPath": "Key", "IngressRule": "Host", "IngressPath": "Path"}
+	return map[string]string{"Dependency": "Service", "KeyToPath": "Key", "IngressRule": "Host", "IngressPath": "Path", "Grant": "Module"}
 }
 
 // declared are maps whose order means something.
@@ -80,6 +80,9 @@ func declared() []string {
 // withLines keep the lines of the fields that this program made, which are
 // those that not every target can say.
 func withLines() []string { return []string{"Pod", "Container", "Service"} }
+
+// withRaised know what other modules let them do.
+func withRaised() []string { return []string{"App", "Pod"} }
 
 // linedToo are fields beside those that keep their lines: their default hides
 // whether they are written, which is a mistake beside some other field.
@@ -345,6 +348,9 @@ func modelText(m *model) []byte {
 		}
 		if t.lines {
 			b.WriteString("\t// Where fields that have no position of their own are written, by their name in\n\t// the definition: those that not every target can say.\n\tLines map[string]Pos `json:\",omitzero\"`\n\n")
+		}
+		if slices.Contains(withRaised(), t.def.name) {
+			b.WriteString("\t// What files of other modules let it do, beyond the ordinary.\n\tRaised []Raised `json:\",omitzero\"`\n\n")
 		}
 		b.WriteString("\tPos Pos `json:\",omitzero\"`\n}\n")
 	}

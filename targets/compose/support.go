@@ -53,6 +53,8 @@ func supportOfApp() targets.Support {
 	of(s, "App", exact(""), "configMaps compose")
 	of(s, "App", exact("the project's name"), "name")
 	of(s, "App", exact("in the services' names"), "namespace")
+	of(s, "App", exact("the compiler holds modules to it"), "grants")
+	of(s, "Grant", exact("the compiler holds modules to it"), "allow")
 	of(s, "App", some("compose/label-reserved"), "labels")
 	of(s, "App", exact("Docker Engine 24 or later keeps them"), "annotations")
 	of(s, "App", exact("a holder and the services that join it"), "pods")

@@ -259,8 +259,8 @@ func TestHostPaths_OnlyOfTheModuleUnlessAllowed(t *testing.T) {
 		if m.Volume != "" || m.HostPath != strings.TrimSuffix(tt.path, "/") || !m.Create || !m.ReadOnly || m.SubPath != "sub" {
 			t.Errorf("mount %+v", m)
 		}
-		if len(s.Volumes) > 0 || len(s.Pods[0].Mounts) > 0 {
-			t.Errorf("a path of the host has a volume: %+v", s.Volumes)
+		if len(s.Volumes) > 0 || len(s.Pods[0].Mounts) != 1 || s.Pods[0].Mounts[0].HostPath != m.HostPath {
+			t.Errorf("a path of the host has a volume: %+v, or its agent does not have it for the sub-path: %+v", s.Volumes, s.Pods[0].Mounts)
 		}
 	}
 }

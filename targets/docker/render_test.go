@@ -205,7 +205,7 @@ func TestRender_Hashes(t *testing.T) {
 		{"hook, which is not run", func(a *app.App) {
 			a.Pods[0].Containers[0].Lifecycle = &app.Lifecycle{PreStop: &app.LifecycleHandler{Sleep: &app.SleepAction{Seconds: 1}}}
 		}, false, false},
-		{"sub-path with a variable", func(a *app.App) { a.Pods[0].Containers[0].VolumeMounts[1].SubPathExpr = "$(POD)" }, true, false},
+		{"sub-path with a variable", func(a *app.App) { a.Pods[0].Containers[0].VolumeMounts[1].SubPathExpr = "$(POD)" }, true, true},
 		{"mode of a file", func(a *app.App) { a.Pods[0].Volumes[0].ConfigMap.DefaultMode = 0o600 }, false, false},
 		{"node, as there is one", func(a *app.App) { a.Pods[0].NodeName = "n" }, false, false},
 		{"rollout", func(a *app.App) { a.Pods[0].MinReadySeconds = 5 }, false, false},

@@ -93,6 +93,8 @@ func noted() map[string]string {
 		"App.name":            "the project's name",
 		"App.namespace":       "in the services' names",
 		"App.annotations":     fieldRefs,
+		"App.grants":          "the compiler holds modules to it",
+		"Grant.allow":         "the compiler holds modules to it",
 		"App.compose":         compose,
 		"Container.compose":   compose,
 		"Container.ports":     "they name ports; any port of a pod can be reached",

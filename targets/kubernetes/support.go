@@ -38,6 +38,8 @@ func exceptions() targets.Support {
 
 		"App.labels":     labels,
 		"App.secrets":    secret,
+		"App.grants":     note("the compiler holds modules to it"),
+		"Grant.allow":    note("the compiler holds modules to it"),
 		"App.compose":    compose,
 		"App.configMaps": note("with a hash of the data behind the name"),
 		"App.httpRoutes": note("the cluster has to have the Gateway API"),
