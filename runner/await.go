@@ -126,8 +126,9 @@ func (e *executor) awaitStarted(ctx context.Context, s reconcile.Step) error {
 	})
 }
 
-// awaitReady gives a pod back to its services and waits until it is ready.
-func (e *executor) awaitReady(ctx context.Context, pod string) error {
+// awaitReady gives a pod back to its services and waits until it is ready, and
+// has been for as long as it has to be.
+func (e *executor) awaitReady(ctx context.Context, pod string, hold time.Duration) error {
 	err := e.call(ctx, func() {
 		delete(e.loop.draining, pod)
 		e.lookSoon()
@@ -135,7 +136,20 @@ func (e *executor) awaitReady(ctx context.Context, pod string) error {
 	if err != nil {
 		return err
 	}
-	return e.board.wait(ctx, func(v view) (bool, error) { return podReady(v, pod), nil })
+	for {
+		if err := e.board.wait(ctx, func(v view) (bool, error) { return podReady(v, pod), nil }); err != nil || hold == 0 {
+			return err
+		}
+		round, cancel := context.WithTimeout(ctx, hold)
+		err := e.board.wait(round, func(v view) (bool, error) { return !podReady(v, pod), nil })
+		cancel()
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return nil // it was ready all the time
+		}
+	}
 }
 
 // podReady reports whether the gateway calls exactly the containers ready that

@@ -29,7 +29,7 @@ func Down(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions)
 	h := hands{eng: eng, id: id, clocks: newClocks(), tell: func(object, message string) {
 		report(Event{Kind: EventProblem, Object: object, Message: message})
 	}}
-	volumes := goingVolumes(seen.volumes, opts.Volumes)
+	volumes := goingVolumes(seen, opts.Volumes)
 	plan := reconcile.Teardown(id.Project(), seen.Observed, volumes, names(seen.records))
 	errs := runPlan(ctx, plan, func(ctx context.Context, s reconcile.Step) error {
 		switch s.Op {
@@ -74,13 +74,18 @@ func removeBuilt(ctx context.Context, eng engine.Engine, id Identity, opts DownO
 	return nil
 }
 
-// goingVolumes are the volumes that down removes. Without all, claims stay, and
-// the vault stays beside them.
-func goingVolumes(volumes []engine.Volume, all bool) []string {
-	keepsClaim := slices.ContainsFunc(volumes, func(v engine.Volume) bool { return v.Labels[labelKeep] == keepClaim })
+// goingVolumes are the volumes that down removes. Without all, claims stay that
+// no StatefulSet takes with it, and the vault stays beside them.
+func goingVolumes(seen *observation, all bool) []string {
+	deleted := map[string]bool{}
+	if seen.Record != nil {
+		deleted = reconcile.DeletedClaims(seen.Record.State, seen.Volumes)
+	}
+	keptClaim := func(v engine.Volume) bool { return v.Labels[labelKeep] == keepClaim && !deleted[v.Name] }
+	keepsClaim := slices.ContainsFunc(seen.volumes, keptClaim)
 	var out []string
-	for _, v := range volumes {
-		keep := v.Labels[labelKeep] == keepClaim || v.Labels[labelKeep] == keepVault && keepsClaim
+	for _, v := range seen.volumes {
+		keep := keptClaim(v) || v.Labels[labelKeep] == keepVault && keepsClaim
 		if all || !keep {
 			out = append(out, v.Name)
 		}
@@ -106,7 +111,7 @@ func verifyGone(ctx context.Context, eng engine.Engine, id Identity, opts DownOp
 		return err
 	}
 	what := names(left.all)
-	what = append(what, goingVolumes(left.volumes, opts.Volumes)...)
+	what = append(what, goingVolumes(left, opts.Volumes)...)
 	if left.network != "" {
 		what = append(what, "network "+left.network)
 	}

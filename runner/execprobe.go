@@ -64,8 +64,8 @@ func (e execVerdicts) unhealthy() map[string]string {
 func (r *supervisor) runExecProbes(ctx context.Context) {
 	l := &r.loop
 	wanted := map[execKey]bool{}
-	for i := range l.withJobs.Pods {
-		p := &l.withJobs.Pods[i]
+	for i := range l.present.Pods {
+		p := &l.present.Pods[i]
 		for _, c := range p.Lasting() {
 			m := l.seen.member(p.Name, c.Name)
 			if m == nil || m.State != engine.Running || !hooked(c, m.ID, l.hooks) {
@@ -84,7 +84,7 @@ func (r *supervisor) runExecProbes(ctx context.Context) {
 	}
 	for key, p := range l.exec.probes {
 		// What is not defined any more runs until it has stopped.
-		if leaving := key.kind == api.Readiness && l.withJobs.Pod(p.pod) == nil && l.seen.runs(key.container); !wanted[key] && !leaving {
+		if leaving := key.kind == api.Readiness && l.present.Pod(p.pod) == nil && l.seen.runs(key.container); !wanted[key] && !leaving {
 			p.cancel()
 			delete(l.exec.probes, key)
 		}

@@ -125,7 +125,7 @@ func (r *supervisor) fetched(f *fetch, err error, took time.Duration) {
 		return // the plan fails, and the run with it
 	}
 	r.dropAll()
-	text := explain(f.step, l.withJobs, err).Error()
+	text := explain(f.step, l.present, err).Error()
 	if f.step.Op == reconcile.BuildImage {
 		for user := range strings.SplitSeq(f.users, ", ") {
 			l.broken[user] = true

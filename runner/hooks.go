@@ -136,8 +136,8 @@ func hookMark(container string) string { return "post-start." + container }
 func (r *supervisor) knowHooks(ctx context.Context) error {
 	l := &r.loop
 	alive := map[string]bool{}
-	for i := range l.withJobs.Pods {
-		p := &l.withJobs.Pods[i]
+	for i := range l.present.Pods {
+		p := &l.present.Pods[i]
 		for _, c := range slices.Concat(p.Init, p.Containers) {
 			m := l.seen.living(p.Name, c.Name)
 			if c.PostStart == nil || m == nil || m.State != reconcile.Running || m.Hash != c.Hash {

@@ -21,7 +21,8 @@ const (
 	labelContainer  = "dev.cuepod.container" // name in the pod
 	labelService    = "dev.cuepod.service"   // of a portal
 	labelHash       = "dev.cuepod.hash"
-	labelInfra      = "dev.cuepod.infra" // ID of the infra container a member joined
+	labelRevision   = "dev.cuepod.revision" // of the template that a pod was made from
+	labelInfra      = "dev.cuepod.infra"    // ID of the infra container a member joined
 	labelRestarts   = "dev.cuepod.restarts"
 	labelBackoff    = "dev.cuepod.backoff"
 	labelEnding     = "dev.cuepod.ending"     // of a container: reconcile.Ending

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/engine"
@@ -65,6 +66,7 @@ func arrange(containers []engine.Container) *observation {
 		Volumes: map[string]bool{},
 		Images:  map[string]string{},
 		Ready:   map[string]bool{},
+		Since:   map[string]time.Time{},
 	}}
 	for i := range o.all {
 		o.sort(&o.all[i])
@@ -106,7 +108,8 @@ func (o *observation) sort(c *engine.Container) {
 	case reconcile.RoleRecord:
 		o.records = append(o.records, *c)
 	case reconcile.RoleInfra:
-		o.pod(pod, c).Infra = &d
+		p := o.pod(pod, c)
+		p.Infra, p.Revision = &d, c.Labels[labelRevision]
 	case reconcile.RoleApp, reconcile.RoleInit, reconcile.RoleSidecar:
 		p := o.pod(pod, c)
 		p.Members = append(p.Members, d)
@@ -153,7 +156,10 @@ func (o *observation) readRecord() {
 			continue
 		}
 		o.slots = m.Slots
-		o.Record = &reconcile.Record{ID: c.ID, Generation: int64(number(c.Labels, labelGeneration)), State: m.State, AgentImage: m.AgentImage, Backoff: m.Backoff}
+		o.Record = &reconcile.Record{
+			ID: c.ID, Generation: int64(number(c.Labels, labelGeneration)), State: m.State, AgentImage: m.AgentImage,
+			Backoff: m.Backoff, Strict: m.Strict, Earlier: m.Earlier,
+		}
 	}
 }
 
@@ -165,7 +171,13 @@ func (o *observation) seeImages(ctx context.Context, eng engine.Engine, id Ident
 	if state != nil {
 		refs = append(refs, reconcile.ImagesOf(state)...)
 	}
-	for _, ref := range refs {
+	if o.Record != nil {
+		for i := range o.Record.Earlier {
+			refs = append(refs, reconcile.ImagesOf(&docker.State{Pods: []docker.Pod{o.Record.Earlier[i].Pod}})...)
+		}
+	}
+	slices.Sort(refs)
+	for _, ref := range slices.Compact(refs) {
 		image, err := eng.InspectImage(ctx, ref)
 		switch engine.KindOf(err) {
 		case engine.NotFound, engine.ImageMissing:
@@ -190,7 +202,7 @@ func (o *observation) seeImages(ctx context.Context, eng engine.Engine, id Ident
 func (o *observation) judge(status api.Status, extra map[string]string, hooks map[string]*hookRun) {
 	for name, p := range o.Pods {
 		s := status.Pods[name]
-		o.Ready[name] = s.Ready
+		o.Ready[name] = podReady(view{seen: o, status: status}, name)
 		for i := range p.Members {
 			m := &p.Members[i]
 			if h := hooks[m.ID]; h != nil {

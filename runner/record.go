@@ -20,6 +20,10 @@ type manifest struct {
 	Slots      map[string]int `json:"slots"` // virtual IP slot by service
 	// Backoff is how the last supervisor waited between restarts.
 	Backoff reconcile.Backoff `json:"backoff,omitempty"`
+	// Strict is Config.Strict, and Earlier what pods of earlier revisions of their
+	// template were made from, see reconcile.Record.
+	Strict  bool                 `json:"strict,omitempty"`
+	Earlier []reconcile.Instance `json:"earlier,omitempty"`
 }
 
 // encodeManifest packs a manifest into a label: JSON, gzip, base64. Equal

@@ -9,7 +9,9 @@ import (
 // writeRecord writes the next record, reads or makes the secrets through it,
 // and removes the earlier ones.
 func (e *executor) writeRecord(ctx context.Context) error {
-	packed, err := encodeManifest(manifest{State: e.desired, AgentImage: e.agent.ref, Slots: e.slots, Backoff: e.backoff})
+	packed, err := encodeManifest(manifest{
+		State: e.desired, AgentImage: e.agent.ref, Slots: e.slots, Backoff: e.backoff, Strict: e.cfg.Strict, Earlier: e.earlier,
+	})
 	if err != nil {
 		return err
 	}

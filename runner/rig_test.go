@@ -39,6 +39,10 @@ type rig struct {
 	shape  func(*docker.State) // changes the rendered state; may be nil
 	root   string              // of the module; "" is one that does not exist
 	calls  int                 // see standsIn
+	sees   func(api.Status)    // every verdict of the stand-in; may be nil
+	snap   api.Snapshot        // what the stand-in was told last
+
+	options docker.Options // Strict makes the supervisor strict, too
 
 	changes chan watch.Change
 }
@@ -121,7 +125,18 @@ func (r *rig) judge(s api.Snapshot) api.Status {
 		}
 		out.Pods[p.Name] = pod
 	}
+	r.snap = s
+	if r.sees != nil {
+		r.sees(out)
+	}
 	return out
+}
+
+// last is the snapshot that the gateway works from.
+func (r *rig) last() api.Snapshot {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.snap
 }
 
 // rigApp has two pods: web with two replicas, an init container, a volume of
@@ -167,14 +182,14 @@ func (r *rig) id() Identity { return Identity{App: "shop", Root: cmp.Or(r.root, 
 
 func (r *rig) config() Config {
 	return Config{
-		Engine: r.eng,
+		Engine: r.eng, Strict: r.options.Strict,
 		Compile: func(context.Context) (Compiled, error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if r.broken != nil {
 				return Compiled{}, r.broken
 			}
-			state, _, err := docker.Render(r.app, docker.Options{})
+			state, _, err := docker.Render(r.app, r.options)
 			if err != nil {
 				return Compiled{}, err
 			}

@@ -122,7 +122,7 @@ func beginRun(ctx context.Context, cfg RunConfig, seen *observation, j *docker.J
 func newRunSupervisor(ctx context.Context, cfg RunConfig, seen *observation, run string) (*supervisor, error) {
 	record := seen.Record
 	r, err := newSupervisor(ctx, Config{
-		Engine: cfg.Engine, Secrets: cfg.Secrets, Report: cfg.Report,
+		Engine: cfg.Engine, Secrets: cfg.Secrets, Report: cfg.Report, Strict: record.Strict,
 		// The app's own image, which its other pods have too.
 		Agent: func(string) (string, []byte, error) { return record.AgentImage, nil, nil },
 	}, Compiled{State: record.State, Root: cfg.Identity.Root})

@@ -57,6 +57,9 @@ type Config struct {
 	Compile  Compile
 	Agent    AgentImage
 	Secrets  SecretSources
+	// Strict replaces pods as Kubernetes does, see reconcile.Desired. The state
+	// that Compile gives has to be rendered with docker.Options.Strict.
+	Strict   bool
 	HTTPPort int               // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
 	Watch    bool              // recompile when inputs change
 	Offline  bool              // ask no registry: what is on the engine has to do

@@ -78,7 +78,7 @@ func recordSpec(id Identity, project, image string, generation int64, packed str
 
 func infraSpec(id Identity, p *docker.Pod, image, network string, a addresses) engine.ContainerSpec {
 	labels := id.with(map[string]string{
-		labelRole: string(reconcile.RoleInfra), labelPod: p.Name, labelWorkload: p.Workload, labelHash: p.Hash,
+		labelRole: string(reconcile.RoleInfra), labelPod: p.Name, labelWorkload: p.Workload, labelHash: p.Hash, labelRevision: p.Revision,
 		labelJob: p.Job, labelRun: p.Run,
 	})
 	s := agentSpec(p.EngineName, image, labels, "pod")

@@ -120,7 +120,7 @@ func GetStatus(ctx context.Context, eng engine.Engine, id Identity) (Status, err
 	}
 	now := time.Now()
 	out.Jobs, out.CronJobs = jobStatuses(&seen.Observed, seen.Record.State, now)
-	state := reconcile.WithJobs(seen.Record.State, &seen.Observed, reconcile.Plan{})
+	state := presentOf(seen)
 	v := view{seen: seen, status: status}
 	for i := range state.Pods {
 		out.Pods = append(out.Pods, v.podInput(&state.Pods[i], now).status())

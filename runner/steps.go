@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
@@ -16,8 +17,9 @@ import (
 type executor struct {
 	*supervisor
 	hands
-	desired *docker.State // as it is recorded
-	state   *docker.State // with the pods of jobs
+	desired *docker.State        // as it is recorded
+	state   *docker.State        // with the pods of jobs
+	earlier []reconcile.Instance // what pods of earlier revisions were made from
 	slots   map[string]int
 	backoff reconcile.Backoff
 	begin   func(reconcile.Step) *fetch // see beginFetch
@@ -94,7 +96,7 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 	case reconcile.AwaitStarted:
 		return e.awaitStarted(ctx, s)
 	case reconcile.AwaitReady:
-		return e.awaitReady(ctx, s.Pod)
+		return e.awaitReady(ctx, s.Pod, time.Duration(s.MinReady)*time.Second)
 	case reconcile.AwaitService:
 		return e.awaitService(ctx, s)
 	case reconcile.Drain:

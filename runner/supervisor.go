@@ -45,8 +45,9 @@ type supervisor struct {
 
 	loop struct {
 		desired *docker.State
-		// withJobs is desired with the pods of jobs that were seen last.
-		withJobs  *docker.State
+		// present is desired with the pods as they were seen last: those of jobs, and
+		// those that are of an earlier revision or beyond the wanted ones.
+		present   *docker.State
 		schedules map[string]cron.Schedule
 		seen      *observation
 		stale     bool // something changed that the next look has to see before the next plan
@@ -64,6 +65,7 @@ type supervisor struct {
 		exec      execVerdicts
 		hooks     map[string]*hookRun // postStart, by the ID of the container
 		clocks    *clocks
+		rollouts  rollouts
 
 		main, jobs lane
 
@@ -114,7 +116,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 		r.cfg.Report = func(Event) {}
 	}
 	l := &r.loop
-	l.desired, l.withJobs = c.State, c.State
+	l.desired, l.present = c.State, c.State
 	l.main.scope, l.jobs.scope = reconcile.AllButJobs, reconcile.OnlyJobs
 	var err error
 	if l.schedules, err = schedules(c.State); err != nil {
@@ -123,7 +125,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	l.podSince, l.draining, l.stopping, l.unhealthy = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.problems, l.losses, l.failed = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.fetches, l.broken, l.kept = map[string]*fetch{}, map[string]bool{}, map[string]bool{}
-	l.exec, l.hooks, l.clocks = newExecVerdicts(), map[string]*hookRun{}, newClocks()
+	l.exec, l.hooks, l.clocks, l.rollouts = newExecVerdicts(), map[string]*hookRun{}, newClocks(), newRollouts()
 	info, err := cfg.Engine.Info(ctx)
 	if err != nil {
 		return nil, err
@@ -163,7 +165,7 @@ func (r *supervisor) look(ctx context.Context) error {
 	before := l.seen
 	r.seeFetches(seen)
 	l.seen, l.stale = seen, false
-	l.withJobs = reconcile.WithJobs(l.desired, &seen.Observed, reconcile.Plan{})
+	l.present = reconcile.Present(r.wants(reconcile.Everything), &seen.Observed)
 	l.slots = assignSlots(l.desired.Services, seen.slots)
 	if before == nil {
 		l.fresh = len(seen.all) == 0 && seen.network == ""
@@ -192,7 +194,9 @@ func (r *supervisor) judge() {
 		return
 	}
 	l.seen.judge(l.status, l.exec.unhealthy(), l.hooks)
+	l.rollouts.note(l.seen, l.status, time.Now())
 	r.noticeUnhealthy()
+	r.noticeMoves()
 	r.board.update(func(v *view) {
 		v.seen, v.status, v.sent, v.linked = l.seen, l.status, l.sent, l.link != nil
 	})
@@ -279,6 +283,7 @@ func (r *supervisor) receive(from *link, msg api.FromGateway) {
 		return
 	}
 	l.status = *msg.Status
+	l.rollouts.received = time.Now()
 	if l.status.Generation > l.sent && l.sent != 0 {
 		// The supervisor before us had a clock ahead of ours, and the gateway
 		// holds our snapshot for an old one.
@@ -295,7 +300,7 @@ func (r *supervisor) push() {
 		return
 	}
 	in := snapshotInput{
-		state: l.withJobs, seen: l.seen, slots: l.slots, draining: l.draining, exec: l.exec.byContainer(), secret: l.secrets.lookup,
+		state: l.present, seen: l.seen, slots: l.slots, draining: l.draining, exec: l.exec.byContainer(), secret: l.secrets.lookup,
 		machine: r.machine,
 	}
 	snap := in.snapshot()
@@ -423,7 +428,7 @@ func (r *supervisor) decide(ctx context.Context) time.Duration {
 		}
 		wait = min(wait, r.decideLane(ctx, lane, now))
 	}
-	return wait
+	return min(wait, r.watchRollouts(ctx, now))
 }
 
 func (r *supervisor) decideLane(ctx context.Context, lane *lane, now time.Time) time.Duration {
@@ -453,7 +458,10 @@ func until(wake, now time.Time) time.Duration {
 // wants is a part of what should be.
 func (r *supervisor) wants(scope reconcile.Scope) reconcile.Desired {
 	l := &r.loop
-	return reconcile.Desired{State: l.desired, AgentImage: r.agent.ref, Schedules: l.schedules, Scope: scope, OnlyRun: r.onlyRun, Backoff: r.backoff(), Offline: r.cfg.Offline}
+	return reconcile.Desired{
+		State: l.desired, AgentImage: r.agent.ref, Schedules: l.schedules, Scope: scope, OnlyRun: r.onlyRun,
+		Backoff: r.backoff(), Strict: r.cfg.Strict, Offline: r.cfg.Offline,
+	}
 }
 
 // backoff is how to wait between restarts: as asked for, or as recorded.
@@ -472,8 +480,9 @@ func (r *supervisor) start(ctx context.Context, lane *lane, plan reconcile.Plan)
 	r.tellPlan(plan, lane)
 	applyCtx, cancel := context.WithCancelCause(ctx)
 	lane.wake = plan.Wake()
-	lane.cancel, lane.state = cancel, reconcile.WithJobs(l.desired, &l.seen.Observed, plan)
-	e := &executor{supervisor: r, desired: l.desired, state: lane.state, slots: l.slots, backoff: r.backoff(),
+	lane.cancel, lane.state = cancel, reconcile.WithJobs(plan.State, &l.seen.Observed, plan)
+	l.rollouts.begin(r.moves())
+	e := &executor{supervisor: r, desired: l.desired, state: lane.state, earlier: plan.Earlier, slots: l.slots, backoff: r.backoff(),
 		begin: func(s reconcile.Step) *fetch { return r.beginFetch(ctx, s, lane.state) },
 		hands: hands{eng: r.cfg.Engine, id: r.id, clocks: l.clocks, tell: func(object, message string) {
 			_ = r.call(ctx, func() { r.report(EventProblem, object, "%s", message) })

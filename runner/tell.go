@@ -81,11 +81,14 @@ func (r *supervisor) notReady() []string {
 	}
 	var out []string
 	for i := range l.desired.Pods {
-		p := &l.desired.Pods[i]
-		if podReady(v, p.Name) && podStarted(v, p) || reconcile.Ended(p, l.seen.Pods[p.Name]) == reconcile.Succeeded {
+		p := l.present.Pod(l.desired.Pods[i].Name)
+		if r.available(p.Name) && podStarted(v, p) || reconcile.Ended(p, l.seen.Pods[p.Name]) == reconcile.Succeeded {
 			continue
 		}
 		why := whyNotReady(v, p)
+		if podReady(v, p.Name) && podStarted(v, p) {
+			why = "ready, and not yet for as long as minReadySeconds says"
+		}
 		if reconcile.Ended(p, l.seen.Pods[p.Name]) == reconcile.Failed {
 			why = "it failed"
 		}
@@ -127,13 +130,15 @@ func (r *supervisor) failed() []failure {
 	l := &r.loop
 	var out []failure
 	for i := range l.desired.Pods {
-		p := &l.desired.Pods[i]
+		p := l.present.Pod(l.desired.Pods[i].Name)
 		o := l.seen.Pods[p.Name]
 		if reconcile.Ended(p, o) != reconcile.Failed || reconcile.Outdated(p, o) {
 			continue
 		}
 		out = append(out, failure{"pod " + p.Name + " " + lastFailed(o).ID, "pod " + p.Name, "it failed", o})
 	}
+	stalled, _ := r.stalled(time.Now())
+	out = append(out, stalled...)
 	for i := range l.desired.Jobs {
 		j := &l.desired.Jobs[i]
 		if j.Cron != nil {
@@ -256,7 +261,7 @@ func whyNotReady(v view, p *docker.Pod) string {
 // tellExit tells that a container ended by itself, with the end of its log.
 func (r *supervisor) tellExit(ctx context.Context, p *reconcile.Pod, m *reconcile.Container) {
 	stays := false
-	if d := r.loop.withJobs.Pod(p.Name); d != nil {
+	if d := r.loop.present.Pod(p.Name); d != nil {
 		if c := d.Container(m.Key); c != nil {
 			stays = reconcile.Stays(d, c, m)
 		}

@@ -74,6 +74,12 @@ func Plan(ctx context.Context, cfg Config) (reconcile.Plan, error) {
 	if err := r.openVault(ctx); err != nil {
 		return reconcile.Plan{}, err
 	}
+	if cfg.Strict { // what a rollout comes to next depends on what is ready
+		status := askGateway(ctx, cfg.Engine, l.seen)
+		l.rollouts.received = time.Now()
+		l.seen.judge(status, nil, nil)
+		l.rollouts.note(l.seen, status, l.rollouts.received)
+	}
 	return reconcile.Diff(r.wants(reconcile.Everything), l.seen.Observed, time.Now()), nil
 }
 

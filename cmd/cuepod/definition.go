@@ -27,6 +27,8 @@ type definition struct {
 	set   []string
 	files []string
 	host  []string // directories of the host that pods may mount
+	// strict makes a run replace pods as Kubernetes does.
+	strict bool
 	evaluation
 }
 
@@ -40,6 +42,10 @@ func (d *definition) flags(cmd *cobra.Command) {
 	d.evaluation.flags(cmd)
 }
 
+func (d *definition) strictFlag(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&d.strict, "strict", false, "whatever changes in a pod is a rollout of new pods, as in Kubernetes")
+}
+
 func (d *definition) exprFlag(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&d.expr, "expression", "e", "", "the app is this CUE `expression` of the package, in place of its field app")
 }
@@ -50,7 +56,7 @@ func (d *definition) options() compiler.Options {
 
 // docker is what a local run takes from outside the definition.
 func (d *definition) docker(root string) docker.Options {
-	opts := docker.Options{Root: root}
+	opts := docker.Options{Root: root, Strict: d.strict}
 	for _, dir := range d.host {
 		if abs, err := filepath.Abs(dir); err == nil { // else there is no working directory to be relative to
 			dir = abs
@@ -95,6 +101,7 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 	}
 	return runner.Config{
 		Engine: eng,
+		Strict: d.strict,
 		Agent:  c.agent,
 		Secrets: runner.SecretSources{
 			LookupEnv: c.lookupEnv,

@@ -44,6 +44,7 @@ func (c *cli) planCommand() *cobra.Command {
 		},
 	}
 	d.flags(cmd)
+	d.strictFlag(cmd)
 	cmd.Flags().BoolVar(&code, "exit-code", false, "exit with 4 when there is something to do")
 	return cmd
 }

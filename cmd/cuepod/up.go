@@ -60,6 +60,7 @@ background, which restarts nothing; so does up when the terminal goes away.
 		},
 	}
 	f.flags(cmd)
+	f.strictFlag(cmd)
 	f.lasting = true
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.detach, "detach", "d", false, "leave the supervisor in the background, return when it has begun")

@@ -190,7 +190,9 @@ func (s *gatewayState) update() {
 	}
 	status := api.Status{Generation: s.snapshot.Generation, Pods: make(map[string]api.PodStatus, len(s.snapshot.Pods))}
 	for _, p := range s.snapshot.Pods {
-		status.Pods[p.Name] = podStatus(p, s.reports[p.Name], s.agents[p.Name] != nil)
+		pod := podStatus(p, s.reports[p.Name], s.agents[p.Name] != nil)
+		pod.Since = readySince(s.status.Pods[p.Name], pod, time.Now())
+		status.Pods[p.Name] = pod
 	}
 	for name := range s.reports {
 		if _, ok := status.Pods[name]; !ok && s.agents[name] == nil {
@@ -247,6 +249,7 @@ func (s *gatewayState) complain(err error) {
 func (s *gatewayState) sendStatus() {
 	s.pending = nil
 	status := s.status
+	status.Time = time.Now().UnixMilli()
 	s.out.Put(api.FromGateway{Status: &status})
 }
 

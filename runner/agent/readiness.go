@@ -1,6 +1,10 @@
 package agent
 
-import "github.com/cuepod/cuepod/runner/agent/api"
+import (
+	"time"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+)
 
 // podStatus decides how a pod is, from what the supervisor saw of its containers
 // and what its agent last reported. A report outlives the connection it came
@@ -18,6 +22,22 @@ func podStatus(pod api.Pod, report *api.FromAgent, connected bool) api.PodStatus
 		st.Ready = st.Ready && cs.Ready
 	}
 	return st
+}
+
+// readySince is when a pod got ready, with the containers that it has now.
+func readySince(before, now api.PodStatus, at time.Time) int64 {
+	if !now.Ready {
+		return 0
+	}
+	if before.Since == 0 || len(before.Containers) != len(now.Containers) {
+		return at.UnixMilli()
+	}
+	for name, c := range now.Containers {
+		if before.Containers[name].ID != c.ID {
+			return at.UnixMilli()
+		}
+	}
+	return before.Since
 }
 
 // containerStatus joins the two views of one container. What the agent reports

@@ -14,8 +14,12 @@ import (
 // Diff compares and decides. now is only compared with the times of exits.
 func Diff(d Desired, o Observed, now time.Time) Plan {
 	b := newBuilder(d, o, now)
+	if d.Scope != OnlyJobs {
+		b.desired.State = b.control.control(now)
+		b.count()
+	}
 	if !b.images() {
-		return Plan{Steps: b.steps, Waits: b.waits}
+		return Plan{Steps: b.steps, Waits: b.waits, State: b.desired.State}
 	}
 	if d.Scope != OnlyJobs {
 		b.network()
@@ -23,6 +27,7 @@ func Diff(d Desired, o Observed, now time.Time) Plan {
 		b.gateway()
 		b.portals()
 		b.removeGonePods()
+		b.removeClaims()
 		b.claims()
 		b.pods()
 		b.liveChanges()
@@ -31,27 +36,16 @@ func Diff(d Desired, o Observed, now time.Time) Plan {
 	if d.Scope != AllButJobs {
 		b.jobs()
 	}
-	return Plan{Steps: b.steps, Waits: b.waits, Instances: b.instances}
+	return Plan{Steps: b.steps, Waits: append(b.waits, b.control.waits...), Instances: b.instances, State: b.desired.State, Earlier: b.control.earlier}
 }
 
 const none = -1
 
 func newBuilder(d Desired, o Observed, now time.Time) *builder {
 	b := &builder{
-		desired: d, observed: o, now: now, pulls: map[string]int{}, volumes: map[string]int{},
-		podVolumes: map[string][]docker.Volume{}, before: map[string]*docker.Pod{}, wanted: map[string]int{}, running: map[string]int{},
+		desired: d, defined: d.State, control: newControllers(d, &o), observed: o, now: now, pulls: map[string]int{}, volumes: map[string]int{},
+		podVolumes: map[string][]docker.Volume{}, before: map[string]*docker.Pod{}, wanted: map[string]int{}, running: map[string]int{}, gone: map[string]int{},
 		loadStep: none, networkStep: none, recordStep: none, connectStep: none,
-	}
-	for _, v := range d.State.Volumes {
-		b.podVolumes[v.Pod] = append(b.podVolumes[v.Pod], v)
-	}
-	for i := range d.State.Pods {
-		b.wanted[d.State.Pods[i].Workload]++
-	}
-	for _, p := range o.Pods {
-		if p.Job == "" {
-			b.running[p.Workload]++
-		}
 	}
 	if o.Record != nil && o.Record.State != nil {
 		for i := range o.Record.State.Pods {
@@ -61,8 +55,28 @@ func newBuilder(d Desired, o Observed, now time.Time) *builder {
 	return b
 }
 
+// count looks up what is asked for every pod.
+func (b *builder) count() {
+	for _, v := range b.desired.State.Volumes {
+		b.podVolumes[v.Pod] = append(b.podVolumes[v.Pod], v)
+	}
+	for i := range b.defined.Pods {
+		b.wanted[b.defined.Pods[i].Workload]++
+	}
+	for _, p := range b.observed.Pods {
+		if p.Job == "" {
+			b.running[p.Workload]++
+		}
+	}
+	for _, i := range b.control.earlier {
+		b.before[i.Pod.Name] = &i.Pod
+	}
+}
+
 type builder struct {
-	desired  Desired
+	desired  Desired // with the state that the controllers want now
+	defined  *docker.State
+	control  *controllers
 	observed Observed
 	now      time.Time
 
@@ -79,6 +93,7 @@ type builder struct {
 	// Steps that others wait for; none where there is nothing to wait for.
 	pulls       map[string]int // by image reference
 	volumes     map[string]int // created or removed, by name
+	gone        map[string]int // the last step of a pod's removal, by pod
 	loadStep    int
 	networkStep int
 	recordStep  int
@@ -116,7 +131,8 @@ func VaultName(project string) string { return project + "_vault_keys" }
 func (b *builder) record() {
 	b.recordStep = none
 	r := b.observed.Record
-	if r != nil && !r.Incomplete && r.State.Equal(b.desired.State) && r.AgentImage == b.desired.AgentImage && r.Backoff.same(b.desired.Backoff) {
+	if r != nil && !r.Incomplete && r.State.Equal(b.defined) && r.AgentImage == b.desired.AgentImage && r.Backoff.same(b.desired.Backoff) &&
+		r.Strict == b.desired.Strict && r.knows(b.control.earlier) {
 		for _, l := range b.observed.Records {
 			b.add(Step{Op: RemoveContainer, Object: "record " + l.Name, Role: RoleRecord, Name: l.Name, ID: l.ID, Cause: "a later one has taken its place"})
 		}
@@ -243,19 +259,22 @@ func (b *builder) removeGonePods() {
 			continue
 		}
 		cause := "pod " + p.Workload + " is not defined any more"
-		if n := b.wanted[p.Workload]; n > 0 {
+		if why := b.control.causes[name]; why != "" {
+			cause = why
+		} else if n := b.wanted[p.Workload]; n > 0 {
 			cause = fmt.Sprintf("replicas %d -> %d", b.running[p.Workload], n)
 		}
 		before := b.before[name]
 		if before == nil || !before.Ordered {
-			b.removePod(p, cause)
+			b.gone[name] = b.removePod(p, cause)
 			continue
 		}
-		if last, ok := turn[p.Workload]; ok {
-			turn[p.Workload] = b.removePod(p, cause, last)
-		} else {
-			turn[p.Workload] = b.removePod(p, cause)
+		last, ok := turn[p.Workload]
+		if !ok {
+			last = none
 		}
+		b.gone[name] = b.removePod(p, cause, last)
+		turn[p.Workload] = b.gone[name]
 	}
 }
 
@@ -272,7 +291,9 @@ func (b *builder) liveChanges() {
 	if r == nil || r.State == nil || b.connectStep != none {
 		return // the whole state is told when the connection is made
 	}
-	for _, c := range docker.LiveChanges(r.State, b.desired.State) {
+	to := *b.defined
+	to.Pods = slices.DeleteFunc(slices.Clone(to.Pods), func(p docker.Pod) bool { return b.control.stays(p.Name) })
+	for _, c := range docker.LiveChanges(r.State, &to) {
 		b.add(Step{Op: Update, Object: c.Object, Cause: c.What}, b.recordStep)
 	}
 }

@@ -208,7 +208,9 @@ func (b *builder) allBrought(p *docker.Pod) (after []int, ok bool) {
 // image of its own that is not desired and that no container was made from.
 func (b *builder) removeImages() {
 	needed := map[string]bool{}
-	eachContainer(b.desired.State, func(c *docker.Container) { needed[c.Image] = true })
+	for _, s := range []*docker.State{b.defined, b.desired.State} { // while a rollout is under way it needs more than the definition, or less
+		eachContainer(s, func(c *docker.Container) { needed[c.Image] = true })
+	}
 	used := map[string]bool{}
 	for _, p := range b.observed.Pods {
 		for i := range p.Members {

@@ -16,6 +16,9 @@ type Desired struct {
 	OnlyRun    string // with OnlyJobs: no other run than this one
 	Backoff    Backoff
 	Offline    bool // use an image that is there, whatever its pull policy
+	// Strict replaces pods as Kubernetes does: whatever of a template changes is
+	// a rollout. Otherwise containers are replaced within their living pods.
+	Strict bool
 }
 
 // Scope is which part of the state is compared.
@@ -42,6 +45,7 @@ type Observed struct {
 	Fetches map[string]Fetch      // by reference: images that were asked for
 	Built   []Image               // that were built for the app, desired or not
 	Ready   map[string]bool       // pods that are ready, in the gateway's word
+	Since   map[string]time.Time  // since when, of those
 }
 
 // Record is what the last run wrote down.
@@ -51,7 +55,9 @@ type Record struct {
 	State      *docker.State
 	AgentImage string
 	Backoff    Backoff
-	Incomplete bool // the secrets that belong to it are not all there
+	Strict     bool       // as Desired.Strict was
+	Earlier    []Instance // what pods of earlier revisions were made from
+	Incomplete bool       // the secrets that belong to it are not all there
 }
 
 // Leftover is a record that a later one has taken the place of, or that nobody
@@ -62,6 +68,7 @@ type Leftover struct{ ID, Name string }
 type Pod struct {
 	Name     string
 	Workload string
+	Revision string // of its template, when it was made
 	Job, Run string // of a pod of a job
 	Infra    *Container
 	Members  []Container // init and app containers, also of an earlier infra

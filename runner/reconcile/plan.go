@@ -23,6 +23,11 @@ type Plan struct {
 	Waits []Wait
 	// Instances are the pods of jobs that the steps are about.
 	Instances []Instance
+	// State is what the steps bring the pods to: the desired state, as far as a
+	// rollout has come. nil stands for the desired state.
+	State *docker.State
+	// Earlier goes into the record: what pods of earlier revisions were made from.
+	Earlier []Instance
 }
 
 // Instance is a pod of a run of a job, with the volumes that live with it.
@@ -38,6 +43,7 @@ type Wait struct {
 	Code   string    // Kubernetes' word for it, where it has one: ImagePullBackOff
 	Until  time.Time // zero: until something else changes
 	Job    bool      // it is about a job, and the app may be ready all the same
+	Aside  bool      // the definition wants it so, and the app may be ready all the same
 }
 
 // Op is one kind of call.
@@ -108,6 +114,7 @@ type Step struct {
 	Workload  string // the job that an image is for
 	Job       *Job   // of WriteJob and WriteCron
 	Condition string // of AwaitService
+	MinReady  int    // of AwaitReady: seconds that the pod has to be ready for
 	Restarts  int    // labels of a created container
 	Backoff   int
 	Tries     int // of making it, that failed before

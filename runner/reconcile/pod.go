@@ -19,7 +19,7 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 	if phase := Ended(p, o); phase != NotEnded {
 		return b.endedPod(p, o, phase), false
 	}
-	if !Outdated(p, o) && b.fails(p, o) {
+	if b.control.unknown[p.Name] || !Outdated(p, o) && b.fails(p, o) {
 		return none, false
 	}
 	if cause := b.rebuildCause(p, o); cause != "" {
@@ -85,9 +85,11 @@ func (b *builder) rebuildCause(p *docker.Pod, o *Pod) string {
 		return "its infra container is gone"
 	case b.observed.Network == "":
 		return "the network is gone"
-	case o.Infra.Hash != p.Hash:
+	case b.control.replace[p.Name] != "":
+		return b.control.replace[p.Name]
+	case !b.desired.Strict && o.Infra.Hash != p.Hash:
 		return b.podChange(p)
-	case o.Infra.Image != b.desired.AgentImage:
+	case !b.desired.Strict && o.Infra.Image != b.desired.AgentImage:
 		return "it is from another version of cuepod"
 	case o.Infra.State == Exited:
 		// The members keep a dead network namespace and cannot be healed.

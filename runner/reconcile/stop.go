@@ -110,9 +110,13 @@ func (b *builder) ending(p *Pod, m *Container) Ending {
 	return out
 }
 
-// definition is what is known of a pod: as it should be, or as it was recorded;
+// definition is what is known of a pod: of its own revision while a rollout goes
+// by revisions, as it should be, or as it was recorded;
 // of a pod of a job, its template. It may be nil.
 func (b *builder) definition(p *Pod) *docker.Pod {
+	if own := b.control.own(p); own != nil {
+		return own
+	}
 	states := []*docker.State{b.desired.State}
 	if b.observed.Record != nil && b.observed.Record.State != nil {
 		states = append(states, b.observed.Record.State)

@@ -13,7 +13,7 @@ import (
 // name what goes; everything else stays.
 func Teardown(project string, o Observed, volumes, records []string) Plan {
 	const cause = "down"
-	b := newBuilder(Desired{State: &docker.State{App: project}}, o, time.Time{})
+	b := newBuilder(Desired{State: &docker.State{App: project}, Strict: o.Record != nil && o.Record.Strict}, o, time.Time{})
 	var gone []int
 	for _, service := range slices.Sorted(maps.Keys(o.Portals)) {
 		gone = append(gone, b.remove(o.Portals[service], Step{Object: "portal " + service, Role: RolePortal, Service: service, Cause: cause}))

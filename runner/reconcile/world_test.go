@@ -23,6 +23,7 @@ type world struct {
 	now        time.Time
 	next       int
 	staleCrons map[string]bool
+	earlier    []Instance // of the plan that is carried out
 }
 
 // removeObject removes what stands for a run or a CronJob.
@@ -47,7 +48,7 @@ func (w *world) removeObject(id string) bool {
 }
 
 func newWorld(images ...string) *world {
-	w := &world{now: now, staleCrons: map[string]bool{}, Observed: Observed{Crons: map[string]*Cron{}, Portals: map[string]*Container{}, Pods: map[string]*Pod{}, Volumes: map[string]bool{}, Images: map[string]string{}, Ready: map[string]bool{}}}
+	w := &world{now: now, staleCrons: map[string]bool{}, Observed: Observed{Crons: map[string]*Cron{}, Portals: map[string]*Container{}, Pods: map[string]*Pod{}, Volumes: map[string]bool{}, Images: map[string]string{}, Ready: map[string]bool{}, Since: map[string]time.Time{}}}
 	for _, ref := range images {
 		w.Images[ref] = "id of " + ref
 	}
@@ -100,7 +101,7 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 		}
 		w.Jobs = append(w.Jobs, j)
 	case WriteRecord:
-		w.Record = &Record{ID: w.id(), State: d.State, AgentImage: d.AgentImage}
+		w.Record = &Record{ID: w.id(), State: d.State, AgentImage: d.AgentImage, Strict: d.Strict, Earlier: w.earlier}
 	case CreateContainer:
 		w.create(t, d, s, must)
 	case StartContainer:
@@ -178,6 +179,7 @@ func (w *world) create(t *testing.T, d Desired, s Step, must func(bool, string))
 			w.Pods[s.Pod] = &Pod{Name: s.Pod, Workload: p.Workload, Job: p.Job, Run: p.Run}
 		}
 		must(w.Pods[s.Pod].Infra == nil, "there is an infra container")
+		w.Pods[s.Pod].Revision = p.Revision
 		w.Pods[s.Pod].Infra = &c
 	default:
 		dc := d.State.Pod(s.Pod).Container(s.Container)
@@ -268,12 +270,21 @@ func (w *world) settle(t *testing.T, d Desired) []Plan {
 // carryOut applies all steps of a plan.
 func (w *world) carryOut(t *testing.T, d Desired, p Plan) {
 	t.Helper()
-	full := d
-	full.State = WithJobs(d.State, &w.Observed, p)
+	do := w.doer(t, d, p)
 	for _, s := range p.Steps {
+		do(s)
+	}
+}
+
+// doer applies steps of a plan.
+func (w *world) doer(t *testing.T, d Desired, p Plan) func(Step) {
+	full := d
+	full.State = WithJobs(p.State, &w.Observed, p)
+	w.earlier = p.Earlier
+	return func(s Step) {
 		if s.Op == WriteRecord {
 			w.apply(t, d, s)
-			continue
+			return
 		}
 		w.apply(t, full, s)
 	}

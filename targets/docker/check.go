@@ -73,25 +73,15 @@ func (r *renderer) checkPod(p *app.Pod) {
 	r.checkSeccomp(path+"securityContext", p.SecurityContext.SeccompProfile, p.Pos)
 }
 
+// checkRollout tells what a rollout needs --strict for.
 func (r *renderer) checkRollout(p *app.Pod, path string) {
 	u := p.UpdateStrategy
-	if u == nil {
+	if u == nil || u.RollingUpdate == nil || r.opts.Strict {
 		return
 	}
-	path += "updateStrategy."
-	at := posOr(u.Pos, p.Pos)
-	const oneByOne = "a change replaces one replica after the other, each when the one before is ready"
-	switch u.Type {
-	case "Recreate", "OnDelete":
-		r.findings.Add(codeRolloutOrder, path+"type", at, oneByOne, "")
-	}
-	if s := u.RollingUpdate; s != nil {
-		if s.Partition != nil && *s.Partition > 0 {
-			r.findings.Add(codeRolloutOrder, path+"rollingUpdate.partition", posOr(s.Pos, at), "a change replaces every replica", "")
-		}
-		if s.MaxSurge != "" || s.MaxUnavailable != "" {
-			r.findings.Add(codeRollout, path+"rollingUpdate", posOr(s.Pos, at), oneByOne, "")
-		}
+	if s := u.RollingUpdate; s.MaxSurge != "" {
+		r.findings.Add(codeRollout, path+"updateStrategy.rollingUpdate.maxSurge", posOr(s.Pos, posOr(u.Pos, p.Pos)),
+			"containers are replaced within their pods, and no pod is added meanwhile", "`cuepod up --strict` rolls out new pods")
 	}
 }
 
@@ -132,10 +122,6 @@ func (r *renderer) checkVolumes(p *app.Pod, path string) {
 	}
 	for i := range p.VolumeClaimTemplates {
 		r.checkClaim(path+"volumeClaimTemplates.", &p.VolumeClaimTemplates[i])
-	}
-	if k := p.PersistentVolumeClaimRetentionPolicy; k != nil && (k.WhenDeleted == "Delete" || k.WhenScaled == "Delete") {
-		r.findings.Add("docker/claim-retention", path+"persistentVolumeClaimRetentionPolicy", posOr(k.Pos, p.Pos),
-			"the claims are kept", "`cuepod down --volumes` removes them")
 	}
 }
 

@@ -32,18 +32,11 @@ func TestCheck_ValuesThatMeanTheSameAreNotTold(t *testing.T) {
 	}{
 		{"hostUsers", pod(func(p *app.Pod) { p.HostUsers = ptr(true) }), pod(func(p *app.Pod) { p.HostUsers = ptr(false) }), codeIsolation},
 		{"automountServiceAccountToken", pod(func(p *app.Pod) { p.AutomountServiceAccountToken = ptr(false) }), pod(func(p *app.Pod) { p.AutomountServiceAccountToken = ptr(true) }), codeAccount},
-		{"strategy", pod(func(p *app.Pod) { p.UpdateStrategy = &app.UpdateStrategy{Type: "RollingUpdate"} }),
-			pod(func(p *app.Pod) { p.UpdateStrategy = &app.UpdateStrategy{Type: "OnDelete"} }), codeRolloutOrder},
-		{"partition", pod(func(p *app.Pod) {
-			p.UpdateStrategy = &app.UpdateStrategy{RollingUpdate: &app.RollingUpdate{Partition: ptr(0)}}
+		{"surge", pod(func(p *app.Pod) {
+			p.UpdateStrategy = &app.UpdateStrategy{RollingUpdate: &app.RollingUpdate{MaxUnavailable: "1"}}
 		}), pod(func(p *app.Pod) {
-			p.UpdateStrategy = &app.UpdateStrategy{RollingUpdate: &app.RollingUpdate{Partition: ptr(1)}}
-		}), codeRolloutOrder},
-		{"retention", pod(func(p *app.Pod) {
-			p.PersistentVolumeClaimRetentionPolicy = &app.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenDeleted: "Retain", WhenScaled: "Retain"}
-		}), pod(func(p *app.Pod) {
-			p.PersistentVolumeClaimRetentionPolicy = &app.StatefulSetPersistentVolumeClaimRetentionPolicy{WhenDeleted: "Retain", WhenScaled: "Delete"}
-		}), "docker/claim-retention"},
+			p.UpdateStrategy = &app.UpdateStrategy{RollingUpdate: &app.RollingUpdate{MaxSurge: "1"}}
+		}), codeRollout},
 		{"seccomp", pod(func(p *app.Pod) { p.SecurityContext.SeccompProfile = &app.SeccompProfile{Type: "Unconfined"} }),
 			pod(func(p *app.Pod) {
 				p.SecurityContext.SeccompProfile = &app.SeccompProfile{Type: "Localhost", LocalhostProfile: "a.json"}

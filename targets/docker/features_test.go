@@ -472,8 +472,8 @@ func TestService_BySelectorReachesEveryPodAtItsOwnPort(t *testing.T) {
 	s, findings := render(t, a)
 	targets := map[string]int{"web-0": 8080, "blue-0": 9090, "blue-1": 9090, "batch": 7070}
 	want := []Service{
-		{Name: "front", HTTP: true, Pods: []string{"web-0", "blue-0", "blue-1"}, Jobs: []string{"batch"}, Ports: []ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Targets: targets}}},
-		{Name: "nobody", HTTP: true, Pods: []string{}, Ports: []ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Targets: map[string]int{}}}},
+		{Name: "front", HTTP: true, Pods: []string{"web-0", "blue-0", "blue-1"}, Jobs: []string{"batch"}, Ports: []ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Target: "http", Targets: targets}}},
+		{Name: "nobody", HTTP: true, Pods: []string{}, Ports: []ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Target: "http", Targets: map[string]int{}}}},
 	}
 	if diff := cmp.Diff(want, s.Services); diff != "" {
 		t.Errorf("services (-want +got):\n%s", diff)

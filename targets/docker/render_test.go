@@ -146,7 +146,7 @@ func TestRender_ResourcesInTheEnginesTerms(t *testing.T) {
 func TestRender_ServicesAndPortals(t *testing.T) {
 	s, _ := render(t, sample())
 	want := []Service{
-		{Name: "internal", HTTP: true, Pods: []string{"web-0", "web-1"}, Ports: []ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Targets: map[string]int{"web-0": 8080, "web-1": 8080}}}},
+		{Name: "internal", HTTP: true, Pods: []string{"web-0", "web-1"}, Ports: []ServicePort{{Name: "http", Port: 80, Protocol: "TCP", Target: "http", Targets: map[string]int{"web-0": 8080, "web-1": 8080}}}},
 		{Name: "public", Affinity: true, HTTP: true, Pods: []string{"web-0", "web-1"}, Ports: []ServicePort{
 			{Name: "a", Port: 80, Protocol: "TCP", Targets: map[string]int{"web-0": 8080, "web-1": 8080}},
 			{Name: "b", Port: 81, Protocol: "TCP", Targets: map[string]int{"web-0": 81, "web-1": 81}}, // the port itself

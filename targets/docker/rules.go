@@ -4,19 +4,18 @@ import "github.com/cuepod/cuepod/targets"
 
 // Codes of findings that both the table and the checks make.
 const (
-	codeBlockDevice  = "docker/block-device"
-	codeClaimSource  = "docker/claim-source"
-	codeClaimSize    = "docker/claim-size"
-	codeClaimClass   = "docker/claim-class"
-	codeIsolation    = "docker/isolation"
-	codeJob          = "docker/job"
-	codeMountOption  = "docker/mount-option"
-	codeProbe        = "docker/probe"
-	codeResource     = "docker/resource"
-	codeRollout      = "docker/rollout"
-	codeRolloutOrder = "docker/rollout-order"
-	codeAddress      = "docker/service-address"
-	codeAccount      = "docker/service-account"
+	codeBlockDevice = "docker/block-device"
+	codeClaimSource = "docker/claim-source"
+	codeClaimSize   = "docker/claim-size"
+	codeClaimClass  = "docker/claim-class"
+	codeIsolation   = "docker/isolation"
+	codeJob         = "docker/job"
+	codeMountOption = "docker/mount-option"
+	codeProbe       = "docker/probe"
+	codeResource    = "docker/resource"
+	codeRollout     = "docker/rollout"
+	codeAddress     = "docker/service-address"
+	codeAccount     = "docker/service-account"
 )
 
 // Rules lists the findings that Render makes.
@@ -29,7 +28,6 @@ func Rules() []targets.Rule {
 		{Code: codeBlockDevice, Level: cannot, Summary: "there are no raw block devices"},
 		{Code: "docker/build", Level: cannot, Summary: "the image is not built; it has to be on the engine or in a registry"},
 		{Code: codeClaimClass, Level: cannot, Summary: "a local engine has no storage classes, and makes every claim a volume of its own"},
-		{Code: "docker/claim-retention", Level: cannot, Summary: "claims are kept until somebody asks to remove them"},
 		{Code: codeClaimSize, Level: emulated, Summary: "a volume of the engine has no size"},
 		{Code: codeClaimSource, Level: cannot, Summary: "a claim begins empty"},
 		{Code: "docker/depends-on", Level: cannot, Summary: "nobody waits for a service that has no pods, or those of jobs alone"},
@@ -59,8 +57,7 @@ func Rules() []targets.Rule {
 		{Code: "docker/pull-secret", Level: emulated, Summary: "images are pulled with your own credentials"},
 		{Code: "docker/resize", Level: emulated, Summary: "a change of resources makes a new container"},
 		{Code: codeResource, Level: cannot, Summary: "the engine limits the CPU and the memory of containers, and nothing else"},
-		{Code: codeRollout, Level: emulated, Summary: "a change replaces one replica after the other, each when the one before is ready"},
-		{Code: codeRolloutOrder, Level: cannot, Summary: "a change replaces one replica after the other, at once"},
+		{Code: codeRollout, Level: emulated, Summary: "without --strict containers are replaced within their pods; earlier revisions are in the definition's history"},
 		{Code: "docker/scheduling", Level: emulated, Summary: "one machine has nothing to choose between, and nobody empties it"},
 		{Code: "docker/sctp", Level: cannot, Summary: "services carry TCP and UDP"},
 		{Code: codeAccount, Level: cannot, Summary: "there is no Kubernetes API: pods have no account and no token"},

@@ -33,6 +33,9 @@ Pod.subdomain Pod.dnsConfig PodDNSConfig.nameservers PodDNSConfig.searches PodDN
 PodDNSConfigOption.name PodDNSConfigOption.value
 Pod.setHostnameAsFQDN Pod.hostnameOverride Pod.podManagementPolicy Pod.ordinals StatefulSetOrdinals.start HostAlias.hostnames
 Pod.schedule Pod.restartPolicy Pod.activeDeadlineSeconds Pod.timeZone Pod.startingDeadlineSeconds Pod.concurrencyPolicy
+Pod.updateStrategy UpdateStrategy.type UpdateStrategy.rollingUpdate RollingUpdate.maxUnavailable RollingUpdate.partition
+Pod.persistentVolumeClaimRetentionPolicy StatefulSetPersistentVolumeClaimRetentionPolicy.whenDeleted
+StatefulSetPersistentVolumeClaimRetentionPolicy.whenScaled Pod.minReadySeconds Pod.progressDeadlineSeconds Pod.paused
 Pod.suspend Pod.successfulJobsHistoryLimit Pod.failedJobsHistoryLimit Pod.parallelism Pod.completions Pod.backoffLimit
 Pod.ttlSecondsAfterFinished Pod.completionMode Dependency.condition
 PodSecurityContext.runAsUser PodSecurityContext.runAsGroup PodSecurityContext.runAsNonRoot
@@ -129,40 +132,31 @@ func noted() map[string]string {
 // partly make findings for some values.
 func partly() map[string]string {
 	return map[string]string{
-		"App.objects":                              "docker/object",
-		"Pod.kubernetes":                           "docker/kubernetes",
-		"Container.kubernetes":                     "docker/kubernetes",
-		"Service.kubernetes":                       "docker/kubernetes",
-		"Volume.kubernetes":                        "docker/kubernetes docker/kubernetes-volume",
-		"Pod.dependsOn":                            "docker/depends-on",
-		"Pod.hostUsers":                            codeIsolation,
-		"Pod.automountServiceAccountToken":         codeAccount,
-		"Pod.updateStrategy":                       codeRollout,
-		"UpdateStrategy.type":                      codeRolloutOrder,
-		"UpdateStrategy.rollingUpdate":             codeRollout,
-		"RollingUpdate.maxSurge":                   codeRollout,
-		"RollingUpdate.maxUnavailable":             codeRollout,
-		"RollingUpdate.partition":                  codeRolloutOrder,
-		"Container.imagePullPolicy":                "docker/pull-always",
-		"ContainerPort.hostPort":                   "docker/loopback docker/host-port",
-		"ContainerPort.hostIP":                     "docker/host-port",
-		"ContainerPort.protocol":                   "docker/sctp",
-		"ResourceRequirements.requests":            "docker/memory-request " + codeResource,
-		"ResourceRequirements.limits":              codeResource,
-		"EnvVarSource.resourceFieldRef":            "docker/allocatable",
-		"DownwardAPIVolumeFile.resourceFieldRef":   "docker/allocatable",
-		"ResourceFieldSelector.resource":           "docker/allocatable",
-		"VolumeMount.mountPropagation":             codeMountOption,
-		"VolumeMount.recursiveReadOnly":            codeMountOption,
-		"SeccompProfile.type":                      codeIsolation,
-		"SeccompProfile.localhostProfile":          codeIsolation,
-		"EmptyDirVolumeSource.medium":              "docker/emptydir-medium",
-		"EmptyDirVolumeSource.sizeLimit":           "docker/emptydir-size",
-		"PersistentVolumeClaim.volumeMode":         codeBlockDevice,
-		"Pod.persistentVolumeClaimRetentionPolicy": "docker/claim-retention",
-
-		"StatefulSetPersistentVolumeClaimRetentionPolicy.whenDeleted": "docker/claim-retention",
-		"StatefulSetPersistentVolumeClaimRetentionPolicy.whenScaled":  "docker/claim-retention",
+		"App.objects":                            "docker/object",
+		"Pod.kubernetes":                         "docker/kubernetes",
+		"Container.kubernetes":                   "docker/kubernetes",
+		"Service.kubernetes":                     "docker/kubernetes",
+		"Volume.kubernetes":                      "docker/kubernetes docker/kubernetes-volume",
+		"Pod.dependsOn":                          "docker/depends-on",
+		"Pod.hostUsers":                          codeIsolation,
+		"Pod.automountServiceAccountToken":       codeAccount,
+		"RollingUpdate.maxSurge":                 codeRollout,
+		"Container.imagePullPolicy":              "docker/pull-always",
+		"ContainerPort.hostPort":                 "docker/loopback docker/host-port",
+		"ContainerPort.hostIP":                   "docker/host-port",
+		"ContainerPort.protocol":                 "docker/sctp",
+		"ResourceRequirements.requests":          "docker/memory-request " + codeResource,
+		"ResourceRequirements.limits":            codeResource,
+		"EnvVarSource.resourceFieldRef":          "docker/allocatable",
+		"DownwardAPIVolumeFile.resourceFieldRef": "docker/allocatable",
+		"ResourceFieldSelector.resource":         "docker/allocatable",
+		"VolumeMount.mountPropagation":           codeMountOption,
+		"VolumeMount.recursiveReadOnly":          codeMountOption,
+		"SeccompProfile.type":                    codeIsolation,
+		"SeccompProfile.localhostProfile":        codeIsolation,
+		"EmptyDirVolumeSource.medium":            "docker/emptydir-medium",
+		"EmptyDirVolumeSource.sizeLimit":         "docker/emptydir-size",
+		"PersistentVolumeClaim.volumeMode":       codeBlockDevice,
 
 		"Service.type":                  "docker/loopback",
 		"ServicePort.nodePort":          "docker/loopback",

@@ -203,7 +203,8 @@ type FromGateway struct {
 
 // Status is how the pods are. The gateway sends it on every change.
 type Status struct {
-	Generation int64                `json:"generation"` // of the snapshot in force
+	Generation int64                `json:"generation"`     // of the snapshot in force
+	Time       int64                `json:"time,omitempty"` // when it was sent, in milliseconds by the gateway's clock
 	Pods       map[string]PodStatus `json:"pods"`
 }
 
@@ -212,6 +213,7 @@ type PodStatus struct {
 	Connected  bool                       `json:"connected"`  // its agent is on the line
 	Generation int64                      `json:"generation"` // of the snapshot its agent has applied: files written, names served
 	Ready      bool                       `json:"ready"`
+	Since      int64                      `json:"since,omitempty"` // when it got ready, by the same clock; 0 when it is not
 	Error      string                     `json:"error,omitempty"` // why the agent could not apply
 	Containers map[string]ContainerStatus `json:"containers"`
 }
