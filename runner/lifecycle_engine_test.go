@@ -119,7 +119,7 @@ func (s *stage) empty() time.Duration {
 	return time.Since(began)
 }
 
-// conformance:S8 S12 S45 S46 S47 S48 S49 S51 S52
+// conformance:S8 S12 S45 S46 S47 S48 S49 S51 S52 S55
 //
 //conformance:negative S48
 func TestLifecycle_OnARealEngine(t *testing.T) {
@@ -128,6 +128,7 @@ func TestLifecycle_OnARealEngine(t *testing.T) {
 	t.Run("stop order", func(t *testing.T) { testStopOrder(s.on(t)) })
 	t.Run("kill after the grace", func(t *testing.T) { testKillAfterGrace(s.on(t)) })
 	t.Run("postStart that fails", func(t *testing.T) { testPostStartFails(s.on(t)) })
+	t.Run("job with a sidecar", func(t *testing.T) { testJobWithSidecar(s.on(t)) })
 	t.Run("down", func(t *testing.T) { testDownRunsHooks(s.on(t)) })
 	t.Run("killed during postStart", func(t *testing.T) { testKilledDuringPostStart(s.on(t)) })
 }
@@ -152,12 +153,12 @@ func testStartOrder(s *stage) {
 func testStopOrder(s *stage) {
 	s.up(s.cast(20,
 		[]app.Container{actor("proxy", "serve :8080 0", sidecar, preStop(gets("/bye", "HTTP", 8080))), actor("logs", "act 1", sidecar)},
-		actor("a", "act 1", preStop(marks("a hooked", "1"))), actor("b", "act 0")))
+		actor("a", "act 1", preStop(marks("a hooked", "1"))), actor("b", "act 0", func(c *app.Container) { c.Lifecycle.StopSignal = "SIGINT" })))
 	s.empty()
 	l := s.timeline()
 	l.order("a hooked", "a TERM", "a ends", "logs TERM", "logs ends", "proxy TERM", "proxy ends")
 	l.order("proxy kube-lifecycle/1.37 /bye", "a TERM")
-	l.order("b TERM", "a hooked") // nobody waits for another's hook
+	l.order("b INT", "a hooked") // nobody waits for another's hook
 }
 
 // The time is the whole pod's. Who does not stop within it is killed.
@@ -218,6 +219,26 @@ func testPostStartFails(s *stage) {
 	s.timeline().order("a starts", "b starts")
 	if !strings.Contains(told.String(), "PostStartHookError") || strings.Contains(told.String(), "hunter2") {
 		s.t.Errorf("told:\n%s", told.String())
+	}
+}
+
+// The job is complete when its own container is, and the sidecar is stopped then.
+func testJobWithSidecar(s *stage) {
+	pod := s.cast(5, []app.Container{actor("proxy", "act 0", sidecar)}, look("run", mount("t", "/t"))).Pods[0]
+	pod.Kind, pod.Name, pod.RestartPolicy = "Job", "batch", "Never"
+	pod.Containers[0].Args = []string{"mark", markFile, "run runs"}
+	s.up(&app.App{Pods: []app.Pod{pod}})
+	agenttest.Eventually(s.t, func() error {
+		data, err := os.ReadFile(filepath.Join(s.id.Root, filepath.Base(markFile)))
+		if err == nil && !strings.Contains(string(data), "proxy ends") {
+			err = fmt.Errorf("the sidecar runs on: %s", data)
+		}
+		return err
+	})
+	s.timeline().order("proxy starts", "run runs", "proxy TERM", "proxy ends")
+	status, err := runner.GetStatus(s.t.Context(), s.eng, s.id)
+	if err != nil || len(status.Jobs) != 1 || status.Jobs[0].Status != "Complete" {
+		s.t.Errorf("%v: %+v", err, status.Jobs)
 	}
 }
 

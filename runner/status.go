@@ -187,8 +187,8 @@ func (v view) leaving(state *docker.State, now time.Time) []podInput {
 		p := &docker.Pod{Name: name, Workload: o.Workload}
 		for i := range o.Members {
 			m := &o.Members[i]
-			c := docker.Container{Name: m.Key, Image: m.Image}
-			if m.Init {
+			c := docker.Container{Name: m.Key, Image: m.Image, Sidecar: m.Sidecar}
+			if m.Init || m.Sidecar {
 				p.Init = append(p.Init, c)
 			} else {
 				p.Containers = append(p.Containers, c)

@@ -46,8 +46,8 @@ func (e *executor) do(ctx context.Context, s reconcile.Step) error {
 	if !known {
 		err = e.other(ctx, whole, s)
 	}
-	if err != nil && waits(s.Op) && ctx.Err() != nil {
-		err = context.Cause(ctx) // an engine call says less about why it was given up
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx) // the plan was dropped: what is wrong, the next one meets as well
 	}
 	if changesEngine(s.Op) {
 		_ = e.call(whole, func() { e.lookSoon() })

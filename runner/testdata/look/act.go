@@ -28,12 +28,12 @@ func pause(seconds string) {
 
 func act(file, name, how string) error {
 	stop := make(chan os.Signal, 1)
-	signal.Notify(stop, syscall.SIGTERM)
+	signal.Notify(stop, syscall.SIGTERM, syscall.SIGINT)
 	if err := mark(file, name+" starts"); err != nil {
 		return err
 	}
-	<-stop
-	if err := mark(file, name+" TERM"); err != nil {
+	word := map[os.Signal]string{syscall.SIGTERM: " TERM", syscall.SIGINT: " INT"}[<-stop]
+	if err := mark(file, name+word); err != nil {
 		return err
 	}
 	if how == "ignore" {
