@@ -44,10 +44,10 @@ type Place struct {
 func Places() []Place {
 	return []Place{
 		{Item: 2, Text: "a container that crashes again and again is shown as exited, and not as CrashLoopBackOff", Open: true},
-		{Item: 7, Text: "init containers run again when a container is restarted", Open: true},
+		{Item: 7, Text: "init containers run again when a container is restarted"},
 		{Item: 37, Text: "a probe runs inside the pod, and succeeds for what listens on 127.0.0.1 alone", Open: true},
-		{Item: 48, Text: "a sidecar is stopped before the containers that it serves", Open: true},
-		{Item: 50, Text: "a pod stays an endpoint until its containers have stopped", Open: true},
+		{Item: 48, Text: "a sidecar is stopped before the containers that it serves"},
+		{Item: 50, Text: "a pod stays an endpoint until its containers have stopped"},
 		{Item: 57, Text: "a $ of a definition is taken for a variable by Compose", Open: true},
 		{Item: 60, Text: "an optional reference that leads nowhere makes an empty variable", Open: true},
 		{Item: 62, Text: "variables tell of services that came after the container", Open: true},
