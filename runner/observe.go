@@ -52,6 +52,7 @@ func (o *observation) placeOnMachine() {
 	for i := range o.all {
 		if c := &o.all[i]; roleOf(c) == reconcile.RoleInfra && c.State == engine.Running && c.IP == "" && o.addresses.subnet.IsValid() {
 			c.IP = o.addresses.host()
+			o.Pods[c.Labels[labelPod]].Infra.IP = c.IP
 		}
 	}
 }

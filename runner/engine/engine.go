@@ -232,12 +232,9 @@ type ContainerSpec struct {
 	HostNetwork   bool   // the machine's network, in place of one of its own: its host name, hosts and name servers too
 	IP            string // fixed address in Network; "" means the engine's choice
 	Hostname      string
-	Domainname    string // behind Hostname in the hosts file
 	ShareableIPC  bool
 	HostIPC       bool     // the machine's IPC namespace, in place of ShareableIPC
 	ExtraHosts    []string // host:ip
-	DNS           []string // name servers that the engine asks
-	DNSSearch     []string // domains
 	Sysctls       map[string]string
 	Publish       []PortBinding
 
@@ -268,8 +265,8 @@ func (s ContainerSpec) Check() error {
 	if s.Name == "" || s.Image == "" {
 		return errors.New("a container needs a name and an image")
 	}
-	if s.JoinContainer != "" && (s.Network != "" || s.HostNetwork || s.IP != "" || s.Hostname != "" || s.Domainname != "" || s.ShareableIPC || s.HostIPC ||
-		len(s.ExtraHosts) > 0 || len(s.DNS) > 0 || len(s.DNSSearch) > 0 || len(s.Sysctls) > 0 || len(s.Publish) > 0) {
+	if s.JoinContainer != "" && (s.Network != "" || s.HostNetwork || s.IP != "" || s.Hostname != "" || s.ShareableIPC || s.HostIPC ||
+		len(s.ExtraHosts) > 0 || len(s.Sysctls) > 0 || len(s.Publish) > 0) {
 		return fmt.Errorf("a container that joins %s has no network, address, hostname, IPC, hosts, sysctls or ports of its own", s.JoinContainer)
 	}
 	if s.HostNetwork && (s.Network != "" || s.Hostname != "") {

@@ -44,8 +44,8 @@ func TestCreateArguments_PodMemberJoinsAndHasNoSwap(t *testing.T) {
 
 func TestCreateArguments_NamespacesAndRights(t *testing.T) {
 	config, host, _ := createArguments(engine.ContainerSpec{
-		Name: "m", Image: "i", Network: "n", Hostname: "h", Domainname: "d.test", HostIPC: true, JoinPID: "holder",
-		DNS: []string{"10.0.0.1"}, DNSSearch: []string{"s.test"}, GroupAdd: []string{"7"},
+		Name: "m", Image: "i", Network: "n", Hostname: "h", HostIPC: true, JoinPID: "holder",
+		GroupAdd:   []string{"7"},
 		Privileged: true, SeccompUnconfined: true, AppArmor: "mine", UnmaskedProc: true,
 		OpenStdin: true, StdinOnce: true, TTY: true, StopSignal: "SIGINT",
 		Mounts: []engine.Mount{
@@ -54,17 +54,17 @@ func TestCreateArguments_NamespacesAndRights(t *testing.T) {
 		},
 	})
 	got, err := json.Marshal(map[string]any{
-		"domain": config.Domainname, "stdin": []bool{config.OpenStdin, config.StdinOnce, config.Tty}, "signal": config.StopSignal,
-		"ipc": host.IpcMode, "pid": host.PidMode, "dns": []any{host.DNS, host.DNSSearch}, "groups": host.GroupAdd,
+		"network": host.NetworkMode, "stdin": []bool{config.OpenStdin, config.StdinOnce, config.Tty}, "signal": config.StopSignal,
+		"ipc": host.IpcMode, "pid": host.PidMode, "groups": host.GroupAdd,
 		"privileged": host.Privileged, "security": host.SecurityOpt, "masked": host.MaskedPaths, "readonly": host.ReadonlyPaths,
 		"mounts": host.Mounts, "binds": host.Binds,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"binds":["/src:/b:ro"],"dns":[["10.0.0.1"],["s.test"]],"domain":"d.test","groups":["7"],"ipc":"host","masked":[],` +
+	const want = `{"binds":["/src:/b:ro"],"groups":["7"],"ipc":"host","masked":[],` +
 		`"mounts":[{"Type":"bind","Source":"/src/a","Target":"/a","BindOptions":{"Propagation":"rshared"}}],` +
-		`"pid":"container:holder","privileged":true,"readonly":[],"security":["seccomp=unconfined","apparmor=mine"],` +
+		`"network":"n","pid":"container:holder","privileged":true,"readonly":[],"security":["seccomp=unconfined","apparmor=mine"],` +
 		`"signal":"SIGINT","stdin":[true,true,true]}`
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)

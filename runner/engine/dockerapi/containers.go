@@ -90,7 +90,6 @@ func createArguments(spec engine.ContainerSpec) (*container.Config, *container.H
 		Tty:          spec.TTY,
 		StopSignal:   spec.StopSignal,
 		Hostname:     spec.Hostname,
-		Domainname:   spec.Domainname,
 		ExposedPorts: exposed,
 	}
 	if spec.StopTimeout > 0 {
@@ -99,8 +98,6 @@ func createArguments(spec engine.ContainerSpec) (*container.Config, *container.H
 	}
 	host := &container.HostConfig{
 		ExtraHosts:     spec.ExtraHosts,
-		DNS:            spec.DNS,
-		DNSSearch:      spec.DNSSearch,
 		GroupAdd:       spec.GroupAdd,
 		Privileged:     spec.Privileged,
 		SecurityOpt:    securityArguments(spec),

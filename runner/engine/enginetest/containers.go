@@ -118,7 +118,8 @@ func testCreateErrors(t *testing.T, b *bench) {
 		},
 		"an address but no network": func(s *engine.ContainerSpec) { s.IP = "10.1.1.1" },
 		"no name":                   func(s *engine.ContainerSpec) { s.Name = "" },
-		"joined with a domain":      func(s *engine.ContainerSpec) { s.JoinContainer, s.Domainname = b.name("one"), "d" },
+		"joined the machine too":    func(s *engine.ContainerSpec) { s.JoinContainer, s.HostNetwork = b.name("one"), true },
+		"two networks":              func(s *engine.ContainerSpec) { s.HostNetwork, s.Network = true, "n" },
 		"two IPC namespaces":        func(s *engine.ContainerSpec) { s.ShareableIPC, s.HostIPC = true, true },
 		"two PID namespaces":        func(s *engine.ContainerSpec) { s.JoinPID, s.HostPID = b.name("one"), true },
 		"a mount of nothing":        func(s *engine.ContainerSpec) { s.Mounts = []engine.Mount{{Path: "/m"}} },
@@ -173,14 +174,30 @@ func testLimits(t *testing.T, b *bench) {
 	network, _ := b.network(t, "net")
 	spec := b.spec("one", "print", "fine")
 	spec.Network, spec.Hostname, spec.ShareableIPC = network, "limited", true
-	spec.ExtraHosts, spec.Domainname = []string{"example.test:10.1.2.3"}, "example.test"
-	spec.DNS, spec.DNSSearch = []string{"10.9.8.7"}, []string{"search.test"}
+	spec.ExtraHosts = []string{"example.test:10.1.2.3"}
 	spec.Sysctls = map[string]string{"net.ipv4.ip_unprivileged_port_start": "0"}
 	spec.User, spec.CapDrop, spec.CapAdd = "1000:1000", []string{"ALL"}, []string{"NET_BIND_SERVICE"}
 	spec.NoNewPrivileges, spec.ReadOnlyRootFS = true, true
 	spec.CPUShares, spec.CPUQuota, spec.MemoryBytes = 512, 50_000, 64<<20
 	spec.OOMScoreAdj, spec.StopTimeout = 500, 1500*time.Millisecond
 	if code, got, said := b.finish(t, b.run(t, spec)); code != 0 || got != "fine\n" {
+		t.Errorf("exit %d, output %q %q", code, got, said)
+	}
+}
+
+// In the machine's network a container has no address of its own, others may
+// join it, and nothing is published.
+func testHostNetwork(t *testing.T, b *bench) {
+	spec := b.spec("host", "wait")
+	spec.HostNetwork, spec.ShareableIPC, spec.ExtraHosts = true, true, []string{"example.test:10.1.2.3"}
+	id := b.run(t, spec)
+	b.waitForLog(t, id, "waiting")
+	if c := b.inspect(t, id); c.IP != "" || len(c.Publish) > 0 || c.State != engine.Running {
+		t.Errorf("container %+v", c)
+	}
+	member := b.spec("member", "print", "fine")
+	member.JoinContainer = b.name("host")
+	if code, got, said := b.finish(t, b.run(t, member)); code != 0 || got != "fine\n" {
 		t.Errorf("exit %d, output %q %q", code, got, said)
 	}
 }

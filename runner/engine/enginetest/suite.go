@@ -55,6 +55,7 @@ func Run(t *testing.T, s Subject) {
 		{"CreateErrors", testCreateErrors},
 		{"CommandAndEnvironment", testCommandAndEnvironment},
 		{"Limits", testLimits},
+		{"HostNetwork", testHostNetwork},
 		{"Rights", testRights},
 		{"Processes", testProcesses},
 		{"HostPaths", testHostPaths},
