@@ -78,7 +78,7 @@ func (r *supervisor) runExecProbes(ctx context.Context) {
 				}
 				key := execKey{m.ID, spec.Kind}
 				wanted[key] = true
-				r.startExecProbe(ctx, key, spec, p.Name, c.Name)
+				r.startExecProbe(ctx, key, spec, p, c.Name, m.Started)
 			}
 		}
 	}
@@ -91,7 +91,7 @@ func (r *supervisor) runExecProbes(ctx context.Context) {
 	}
 }
 
-func (r *supervisor) startExecProbe(ctx context.Context, key execKey, spec docker.Probe, pod, container string) {
+func (r *supervisor) startExecProbe(ctx context.Context, key execKey, spec docker.Probe, pod *docker.Pod, container string, since time.Time) {
 	old := r.loop.exec.probes[key]
 	if old != nil && reflect.DeepEqual(old.spec, spec) {
 		return
@@ -102,30 +102,39 @@ func (r *supervisor) startExecProbe(ctx context.Context, key execKey, spec docke
 		worker.Verdict, worker.Message = old.worker.Verdict, old.worker.Message
 	}
 	probeCtx, cancel := context.WithCancel(ctx)
-	p := &execProbe{pod: pod, spec: spec, worker: worker, cancel: cancel}
+	p := &execProbe{pod: pod.Name, spec: spec, worker: worker, cancel: cancel}
 	r.loop.exec.probes[key] = p
-	go r.execLoop(probeCtx, key, p, pod, container)
+	target := execTarget{pod: *pod, container: container, id: key.container, since: since}
+	go r.execLoop(probeCtx, key, p, target)
+}
+
+// execTarget is the container that a probe runs in.
+type execTarget struct {
+	pod       docker.Pod
+	container string // its name
+	id        string
+	since     time.Time // when it started: initial delays count from here
 }
 
 // execLoop tries until the verdict is final or the probe is stopped.
-func (r *supervisor) execLoop(ctx context.Context, key execKey, p *execProbe, pod, container string) {
+func (r *supervisor) execLoop(ctx context.Context, key execKey, p *execProbe, target execTarget) {
 	if key.kind != api.Startup {
 		err := r.board.wait(ctx, func(v view) (bool, error) {
-			c := v.status.Pods[pod].Containers[container]
+			c := v.status.Pods[target.pod.Name].Containers[target.container]
 			return c.ID == key.container && c.Started, nil
 		})
 		if err != nil {
 			return
 		}
 	}
-	wait := time.Duration(p.spec.InitialDelay) * time.Second
+	wait := time.Until(target.since.Add(time.Duration(p.spec.InitialDelay) * time.Second))
 	for {
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
 			return
 		}
-		outcome := execOnce(ctx, r.cfg.Engine, key.container, p.spec)
+		outcome := r.exec(ctx, target, p.spec)
 		var now probe.Worker
 		err := r.call(ctx, func() {
 			before := p.worker.Verdict
@@ -147,23 +156,43 @@ func (r *supervisor) execLoop(ctx context.Context, key execKey, p *execProbe, po
 // maxProbeOutput is how much of a probe's output a message quotes.
 const maxProbeOutput = 256
 
-func execOnce(ctx context.Context, eng engine.Engine, container string, p docker.Probe) probe.Outcome {
+// exec runs a probe's command. What could not be carried out is tried again,
+// see probe.Tries.
+func (r *supervisor) exec(ctx context.Context, target execTarget, p docker.Probe) probe.Outcome {
+	var o probe.Outcome
+	for range probe.Tries {
+		marker := newMarker()
+		var late bool
+		o, late = execOnce(ctx, r.cfg.Engine, target.id, p, marker)
+		if late {
+			r.killLate(ctx, target, marker)
+		}
+		if o.Result != probe.Unknown || ctx.Err() != nil {
+			break
+		}
+	}
+	return o
+}
+
+// execOnce runs a probe's command once. It reports whether the command was
+// still running when its time was over.
+func execOnce(ctx context.Context, eng engine.Engine, container string, p docker.Probe, marker string) (o probe.Outcome, late bool) {
 	timeout := time.Duration(p.Timeout) * time.Second
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var out bytes.Buffer
-	code, err := eng.Exec(limited, container, engine.ExecSpec{Cmd: p.Exec, Stdout: &out, Stderr: &out})
+	code, err := eng.Exec(limited, container, engine.ExecSpec{Cmd: p.Exec, Env: []string{api.Marker + "=" + marker}, Stdout: &out, Stderr: &out})
 	switch {
 	case errors.Is(limited.Err(), context.DeadlineExceeded):
-		return probe.Outcome{Result: probe.Failure, Message: fmt.Sprintf("no answer within %v", timeout)}
+		return probe.Outcome{Result: probe.Failure, Message: fmt.Sprintf("no answer within %v", timeout)}, true
 	case err != nil:
-		return probe.Outcome{Message: err.Error()} // unknown: the probe itself could not be carried out
+		return probe.Outcome{Message: err.Error()}, false // unknown: the probe itself could not be carried out
 	case code == 0:
-		return probe.Outcome{Result: probe.Success}
+		return probe.Outcome{Result: probe.Success}, false
 	}
 	text := strings.TrimSpace(out.String())
 	if len(text) > maxProbeOutput {
 		text = text[:maxProbeOutput] + "..."
 	}
-	return probe.Outcome{Result: probe.Failure, Message: strings.TrimSpace(fmt.Sprintf("exit code %d %s", code, text))}
+	return probe.Outcome{Result: probe.Failure, Message: strings.TrimSpace(fmt.Sprintf("exit code %d %s", code, text))}, false
 }

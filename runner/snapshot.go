@@ -1,6 +1,8 @@
 package runner
 
 import (
+	"net"
+
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
@@ -85,9 +87,29 @@ func (in snapshotInput) container(p *docker.Pod, c *docker.Container) api.Contai
 		out.ID, out.Running, out.Exec = m.ID, m.State == reconcile.Running && hooked, in.exec[m.ID]
 	}
 	for _, probe := range c.Probes {
-		out.Probes = append(out.Probes, wireProbe(probe))
+		out.Probes = append(out.Probes, in.outside(p, wireProbe(probe)))
 	}
 	return out
+}
+
+// outside gives a probe of the machine's own loopback the machine's address: the
+// loopback of the pod, where the agent is, would let a server pass that nobody
+// else reaches.
+func (in snapshotInput) outside(p *docker.Pod, probe api.Probe) api.Probe {
+	host := func(h string) string {
+		ip := net.ParseIP(h)
+		if p.HostNetwork || h != "localhost" && (ip == nil || !ip.IsLoopback()) {
+			return h
+		}
+		return in.seen.addresses.host()
+	}
+	if probe.HTTP != nil {
+		probe.HTTP.Host = host(probe.HTTP.Host)
+	}
+	if probe.TCP != nil {
+		probe.TCP.Host = host(probe.TCP.Host)
+	}
+	return probe
 }
 
 func (in snapshotInput) files(v docker.FileVolume, infra *engine.Container) api.FileVolume {
@@ -118,9 +140,9 @@ func wireProbe(p docker.Probe) api.Probe {
 	}
 	switch {
 	case p.HTTP != nil:
-		out.HTTP = &api.HTTPProbe{Port: p.HTTP.Port, Path: p.HTTP.Path, Scheme: p.HTTP.Scheme, Headers: p.HTTP.Headers}
+		out.HTTP = &api.HTTPProbe{Host: p.HTTP.Host, Port: p.HTTP.Port, Path: p.HTTP.Path, Scheme: p.HTTP.Scheme, Headers: p.HTTP.Headers}
 	case p.TCP != 0:
-		out.TCP = &api.TCPProbe{Port: p.TCP}
+		out.TCP = &api.TCPProbe{Host: p.TCPHost, Port: p.TCP}
 	case p.GRPC != nil:
 		out.GRPC = &api.GRPCProbe{Port: p.GRPC.Port, Service: p.GRPC.Service}
 	}

@@ -224,6 +224,7 @@ func TestUp_ContainerThatExitsIsRestartedWithBackoff(t *testing.T) {
 	})
 }
 
+// conformance:S127
 func TestUp_OutOfMemoryIsSaid(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.ready()
@@ -235,6 +236,17 @@ func TestUp_OutOfMemoryIsSaid(t *testing.T) {
 		time.Sleep(time.Second)
 		if got := r.told(); !strings.Contains(got, "more memory than its limit") {
 			t.Errorf("told:\n%s", got)
+		}
+		// The kernel killed a child, and its parent ended as if all were well.
+		if err := r.eng.Crash("shop_web-0_log", 0, true); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		if got := r.told(); !strings.Contains(got, "more memory than its limit") {
+			t.Errorf("with exit code 0 told:\n%s", got)
+		}
+		if last := r.statusOf("web-0", "log").LastState; last == nil || last.Reason != "OOMKilled" || last.ExitCode != 0 {
+			t.Errorf("last state %+v", last)
 		}
 	})
 }

@@ -28,10 +28,10 @@ func Items() []Item {
 
 func lifecycle() []Item {
 	return []Item{
-		{1, "A pod's phase: Failed when an init container failed for good; Pending until init containers and sidecars are through; Running while a container runs or waits to; Succeeded or Failed once all have ended", Open, "phases of init failures"},
-		{2, "CrashLoopBackOff is why a container waits, and never a phase: the pod stays Running", Open, "no marked test"},
-		{3, "Why a container waits, in Kubernetes' words: ContainerCreating, PodInitializing, CrashLoopBackOff, RunContainerError, CreateContainerConfigError, CreateContainerError, PostStartHookError, ErrImagePull, ImagePullBackOff, ErrImageNeverPull, InvalidImageName", Open, "not all words yet"},
-		{4, "Conditions of a pod: PodReadyToStartContainers, Initialized, ContainersReady and Ready; that of a pod that succeeded is not Ready, with the reason PodCompleted", Open, "no conditions yet"},
+		{1, "A pod's phase: Failed when an init container failed for good; Pending until init containers and sidecars are through; Running while a container runs or waits to; Succeeded or Failed once all have ended", Same, ""},
+		{2, "CrashLoopBackOff is why a container waits, and never a phase: the pod stays Running", Same, ""},
+		{3, "Why a container waits, in Kubernetes' words: ContainerCreating, PodInitializing, CrashLoopBackOff, RunContainerError, CreateContainerConfigError, CreateContainerError, PostStartHookError, ErrImagePull, ImagePullBackOff, ErrImageNeverPull, InvalidImageName", Same, ""},
+		{4, "Conditions of a pod: PodReadyToStartContainers, Initialized, ContainersReady and Ready; that of a pod that succeeded is not Ready, with the reason PodCompleted", Same, ""},
 		{5, "Init containers run one at a time, in order, each to exit code 0", Same, ""},
 		{6, "An init container that fails is run again after its back-off, and with restartPolicy Never fails the pod", Same, ""},
 		{7, "A restarted container does not run init containers again; a new sandbox does", Same, ""},
@@ -47,18 +47,18 @@ func lifecycle() []Item {
 		{17, "A container may have a restartPolicy of its own, and rules by exit code: Restart, RestartAllContainers", Same, ""},
 		{18, "Ephemeral containers start whatever the state of the pod, and are not restarted", Divergence, "a definition has none: they are made by kubectl debug; `cuepod exec` looks into a running container"},
 		{19, "A container's last words are read from its terminationMessagePath, or from the end of its log, within 4096 bytes", Open, "nobody reads them"},
-		{20, "The instance before the last restart is remembered: its state, and its log for `logs --previous`", Open, "one instance is kept"},
+		{20, "The instance before the last restart is remembered: its state, and its log for `logs --previous`", Same, ""},
 	}
 }
 
 func restarts() []Item {
 	return []Item{
-		{21, "The back-off doubles from 10 s to 5 minutes", Open, "--backoff"},
-		{22, "The first restart is immediate; delays count from when the container ended", Open, "no marked test"},
-		{23, "The back-off begins anew for a container that ran well for 10 minutes", Open, "no marked test"},
-		{24, "The back-off belongs to the container with its image and resources: a change of them begins it anew", Open, "no marked test"},
-		{25, "A container that exits with 0 under Always waits its back-off too", Open, "no marked test"},
-		{26, "A node may have a shorter back-off: 1 s to 1 minute", Open, "--backoff"},
+		{21, "The back-off doubles from 10 s to 5 minutes", Same, ""},
+		{22, "The first restart is immediate; delays count from when the container ended", Same, ""},
+		{23, "The back-off begins anew for a container that ran well for 10 minutes", Same, ""},
+		{24, "The back-off belongs to the container with its image and resources: a change of them begins it anew", Same, ""},
+		{25, "A container that exits with 0 under Always waits its back-off too", Same, ""},
+		{26, "A node may have a shorter back-off: 1 s to 1 minute", Same, ""},
 		{27, "An image that cannot be pulled is tried again after 10 s to 5 minutes", Open, "images"},
 		{28, "A Job's failed pod is replaced after 10 s to 10 minutes", Same, ""},
 	}
@@ -66,19 +66,19 @@ func restarts() []Item {
 
 func probes() []Item {
 	return []Item{
-		{29, "Defaults: every 10 s, timeout 1 s, 1 success, 3 failures, no delay; path / over HTTP", Open, "no marked test"},
+		{29, "Defaults: every 10 s, timeout 1 s, 1 success, 3 failures, no delay; path / over HTTP", Same, ""},
 		{30, "successThreshold is 1 for liveness and startup; readiness has no terminationGracePeriodSeconds", Same, ""},
 		{31, "Before the first result a container is not ready, alive, and not started", Same, ""},
 		{32, "Readiness and liveness wait until the container has started, which its startupProbe says", Same, ""},
-		{33, "A probe that cannot be carried out is tried again three times, and then changes nothing", Open, "probes' details"},
+		{33, "A probe that cannot be carried out is tried again three times, and then changes nothing", Same, ""},
 		{34, "Thresholds count results in a row; after the verdict of liveness or startup nothing is probed until there is a new container", Same, ""},
 		{35, "While a pod ends, liveness and startup are not probed; readiness is, during preStop too", Same, ""},
 		{36, "HTTP probes: 200 to 399 succeed; redirects within the host are followed, another host is a success; certificates are not verified, no proxy, no keep-alive, kube-probe's User-Agent, Host and empty Accept as said, 10 KiB of the body", Same, ""},
-		{37, "Network probes reach the pod's address from outside the container: what listens on 127.0.0.1 alone fails", Open, "no marked test"},
-		{38, "A port's name is one of the same container", Open, "no marked test"},
+		{37, "Network probes reach the pod's address from outside the container: what listens on 127.0.0.1 alone fails", Same, ""},
+		{38, "A port's name is one of the same container", Same, ""},
 		{39, "A TCP probe succeeds when it connects", Same, ""},
 		{40, "A gRPC probe calls health/v1: SERVING alone succeeds, an unknown method fails, the port is a number", Same, ""},
-		{41, "An exec probe succeeds with exit code 0 and fails at its timeout; $(VAR) in it expands variables with literal values alone", Open, "probes' details"},
+		{41, "An exec probe succeeds with exit code 0 and fails at its timeout; $(VAR) in it expands variables with literal values alone", Same, ""},
 		{42, "A container that fails its liveness or startup probe is stopped with the probe's grace period, its preStop hook is run", Same, ""},
 		{43, "Without a readinessProbe a container is ready once it has started", Same, ""},
 		{44, "A new container begins without results", Same, ""},
@@ -199,7 +199,7 @@ func resources() []Item {
 		{124, "CPU limits are a quota of 100 ms, at least 1 ms", Same, ""},
 		{125, "A memory limit is a limit of swap too", Same, ""},
 		{126, "What is killed first when memory runs out follows from the QoS class", Open, "resources"},
-		{127, "A container that ran out of memory says OOMKilled", Open, "no marked test"},
+		{127, "A container that ran out of memory says OOMKilled", Same, ""},
 		{128, "Quantities have one canonical form, and end at 2^63-1", Same, ""},
 		{129, "runAsUser, runAsGroup, supplementalGroups and fsGroup are the process'; runAsNonRoot is held against the image's user at every start", Open, "no marked test"},
 		{130, "Capabilities, privileged, readOnlyRootFilesystem, allowPrivilegeEscalation", Open, "no marked test"},

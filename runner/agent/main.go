@@ -30,6 +30,7 @@ roles:
   subpath DIR PATH                 make a path in a volume, and say what it is
   hold                             keep mounted what the engine found at sub-paths
   same [DIR PATH SHOWN]...         fail unless it is what is there
+  kill MARK                        kill what carries the mark of a late probe
   get                              make the HTTP request that standard input describes
 `
 
@@ -60,6 +61,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		err = hold()
 	case api.RoleSame:
 		err = compareSubPaths(args[1:])
+	case api.RoleKill:
+		err = killMarked(args[1:], stdout)
 	case api.RoleGet:
 		if err := runGet(stdin); err != nil {
 			fmt.Fprintln(stderr, err) // as it is: people read it in an event

@@ -2,6 +2,7 @@ package probe
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -27,20 +29,34 @@ const (
 	maxBody = 10 << 10
 )
 
-// Do carries out one attempt of a network probe against the pod's address, never
-// localhost: a server bound to 127.0.0.1 must fail, as nobody else reaches it
-// either. The probe's timeout applies. An exec probe is Unknown: it is not
-// carried out here.
+// Do carries out a network probe against the pod's address, never localhost: a
+// server bound to 127.0.0.1 must fail, as nobody else reaches it either. What
+// could not be carried out is tried Tries times in all. The probe's timeout
+// applies to each. An exec probe is Unknown: it is not carried out here.
 func Do(ctx context.Context, ip string, p api.Probe) Outcome {
+	var o Outcome
+	for range Tries {
+		if o = attempt(ctx, ip, p); o.Result != Unknown || ctx.Err() != nil {
+			break
+		}
+	}
+	return o
+}
+
+// Tries is how often a probe is tried that cannot be carried out, before what
+// it found is thrown away. Source: pkg/kubelet/prober/prober.go maxProbeRetries.
+const Tries = 3
+
+func attempt(ctx context.Context, ip string, p api.Probe) Outcome {
 	timeout := time.Duration(max(p.Timeout, 1)) * time.Second
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var o Outcome
 	switch {
 	case p.HTTP != nil:
-		o = doHTTP(ctx, ip, p.HTTP)
+		o = doHTTP(ctx, cmp.Or(p.HTTP.Host, ip), p.HTTP)
 	case p.TCP != nil:
-		o = doTCP(ctx, ip, p.TCP.Port)
+		o = doTCP(ctx, cmp.Or(p.TCP.Host, ip), p.TCP.Port)
 	case p.GRPC != nil:
 		o = doGRPC(ctx, ip, p.GRPC)
 	default:
@@ -84,7 +100,10 @@ func doHTTP(ctx context.Context, ip string, p *api.HTTPProbe) Outcome {
 	}
 	for range maxRedirects {
 		res, err := get(ctx, at, p, userAgent)
+		var cut *cutError
 		switch {
+		case errors.As(err, &cut):
+			return Outcome{Message: fmt.Sprintf("GET %s: %v", at, err)}
 		case err != nil:
 			return fail("GET %s: %v", at, err)
 		case res.Code < 200 || res.Code >= 400:
@@ -101,9 +120,20 @@ func doHTTP(ctx context.Context, ip string, p *api.HTTPProbe) Outcome {
 		if next.Hostname() != at.Hostname() {
 			return Outcome{Success, fmt.Sprintf("GET %s: redirect to %s is not followed: another host", at, next)}
 		}
+		if ref, err := url.Parse(location); err == nil && ref.IsAbs() {
+			p = withoutHost(p) // it says itself whom it asks
+		}
 		at = next
 	}
 	return fail("GET %s: stopped after %d redirects", at, maxRedirects)
+}
+
+// withoutHost is a probe without a Host header of its own, as net/http has it
+// for redirects to an absolute address.
+func withoutHost(p *api.HTTPProbe) *api.HTTPProbe {
+	out := *p
+	out.Headers = slices.DeleteFunc(slices.Clone(p.Headers), func(h [2]string) bool { return strings.EqualFold(h[0], "Host") })
+	return &out
 }
 
 // target is the address to ask; whatever the path holds, the host is the pod.
@@ -154,12 +184,21 @@ func get(ctx context.Context, at *url.URL, p *api.HTTPProbe, agent string) (*htt
 	if err != nil {
 		return nil, err
 	}
-	if body, err := res.Body("GET"); err == nil {
-		// What the body says, and whether it comes whole, is no part of the verdict.
-		_ = body.Copy(bufio.NewWriter(io.Discard), bufio.NewReader(io.LimitReader(r, maxBody)))
+	body, err := res.Body("GET")
+	if err != nil {
+		return res, nil
+	}
+	// What the body says is no part of the verdict, but it has to come: the
+	// kubelet calls it an error of the probe when it breaks off.
+	limited := &io.LimitedReader{R: r, N: maxBody}
+	if err := body.Copy(bufio.NewWriter(io.Discard), bufio.NewReader(limited)); err != nil && limited.N > 0 {
+		return nil, &cutError{err}
 	}
 	return res, nil
 }
+
+// cutError is an answer that broke off.
+type cutError struct{ error }
 
 func portOf(at *url.URL) (int, error) {
 	switch {

@@ -136,7 +136,9 @@ func TestDo_TimeoutAndRefusal(t *testing.T) {
 	}
 }
 
-// conformance:S39
+// conformance:S37 S39
+//
+//conformance:negative S37
 func TestDo_TCP(t *testing.T) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -256,4 +258,34 @@ func FuzzCall(f *testing.F) {
 			c.outcome("x")
 		}
 	})
+}
+
+// An answer that breaks off says nothing, however often the probe is tried.
+//
+// conformance:S33 S36
+func TestDo_WhatCannotBeCarriedOutIsTriedThreeTimes(t *testing.T) {
+	tries := 0
+	port := portOfURL(t, httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tries++
+		w.Header().Set("Content-Length", "100")
+		fmt.Fprint(w, "the beginning")
+		w.(http.Flusher).Flush()
+		panic(http.ErrAbortHandler)
+	})))
+	o := run(t, "127.0.0.1", api.Probe{HTTP: &api.HTTPProbe{Port: port, Path: "/", Scheme: "HTTP"}})
+	if o.Result != Unknown || tries != Tries {
+		t.Errorf("got %v %q after %d tries", o.Result, o.Message, tries)
+	}
+	large := portOfURL(t, httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprint(w, strings.Repeat("x", 3*maxBody))
+	})))
+	expect(t, "an answer that is longer than what is read", run(t, "127.0.0.1", api.Probe{HTTP: &api.HTTPProbe{Port: large, Path: "/", Scheme: "HTTP"}}), Success, "")
+}
+
+// conformance:S36 S37
+func TestDo_AskAnotherHost(t *testing.T) {
+	port := portOfURL(t, httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {})))
+	expect(t, "HTTP", run(t, "127.0.0.2", api.Probe{HTTP: &api.HTTPProbe{Host: "127.0.0.1", Port: port, Path: "/", Scheme: "HTTP"}}), Success, "")
+	expect(t, "TCP", run(t, "127.0.0.2", api.Probe{TCP: &api.TCPProbe{Host: "127.0.0.1", Port: port}}), Success, "")
+	expect(t, "HTTP at the pod", run(t, "127.0.0.2", api.Probe{HTTP: &api.HTTPProbe{Port: port, Path: "/", Scheme: "HTTP"}}), Failure, "connection refused")
 }

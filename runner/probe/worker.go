@@ -32,7 +32,7 @@ type Outcome struct {
 // the next state and changes nothing.
 type Worker struct {
 	Verdict Result
-	Message string // the last failure, in words; "" after a success
+	Message string // the last failure or warning, in words; "" after a success
 	Hold    bool   // decided: the probe is not run again on this container
 
 	last Result // of the attempts in the current run of equal ones
@@ -64,6 +64,9 @@ func (w Worker) Next(p api.Probe, o Outcome) Worker {
 	}
 	w.run++
 	w.Message = ""
+	if o.Result == Success && o.Message != "" {
+		w.Message = fmt.Sprintf("%s probe warning: %s", p.Kind, o.Message)
+	}
 	if o.Result == Failure {
 		w.Message = fmt.Sprintf("%s probe failed: %s", p.Kind, o.Message)
 	}

@@ -33,7 +33,7 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 	setResources(&out, &c.Resources)
 	for kind, probe := range map[string]*app.Probe{"startup": c.StartupProbe, "readiness": c.ReadinessProbe, "liveness": c.LivenessProbe} {
 		if probe != nil {
-			out.Probes = append(out.Probes, renderProbe(kind, probe, c.Ports))
+			out.Probes = append(out.Probes, renderProbe(kind, probe, c))
 		}
 	}
 	slices.SortFunc(out.Probes, func(a, b Probe) int { return strings.Compare(b.Kind, a.Kind) }) // startup first
@@ -68,7 +68,7 @@ func setResources(out *Container, res *app.Resources) {
 	}
 }
 
-func renderProbe(kind string, p *app.Probe, ports []app.ContainerPort) Probe {
+func renderProbe(kind string, p *app.Probe, c *app.Container) Probe {
 	out := Probe{
 		Kind:             kind,
 		InitialDelay:     p.InitialDelaySeconds,
@@ -80,18 +80,32 @@ func renderProbe(kind string, p *app.Probe, ports []app.ContainerPort) Probe {
 	}
 	switch {
 	case p.HTTPGet != nil:
-		out.HTTP = &HTTPProbe{Port: resolvePort(p.HTTPGet.Port, ports, "TCP"), Path: p.HTTPGet.Path, Scheme: p.HTTPGet.Scheme}
+		out.HTTP = &HTTPProbe{Host: p.HTTPGet.Host, Port: resolvePort(p.HTTPGet.Port, c.Ports, "TCP"), Path: p.HTTPGet.Path, Scheme: p.HTTPGet.Scheme}
 		for _, h := range p.HTTPGet.HTTPHeaders {
 			out.HTTP.Headers = append(out.HTTP.Headers, [2]string{h.Name, h.Value})
 		}
 	case p.TCPSocket != nil:
-		out.TCP = resolvePort(p.TCPSocket.Port, ports, "TCP")
+		out.TCP, out.TCPHost = resolvePort(p.TCPSocket.Port, c.Ports, "TCP"), p.TCPSocket.Host
 	case p.GRPC != nil:
 		out.GRPC = &GRPCProbe{Port: p.GRPC.Port, Service: p.GRPC.Service}
 	case p.Exec != nil:
-		out.Exec = p.Exec.Command
+		out.Exec = expandStatic(p.Exec.Command, c.Env)
 	}
 	return out
+}
+
+// expandStatic replaces $(VAR) in a probe's command by what the definition
+// says, and by nothing what comes from elsewhere.
+// Source: pkg/kubelet/container/helpers.go ExpandContainerCommandOnlyStatic.
+func expandStatic(command []string, env []app.EnvVar) []string {
+	return expandAll(command, func(name string) (string, bool) {
+		for i := range slices.Backward(env) {
+			if env[i].Name == name {
+				return env[i].Value, true
+			}
+		}
+		return "", false
+	})
 }
 
 // resolvePort gives the number of a port reference, or 0 when no port of that

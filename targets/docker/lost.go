@@ -94,7 +94,6 @@ func lostOfContainers() targets.Support {
 		say("docker/termination-message", "nobody reads the termination message: see the logs",
 			"Container.terminationMessagePath", "Container.terminationMessagePolicy"),
 		say(codeMountOption, "the volume is mounted without the option", "VolumeMount.bindMountOptions"),
-		say(codeProbe, "the pod's own address is probed", "HTTPGetAction.host", "TCPSocketAction.host"),
 		say(codeProbe, "the probe speaks the plain protocol", "HTTPGetAction.protocol", "GRPCAction.mode"),
 	)
 }

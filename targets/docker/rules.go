@@ -51,7 +51,7 @@ func Rules() []targets.Rule {
 		{Code: "docker/network-policy", Level: cannot, Summary: "every pod may talk to every pod"},
 		{Code: "docker/not-ready", Level: cannot, Summary: "only ready pods answer for a service"},
 		{Code: "docker/object", Level: cannot, Summary: "an object of Kubernetes has no effect"},
-		{Code: codeProbe, Level: cannot, Summary: "probes go to the pod's own address in the plain protocol"},
+		{Code: codeProbe, Level: cannot, Summary: "probes speak the plain protocol"},
 		{Code: "docker/projection", Level: cannot, Summary: "what a cluster gives out is not among the files"},
 		{Code: "docker/pull-always", Level: emulated, Summary: "an image that is on the engine is used as it is, a missing one is pulled"},
 		{Code: "docker/pull-secret", Level: emulated, Summary: "images are pulled with your own credentials"},

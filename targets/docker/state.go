@@ -352,6 +352,7 @@ type Probe struct {
 	Kind             string     `json:"kind"` // startup, readiness, liveness
 	HTTP             *HTTPProbe `json:"http,omitempty"`
 	TCP              int        `json:"tcp,omitempty"`
+	TCPHost          string     `json:"tcpHost,omitempty"` // "" is the pod's address
 	GRPC             *GRPCProbe `json:"grpc,omitempty"`
 	Exec             []string   `json:"exec,omitempty"`
 	InitialDelay     int        `json:"initialDelay,omitempty"`
@@ -364,8 +365,9 @@ type Probe struct {
 	Grace *int64 `json:"grace,omitempty"`
 }
 
-// HTTPProbe asks for a path at the pod's address.
+// HTTPProbe asks for a path.
 type HTTPProbe struct {
+	Host    string      `json:"host,omitempty"` // "" is the pod's address
 	Port    int         `json:"port"`
 	Path    string      `json:"path"`
 	Scheme  string      `json:"scheme"`

@@ -59,8 +59,8 @@ ContainerPort.containerPort
 VolumeMount.name VolumeMount.subPath VolumeMount.readOnly VolumeMount.subPathExpr
 Probe.httpGet Probe.tcpSocket Probe.grpc Probe.exec Probe.initialDelaySeconds Probe.periodSeconds Probe.timeoutSeconds
 Probe.successThreshold Probe.failureThreshold Probe.terminationGracePeriodSeconds
-HTTPGetAction.path HTTPGetAction.port HTTPGetAction.scheme HTTPGetAction.httpHeaders HTTPHeader.name HTTPHeader.value
-TCPSocketAction.port GRPCAction.port GRPCAction.service ExecAction.command
+HTTPGetAction.host HTTPGetAction.path HTTPGetAction.port HTTPGetAction.scheme HTTPGetAction.httpHeaders HTTPHeader.name HTTPHeader.value
+TCPSocketAction.host TCPSocketAction.port GRPCAction.port GRPCAction.service ExecAction.command
 SecurityContext.runAsUser SecurityContext.runAsGroup SecurityContext.runAsNonRoot SecurityContext.readOnlyRootFilesystem
 SecurityContext.capabilities Capabilities.add Capabilities.drop SecurityContext.privileged SecurityContext.procMount
 SecurityContext.appArmorProfile AppArmorProfile.type AppArmorProfile.localhostProfile PodSecurityContext.appArmorProfile

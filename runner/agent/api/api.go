@@ -16,6 +16,10 @@ package api
 // ControlPort is where the gateway listens for agents, on its own address.
 const ControlPort = 4095
 
+// Marker is the variable that marks a probe's command, so that it can be found
+// and killed when it is late.
+const Marker = "CUEPOD_PROBE"
+
 // HTTPPort is where the gateway's HTTP router listens inside its container.
 const HTTPPort = 8080
 
@@ -35,7 +39,8 @@ const (
 	RoleSubPath = "subpath"
 	RoleHold    = "hold"
 	RoleSame    = "same"
-	RoleGet     = "get" // make the request that standard input describes, a Get
+	RoleKill    = "kill" // the processes that carry a mark
+	RoleGet     = "get"  // make the request that standard input describes, a Get
 
 	SubPathDir  = "directory"
 	SubPathFile = "file"
@@ -153,6 +158,7 @@ type Probe struct {
 
 // HTTPProbe asks for a path.
 type HTTPProbe struct {
+	Host    string      `json:"host,omitempty"` // "" is the pod's address
 	Port    int         `json:"port"`
 	Path    string      `json:"path"`
 	Scheme  string      `json:"scheme"`            // HTTP or HTTPS
@@ -169,7 +175,8 @@ type Get struct {
 
 // TCPProbe opens a connection.
 type TCPProbe struct {
-	Port int `json:"port"`
+	Host string `json:"host,omitempty"` // "" is the pod's address
+	Port int    `json:"port"`
 }
 
 // GRPCProbe calls the health service.
