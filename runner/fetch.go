@@ -102,6 +102,9 @@ func (r *supervisor) fetched(f *fetch, err error, took time.Duration) {
 	l := &r.loop
 	f.Running, f.Ended, f.err = false, time.Now(), err
 	r.lookSoon()
+	if err != nil {
+		r.report(EventProgress, f.step.Object, "") // what is told of it follows
+	}
 	if errors.Is(err, context.Canceled) { // nobody needs it any more: see keepFetches
 		delete(l.fetches, f.step.Name)
 		r.dropAll()

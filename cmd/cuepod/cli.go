@@ -47,7 +47,8 @@ type cli struct {
 	in       io.Reader
 	out, err io.Writer // results, and talk
 	env      map[string]string
-	color    string // --color
+	color    string  // --color
+	screen   *screen // lines that change, where standard error is a terminal
 	services
 }
 
@@ -103,7 +104,7 @@ func (c *cli) root() *cobra.Command {
 	)
 	root.AddCommand(
 		c.initCommand(), c.vetCommand(), c.explainCommand(), c.compileCommand(), c.diffCommand(), c.fmtCommand(),
-		c.planCommand(), c.upCommand(), c.attachCommand(), c.downCommand(), c.psCommand(), c.logsCommand(), c.execCommand(), c.runCommand(),
+		c.buildCommand(), c.planCommand(), c.upCommand(), c.attachCommand(), c.downCommand(), c.psCommand(), c.logsCommand(), c.execCommand(), c.runCommand(),
 		c.versionCommand(),
 	)
 	for _, cmd := range root.Commands() {

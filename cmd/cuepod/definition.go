@@ -7,11 +7,13 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cuepod/cuepod/compiler"
 	"github.com/cuepod/cuepod/runner"
+	"github.com/cuepod/cuepod/runner/build"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/targets"
 	"github.com/cuepod/cuepod/targets/docker"
@@ -99,6 +101,7 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 	if err != nil {
 		return runner.Config{}, err
 	}
+	var cache build.Cache
 	return runner.Config{
 		Engine: eng,
 		Strict: d.strict,
@@ -120,11 +123,17 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 			}
 			opts := d.docker(result.Root)
 			opts.Project = runner.Identity{App: result.App.Name, Root: result.Root}.Project()
+			built, more, err := sources(result.Root, result.App, &cache)
+			inputs := slices.Concat(result.Inputs, more)
+			if err != nil {
+				return runner.Compiled{Inputs: inputs}, err
+			}
+			opts.Built = built
 			st, findings, err := docker.Render(result.App, opts)
 			if err != nil {
-				return runner.Compiled{Inputs: result.Inputs}, err
+				return runner.Compiled{Inputs: inputs}, err
 			}
-			return runner.Compiled{State: st, Root: result.Root, Inputs: result.Inputs, Losses: losses(findings)}, nil
+			return runner.Compiled{State: st, Root: result.Root, Inputs: inputs, Losses: losses(findings)}, nil
 		},
 	}, nil
 }

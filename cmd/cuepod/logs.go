@@ -120,11 +120,12 @@ type logPrinter struct {
 	clean      bool // the reader is a terminal: see sanitize
 	timestamps bool
 	width      int // of the prefix, in characters; grows with what comes
+	screen     *screen
 }
 
 // logPrinter prints to standard output. names are those expected, and may be nil.
 func (c *cli) logPrinter(names []string, timestamps bool) *logPrinter {
-	p := &logPrinter{w: c.out, style: c.colors(c.out), clean: isTerminal(c.out), timestamps: timestamps}
+	p := &logPrinter{w: c.out, style: c.colors(c.out), clean: isTerminal(c.out), timestamps: timestamps, screen: c.screen}
 	for _, name := range names {
 		p.width = max(p.width, utf8.RuneCountInString(name))
 	}
@@ -133,7 +134,7 @@ func (c *cli) logPrinter(names []string, timestamps bool) *logPrinter {
 
 // print writes one line in one write.
 func (p *logPrinter) print(line runner.LogLine) {
-	io.WriteString(p.w, p.format(line)) // a reader that went away ends the program by SIGPIPE
+	p.screen.write(p.w, p.format(line))
 }
 
 func (p *logPrinter) format(line runner.LogLine) string {

@@ -38,6 +38,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		name, value, _ := strings.Cut(kv, "=")
 		c.env[name] = value
 	}
+	c.screen = newScreen(stderr, c.env["TERM"] == "dumb")
 	return c.run(ctx, args)
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/engine"
@@ -12,13 +13,15 @@ import (
 
 // eventPrinter prints what happens while up and down run, a line each.
 type eventPrinter struct {
-	w     io.Writer
-	style style
-	marks bool // signs instead of words, for a terminal
+	w      io.Writer
+	style  style
+	marks  bool // signs instead of words, for a terminal
+	screen *screen
+	told   map[string]time.Time // when progress was last printed, by object, where there is no screen
 }
 
 func (c *cli) eventPrinter() *eventPrinter {
-	return &eventPrinter{w: c.err, style: c.colors(c.err), marks: isTerminal(c.err)}
+	return &eventPrinter{w: c.err, style: c.colors(c.err), marks: isTerminal(c.err), screen: c.screen}
 }
 
 // eventLook is how a kind of event looks.
@@ -30,6 +33,8 @@ func lookOf(kind runner.EventKind) eventLook {
 		return eventLook{"→", "plan", cyan}
 	case runner.EventStep:
 		return eventLook{"·", "done", dim}
+	case runner.EventProgress:
+		return eventLook{"…", "progress", dim}
 	case runner.EventReady:
 		return eventLook{"✔", "ready", green}
 	case runner.EventFixed:
@@ -49,6 +54,13 @@ func lookOf(kind runner.EventKind) eventLook {
 
 // print shows one event.
 func (p *eventPrinter) print(ev runner.Event) {
+	if ev.Kind == runner.EventProgress {
+		p.progress(ev, time.Now())
+		return
+	}
+	if ev.Kind == runner.EventStep {
+		p.screen.set(ev.Object, "")
+	}
 	text := ev.Message
 	if ev.Object != "" {
 		text = ev.Object + ": " + text
@@ -59,18 +71,45 @@ func (p *eventPrinter) print(ev runner.Event) {
 	p.line(lookOf(ev.Kind), text)
 }
 
+// progressEvery is how often a long pull or build is mentioned where there is no
+// terminal: often enough to see that it goes on, seldom enough for a log.
+const progressEvery = 15 * time.Second
+
+// progress shows how far something is: in its own line at the bottom of a
+// terminal, else now and then. Without a message it is over.
+func (p *eventPrinter) progress(ev runner.Event, now time.Time) {
+	switch {
+	case ev.Message == "":
+		p.screen.set(ev.Object, "")
+		delete(p.told, ev.Object)
+	case p.screen != nil:
+		look := lookOf(ev.Kind)
+		p.screen.set(ev.Object, look.mark+" "+sanitize(ev.Object+": "+ev.Message))
+	default:
+		if p.told == nil {
+			p.told = map[string]time.Time{}
+		}
+		last, known := p.told[ev.Object]
+		if !known {
+			p.told[ev.Object] = now // the plan has said that it begins
+		} else if now.Sub(last) >= progressEvery {
+			p.told[ev.Object] = now
+			p.line(lookOf(ev.Kind), ev.Object+": "+ev.Message)
+		}
+	}
+}
+
 // line writes in one write, so that lines from elsewhere do not come between.
 func (p *eventPrinter) line(look eventLook, text string) {
 	lead := fmt.Sprintf("%-8s", look.word)
 	if p.marks {
 		lead = look.mark
 	}
-	first, rest, more := strings.Cut(strings.TrimRight(text, "\n"), "\n")
-	out := p.style.paint(look.color, lead) + " " + first + "\n"
-	if more {
-		out += "  " + strings.ReplaceAll(rest, "\n", "\n  ") + "\n"
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i := range lines {
+		lines[i] = sanitize(lines[i]) // it may quote a container, a builder or a registry
 	}
-	io.WriteString(p.w, out)
+	p.screen.write(p.w, p.style.paint(look.color, lead)+" "+strings.Join(lines, "\n  ")+"\n")
 }
 
 // showURLs prints where the services answer, as results.

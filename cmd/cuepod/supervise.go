@@ -81,6 +81,7 @@ func (c *cli) supervise(ctx context.Context, f upFlags) error {
 		defer s.parent.close()
 	}
 	err = s.run(context.WithoutCancel(ctx), signals)
+	c.screen.clear()
 	if s.start.lock != nil {
 		s.start.lock.release()
 	}
@@ -221,6 +222,7 @@ func interrupted(err error) error {
 
 func (s *supervision) config() (runner.Config, error) {
 	cfg, err := s.c.config(s.f.definition, s.eng, s.first)
+	cfg.Offline = s.f.offline
 	cfg.HTTPPort, cfg.Watch, cfg.Once, cfg.Timeout = s.f.httpPort, s.f.watch, s.f.once, s.f.timeout
 	cfg.Backoff = reconcile.Backoff(s.f.backoff)
 	cfg.Report = s.report
@@ -338,6 +340,7 @@ func (s *supervision) background() {
 	}
 	s.stopLogs()
 	s.f.background = true
+	s.c.screen.clear()
 	s.show = (&eventPrinter{w: s.c.err}).print
 	if err := moveOutput(s.start.dir); err != nil {
 		return // nobody is left to tell, and nothing depends on it

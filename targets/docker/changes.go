@@ -18,7 +18,9 @@ func (c *Container) Changes(from *Container) []string {
 			out = append(out, what)
 		}
 	}
-	if from.Image != c.Image {
+	if from.Image != c.Image && from.Build != nil && c.Build != nil {
+		out = append(out, fmt.Sprintf("image built anew: %s -> %s", tagOf(from.Image), tagOf(c.Image)))
+	} else if from.Image != c.Image {
 		out = append(out, fmt.Sprintf("image %s -> %s", from.Image, c.Image))
 	}
 	change("command changed", from.Entrypoint, c.Entrypoint)
@@ -38,6 +40,9 @@ func (c *Container) Changes(from *Container) []string {
 	}
 	return out
 }
+
+// tagOf is the part of an image's name that follows its content.
+func tagOf(image string) string { return image[strings.LastIndexByte(image, ':')+1:] }
 
 // rights is what the security contexts come to.
 func (c *Container) rights() []any {

@@ -133,10 +133,6 @@ func (r *renderer) checkContainer(path string, p *app.Pod, c *app.Container) {
 	r.checkResources(path+".resources", c)
 	r.checkPorts(path, p, c)
 	r.checkSeccomp(path+".securityContext", c.SecurityContext.SeccompProfile, c.Pos)
-	if c.ImagePullPolicy == "Always" {
-		r.findings.Add("docker/pull-always", path+".imagePullPolicy", c.Pos,
-			"an image that is on the engine is used as it is, a missing one is pulled", "")
-	}
 	for _, e := range c.Env {
 		if ref := e.Source().ResourceFieldRef; ref != nil {
 			if _, _, ok := resourceVar(ref, c, p); !ok {

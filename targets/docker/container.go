@@ -11,7 +11,8 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 	out := Container{
 		Name:       c.Name,
 		EngineName: ContainerName(r.project, d.Name, c.Name),
-		Image:      c.Image,
+		Image:      r.image(c, p),
+		Build:      buildOf(c),
 		PullPolicy: c.ImagePullPolicy,
 		Entrypoint: c.Command,
 		Cmd:        c.Args,

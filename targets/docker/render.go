@@ -12,6 +12,10 @@ type Options struct {
 	// Project begins every name on the engine. "" is the app's name: enough to
 	// read, not to run, as another directory may have an app of that name.
 	Project string
+	// Built are the images that were or will be built, by "workload/container":
+	// names that follow their content, see ImageName. A container with a build and
+	// no entry here keeps the name that the definition gives its image.
+	Built map[string]string
 	// Root is the module's directory, absolute. Paths of the host that a pod
 	// mounts have to be in it.
 	Root string

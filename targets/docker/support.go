@@ -41,7 +41,7 @@ Pod.ttlSecondsAfterFinished Pod.completionMode Dependency.condition
 PodSecurityContext.runAsUser PodSecurityContext.runAsGroup PodSecurityContext.runAsNonRoot
 PodSecurityContext.supplementalGroups Pod.securityContext
 PodSecurityContext.sysctls Sysctl.name Sysctl.value
-Container.image Container.command Container.args Container.workingDir Container.env Container.envFrom
+Container.image Build.target Build.args Container.command Container.args Container.workingDir Container.env Container.envFrom
 Container.volumeMounts Container.livenessProbe Container.readinessProbe Container.startupProbe Container.securityContext
 Container.stdin Container.stdinOnce Container.tty Container.lifecycle Lifecycle.stopSignal
 Lifecycle.postStart Lifecycle.preStop LifecycleHandler.exec LifecycleHandler.httpGet LifecycleHandler.sleep SleepAction.seconds
@@ -126,6 +126,10 @@ func noted() map[string]string {
 		"Service.allocateLoadBalancerNodePorts":    "a LoadBalancer is published on the port's own number",
 		"Pod.os":                                   "linux; the engine refuses any other",
 		"PodOS.name":                               "linux; the engine refuses any other",
+		"Container.imagePullPolicy":                "Always asks at most every ten seconds; an image that is built is not pulled",
+		"Container.build":                          "the engine builds it, and again when its source changes",
+		"Build.context":                            "in the module's directory; .dockerignore counts",
+		"Build.dockerfile":                         "it may have a .dockerignore of its own beside it",
 	}
 }
 
@@ -141,7 +145,6 @@ func partly() map[string]string {
 		"Pod.hostUsers":                          codeIsolation,
 		"Pod.automountServiceAccountToken":       codeAccount,
 		"RollingUpdate.maxSurge":                 codeRollout,
-		"Container.imagePullPolicy":              "docker/pull-always",
 		"ContainerPort.hostPort":                 "docker/loopback docker/host-port",
 		"ContainerPort.hostIP":                   "docker/host-port",
 		"ContainerPort.protocol":                 "docker/sctp",

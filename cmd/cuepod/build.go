@@ -1,0 +1,85 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/runner"
+	"github.com/cuepod/cuepod/runner/build"
+	"github.com/cuepod/cuepod/targets/docker"
+)
+
+func (c *cli) buildCommand() *cobra.Command {
+	var d definition
+	cmd := &cobra.Command{
+		Use:   "build [dir]",
+		Short: "Build the images that the definition says how to build",
+		Long: `Build has the engine build the image of every container with a build, unless it
+is there already, and prints its names: one that follows its content, and the one
+that the definition gives it. Up does the same before it starts a container.`,
+		GroupID: groupRun,
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			d.dir = dirArg(args)
+			return c.buildImages(cmd.Context(), d)
+		},
+	}
+	d.flags(cmd)
+	return cmd
+}
+
+func (c *cli) buildImages(ctx context.Context, d definition) error {
+	eng, err := c.engine(c.lookupEnv)
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	cfg, err := c.config(d, eng, nil)
+	if err != nil {
+		return err
+	}
+	compiled, err := cfg.Compile(ctx)
+	if err != nil {
+		return err
+	}
+	var t table
+	id := runner.Identity{App: compiled.State.App, Root: compiled.Root}
+	p := c.eventPrinter()
+	err = runner.Build(ctx, eng, id, compiled.State, p.print, func(b runner.Built) { t.add(b.Container, b.Image, b.Name) })
+	c.screen.clear()
+	if err == nil && len(t.rows) == 0 {
+		c.talk("no container of %s has a build", id.App)
+	}
+	var b strings.Builder
+	t.write(&b, "")
+	if printed := write(c.out, []byte(b.String())); err == nil {
+		err = printed
+	}
+	return err
+}
+
+// sources reads what the images of an app are built from. It gives their names
+// by "workload/container", and what to watch, also when something is wrong.
+func sources(root string, a *app.App, cache *build.Cache) (built map[string]string, inputs []string, err error) {
+	built = map[string]string{}
+	var wrong []string
+	project := runner.Identity{App: a.Name, Root: root}.Project()
+	for _, img := range docker.BuiltImages(a) {
+		src, err := build.Read(root, &img.Build, cache)
+		inputs = append(inputs, src.Inputs...)
+		if err != nil {
+			wrong = append(wrong, fmt.Sprintf("%s: %s: %v", img.Build.Line, img.Path, err))
+			continue
+		}
+		built[img.Container] = docker.ImageName(project, path.Clean(img.Container), src.Hash)
+	}
+	if len(wrong) > 0 {
+		return nil, inputs, &docker.RefusedError{Lines: wrong}
+	}
+	return built, inputs, nil
+}
