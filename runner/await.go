@@ -121,8 +121,8 @@ func (e *executor) awaitExit(ctx context.Context, s reconcile.Step) error {
 // has succeeded.
 func (e *executor) awaitStarted(ctx context.Context, s reconcile.Step) error {
 	return e.board.wait(ctx, func(v view) (bool, error) {
-		m := v.seen.living(s.Pod, s.Container)
-		return m != nil && m.Up, nil
+		m, c := v.seen.living(s.Pod, s.Container), v.status.Pods[s.Pod].Containers[s.Container]
+		return m != nil && m.State == reconcile.Running && c.ID == m.ID && c.Started, nil
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -249,9 +250,9 @@ func (r *rig) standsIn() bool {
 // conformance:S3 S25
 func TestUp_ContainerThatCannotRunIsTriedAgainWithBackoff(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
-		broken := true
+		var mended atomic.Bool
 		r.eng.AddImage("web:1", fake.Image{Run: serve, Refuse: func(spec engine.ContainerSpec) string {
-			if broken && spec.Name == "shop_web-0_app" {
+			if !mended.Load() && spec.Name == "shop_web-0_app" {
 				return "exec: /app: no such file"
 			}
 			return ""
@@ -268,7 +269,7 @@ func TestUp_ContainerThatCannotRunIsTriedAgainWithBackoff(t *testing.T) {
 		if got := r.told(); strings.Count(got, "RunContainerError: exec: /app: no such file") != 1 {
 			t.Errorf("told, not once:\n%s", got)
 		}
-		broken = false
+		mended.Store(true)
 		time.Sleep(time.Minute)
 		if c := r.statusOf("web-0", "app"); c.State != "running" {
 			t.Errorf("mended: %+v", c)
