@@ -162,9 +162,13 @@ func TestEnvironment_OnARealEngine(t *testing.T) {
 		{Path: "cpus", ResourceFieldRef: &app.ResourceFieldSelector{ContainerName: "main", Resource: "limits.cpu", Divisor: "1m"}},
 	}}}}
 	shy := podOf("shy", waiting("main"))
+	argv := podOf("argv", waiting("image", func(c *app.Container) { c.Args = nil }),
+		waiting("args", func(c *app.Container) { c.Args = []string{"wait", "a"} }),
+		waiting("command", func(c *app.Container) { c.Command, c.Args = []string{"/testprog", "wait", "c"}, nil }),
+		waiting("both", func(c *app.Container) { c.Command, c.Args = []string{"/testprog", "wait"}, []string{"b"} }))
 	off := false
 	shy.EnableServiceLinks = &off
-	b := newBed(t, &app.App{Name: "env", Pods: []app.Pod{web, shy},
+	b := newBed(t, &app.App{Name: "env", Pods: []app.Pod{web, shy, argv},
 		Services:   []app.Service{serviceOf("db-svc", "web", false, 5432), serviceOf("peers", "web", true, 80)},
 		ConfigMaps: []app.ConfigMap{{Name: "conf", Data: map[string]string{"level": "$(HOST)"}}},
 		Secrets: []app.Secret{{Name: "creds", Keys: []app.SecretKey{
@@ -203,6 +207,11 @@ func TestEnvironment_OnARealEngine(t *testing.T) {
 	}
 	if got := strings.ReplaceAll(b.run("web-0", "main", "read", "/proc/1/cmdline"), "\x00", " "); got != "/testprog wait "+vip+":5432 $(UNKNOWN) $(HOST) " {
 		t.Errorf("command line %q", got)
+	}
+	for container, want := range map[string]string{"image": "wait", "args": "wait a", "command": "wait c", "both": "wait b"} {
+		if got := strings.ReplaceAll(b.run("argv-0", container, "read", "/proc/1/cmdline"), "\x00", " "); got != "/testprog "+want+" " {
+			t.Errorf("%s: command line %q", container, got)
+		}
 	}
 	if got := b.env("shy-0", "main"); got["DB_SVC_SERVICE_HOST"] != "" {
 		t.Errorf("variables of services without enableServiceLinks: %q", got)
@@ -255,7 +264,7 @@ func TestIdentity_OnARealEngine(t *testing.T) {
 	set.Kind, set.ServiceName = "StatefulSet", "db"
 	full := podOf("full", waiting("main"))
 	full.Subdomain, full.SetHostnameAsFQDN = "peers", &on
-	node := podOf("node", waiting("main"))
+	node := podOf("node", waiting("main", func(c *app.Container) { c.SecurityContext.ProcMount = "Unmasked" }))
 	node.DNSPolicy = "Default"
 	none := podOf("none", waiting("main", func(c *app.Container) { c.Args = []string{"listen", ":53"} }))
 	none.DNSPolicy = "None"
@@ -313,6 +322,9 @@ func TestIdentity_OnARealEngine(t *testing.T) {
 	}
 	if got := b.run("all-0", "main", "read", "/proc/1/cmdline"); strings.HasPrefix(got, "/testprog") {
 		t.Errorf("hostPID: the first process is %q", got)
+	}
+	if open, masked := b.run("node-0", "main", "read", "/proc/self/mountinfo"), b.run("web-0", "main", "read", "/proc/self/mountinfo"); strings.Contains(open, " /proc/sys ") || !strings.Contains(masked, " /proc/sys ") {
+		t.Errorf("procMount Unmasked:\n%s\nand without:\n%s", open, masked)
 	}
 	for container, want := range map[string]string{"main": "321\n", "second": "321\n"} {
 		if got := b.run("web-0", container, "read", "/proc/sys/net/core/somaxconn"); got != want {

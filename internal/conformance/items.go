@@ -103,18 +103,18 @@ func termination() []Item {
 
 func environment() []Item {
 	return []Item{
-		{56, "command is the entrypoint and args are the arguments; a command without args drops the image's arguments", Open, "no marked test"},
+		{56, "command is the entrypoint and args are the arguments; a command without args drops the image's arguments", Same, ""},
 		{57, "$(VAR) expands in command, args and values; unknown names and open brackets stay, $$(VAR) is $(VAR)", Same, ""},
-		{58, "Variables: those of envFrom, then env, where a later one wins and may use what came before; those of services override none", Open, "variables of services"},
-		{59, "A value that comes from elsewhere is not expanded", Open, "no marked test"},
-		{60, "A missing optional reference makes no variable; one that is not optional holds the container back with CreateContainerConfigError", Open, "no marked test"},
+		{58, "Variables: those of envFrom, then env, where a later one wins and may use what came before; those of services override none", Same, ""},
+		{59, "A value that comes from elsewhere is not expanded", Same, ""},
+		{60, "A missing optional reference makes no variable; one that is not optional holds the container back with CreateContainerConfigError", Same, ""},
 		{61, "A variable's name is any printable ASCII without =", Same, ""},
-		{62, "Variables tell the services that are there when the container starts, unless enableServiceLinks is false; headless services have none, and a change restarts nothing", Open, "variables of services"},
-		{63, "Their names: WEB_SERVICE_HOST, WEB_SERVICE_PORT, WEB_SERVICE_PORT_HTTP, WEB_PORT, WEB_PORT_80_TCP and its _PROTO, _PORT and _ADDR", Open, "variables of services"},
-		{64, "fieldRef of a variable: name, namespace, uid, a label or an annotation, node, account, addresses of host and pod", Open, "uid"},
-		{65, "fieldRef of a file also has all labels or all annotations, sorted and quoted", Open, "no marked test"},
-		{66, "resourceFieldRef rounds up to its divisor; what has no limit is what the node can give", Open, "what the machine has"},
-		{67, "fileKeyRef reads a variable from a file of a volume", Open, "identity"},
+		{62, "Variables tell the services that are there when the container starts, unless enableServiceLinks is false; headless services have none, and a change restarts nothing", Divergence, "KUBERNETES_SERVICE_HOST and its like are not set, as there is no API that they could lead to; all else is the same"},
+		{63, "Their names: WEB_SERVICE_HOST, WEB_SERVICE_PORT, WEB_SERVICE_PORT_HTTP, WEB_PORT, WEB_PORT_80_TCP and its _PROTO, _PORT and _ADDR", Same, ""},
+		{64, "fieldRef of a variable: name, namespace, uid, a label or an annotation, node, account, addresses of host and pod", Same, ""},
+		{65, "fieldRef of a file also has all labels or all annotations, sorted and quoted", Same, ""},
+		{66, "resourceFieldRef rounds up to its divisor; what has no limit is what the node can give", Same, ""},
+		{67, "fileKeyRef reads a variable from a file of a volume", Same, ""},
 		{68, "What the kernel cannot take: variables over 128 KiB, and a NUL in arguments or variables, which are refused", Same, ""},
 	}
 }
@@ -143,13 +143,13 @@ func volumes() []Item {
 
 func identity() []Item {
 	return []Item{
-		{86, "The host name is spec.hostname or the pod's, cut to 63 characters without - or . at the end; hostnameOverride takes its place", Open, "no marked test"},
-		{87, "The domain is subdomain.namespace.svc.zone; setHostnameAsFQDN makes the full name the host name, of 64 characters at most", Open, "no marked test"},
-		{88, "/etc/hosts is ours: localhost, the pod's address with its names, the hostAliases", Open, "identity"},
-		{89, "/etc/resolv.conf: the cluster's name server, search domains of the namespace and the host, ndots:5", Open, "no marked test"},
-		{90, "dnsConfig adds to it; dnsPolicy None has nothing else, Default has what the node has", Open, "identity"},
-		{91, "shareProcessNamespace, hostPID, hostIPC and hostNetwork share what they say", Open, "hostNetwork"},
-		{92, "With hostNetwork a container's ports are ports of the host", Open, "hostNetwork"},
+		{86, "The host name is spec.hostname or the pod's, cut to 63 characters without - or . at the end; hostnameOverride takes its place", Same, ""},
+		{87, "The domain is subdomain.namespace.svc.zone; setHostnameAsFQDN makes the full name the host name, of 64 characters at most", Same, ""},
+		{88, "/etc/hosts is ours: localhost, the pod's address with its names, the hostAliases", Divergence, "one name more: host.docker.internal leads to the engine's machine; all else is the same"},
+		{89, "/etc/resolv.conf: the cluster's name server, search domains of the namespace and the host, ndots:5", Same, ""},
+		{90, "dnsConfig adds to it; dnsPolicy None has nothing else, Default has what the node has", Same, ""},
+		{91, "shareProcessNamespace, hostPID, hostIPC and hostNetwork share what they say", Same, ""},
+		{92, "With hostNetwork a container's ports are ports of the host", Same, ""},
 	}
 }
 
@@ -204,6 +204,6 @@ func resources() []Item {
 		{129, "runAsUser, runAsGroup, supplementalGroups and fsGroup are the process'; runAsNonRoot is held against the image's user at every start", Open, "no marked test"},
 		{130, "Capabilities, privileged, readOnlyRootFilesystem, allowPrivilegeEscalation", Open, "no marked test"},
 		{131, "A seccomp profile that is not said is Unconfined", Divergence, "the engine's own profile holds: it is the safer default, and seccompProfile Unconfined lifts it"},
-		{132, "sysctls are set for the pod; procMount Unmasked shows all of /proc", Open, "no marked test"},
+		{132, "sysctls are set for the pod; procMount Unmasked shows all of /proc", Same, ""},
 	}
 }
