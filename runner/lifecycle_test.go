@@ -493,3 +493,30 @@ func TestDone_SidecarsAreStopped(t *testing.T) {
 		}
 	})
 }
+
+// A plan that is dropped while a preStop hook runs does not bring the pod back
+// to its services.
+//
+//conformance:s50
+//conformance:negative s50
+func TestStop_APodStaysOutOfItsServices(t *testing.T) {
+	pod := app.Pod{TerminationGracePeriodSeconds: 30, Containers: []app.Container{actor("a", "serve", preStop("a 10"))}}
+	inPlay(t, pod, func(t *testing.T, p *play) {
+		p.supervise()
+		p.log()
+		old := p.running()["shop_web-0_a"]
+		p.edit(func(a *app.App) { a.Pods[0].Hostname = "other" }) // the pod is made anew
+		time.Sleep(5 * time.Second)
+		p.rig.mu.Lock()
+		p.served = map[string]bool{}
+		p.rig.mu.Unlock()
+		p.edit(func(a *app.App) { a.Pods[0].TerminationGracePeriodSeconds = 20 })
+		time.Sleep(5*time.Second + 500*time.Millisecond)
+		p.want("0 hook a", "10 hook a done", "10 a TERM", "10 a ends", "10 a starts")
+		p.rig.mu.Lock()
+		defer p.rig.mu.Unlock()
+		if old == "" || p.served[old] || len(p.served) != 1 {
+			t.Errorf("%q was in a pod that served while it ended: %v", old, p.served)
+		}
+	})
+}

@@ -36,6 +36,7 @@ type rig struct {
 	events []Event
 	unfit  map[string]bool     // containers, "pod/name", that the stand-in calls not ready
 	unborn map[string]bool     // and not started
+	served map[string]bool     // IDs of containers that were in a pod that is not drained; nil for none
 	shape  func(*docker.State) // changes the rendered state; may be nil
 	root   string              // of the module; "" is one that does not exist
 	calls  int                 // see standsIn
@@ -112,6 +113,11 @@ func (r *rig) judge(s api.Snapshot) api.Status {
 	defer r.mu.Unlock()
 	out := api.Status{Generation: s.Generation, Pods: map[string]api.PodStatus{}}
 	for _, p := range s.Pods {
+		for _, c := range p.Containers {
+			if r.served != nil && !p.Draining && c.Running {
+				r.served[c.ID] = true
+			}
+		}
 		pod := api.PodStatus{Connected: p.IP != "", Generation: s.Generation, Ready: p.IP != "" && !p.Draining, Containers: map[string]api.ContainerStatus{}}
 		for _, c := range p.Containers {
 			ok := c.Running && !r.unfit[p.Name+"/"+c.Name]

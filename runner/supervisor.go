@@ -437,6 +437,7 @@ func (r *supervisor) decideLane(ctx context.Context, lane *lane, now time.Time) 
 	}
 	plan := reconcile.Diff(r.wants(lane.scope), r.loop.seen.Observed, now)
 	r.tellNeverPulled(plan)
+	r.undrain(lane, plan)
 	if !plan.Empty() {
 		r.start(ctx, lane, plan)
 		return until(lane.wake, now)
@@ -445,6 +446,29 @@ func (r *supervisor) decideLane(ctx context.Context, lane *lane, now time.Time) 
 		r.tellReady(plan)
 	}
 	return until(plan.Wake(), now)
+}
+
+// undrain gives pods back to their services that a plan does not drain. One that
+// a plan was about to stop, which was dropped, stays out of them: its preStop
+// hook may have run.
+func (r *supervisor) undrain(lane *lane, plan reconcile.Plan) {
+	l := &r.loop
+	drains, changed := map[string]bool{}, false
+	for _, s := range plan.Steps {
+		if s.Op == reconcile.Drain {
+			drains[s.Pod] = true
+		}
+	}
+	for pod := range l.draining {
+		p := l.seen.Pods[pod]
+		if ofJob := p != nil && p.Job != ""; !drains[pod] && ofJob == (lane == &l.jobs) {
+			delete(l.draining, pod)
+			changed = true
+		}
+	}
+	if changed {
+		r.push()
+	}
 }
 
 // until is how long to wait for a moment; zero is no moment.
@@ -507,8 +531,6 @@ func (r *supervisor) finish(res applyResult) error {
 	lane.cancel, l.stale = nil, true
 	for i, step := range res.plan.Steps {
 		switch {
-		case step.Op == reconcile.Drain:
-			delete(l.draining, step.Pod)
 		case step.Op == reconcile.StopContainer && lane == &l.main && step.Role != reconcile.RoleInfra && res.errs[i] != nil:
 			delete(l.stopping, step.ID) // it runs on, and its end will be news
 		}
@@ -540,8 +562,9 @@ func (r *supervisor) finish(res applyResult) error {
 	}
 	if len(failed) == 0 {
 		lane.failures, lane.retryAt = 0, time.Time{}
-		return nil
+		return nil // the next plan says which pods go on draining
 	}
+	r.undrain(lane, reconcile.Plan{})
 	for _, err := range failed {
 		r.problem("", err.Error())
 	}

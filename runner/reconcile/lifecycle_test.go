@@ -510,3 +510,41 @@ func TestJob_WithASidecar(t *testing.T) {
 		t.Errorf("want the job complete and the sidecar stopped:\n%s", plan)
 	}
 }
+
+// Whoever starts or stops the pod may be killed between any two steps.
+func TestLife_KilledAnywhere(t *testing.T) {
+	d, gone := lifePod(), Desired{State: &docker.State{App: "life", Namespace: "default"}, AgentImage: agentImage}
+	want := len(runningLife(t, d).running())
+	start := Diff(d, newWorld("web:1").Observed, now)
+	for n := range start.Steps {
+		w := newWorld("web:1")
+		for _, s := range start.Steps[:n] {
+			w.apply(t, d, s)
+		}
+		begun := w.running()
+		plans := w.settle(t, d)
+		if got := w.running(); len(got) != want {
+			t.Fatalf("killed after %d steps of the start: runs %v", n, got)
+		}
+		for name, id := range begun {
+			if now := w.running()[name]; now != id && !strings.HasSuffix(name, "_first") && !strings.HasSuffix(name, "_migrate") {
+				t.Fatalf("killed after %d steps of the start: %s was made again by\n%s", n, name, plans[0])
+			}
+		}
+	}
+	stop := Diff(gone, runningLife(t, d).Observed, now)
+	for n := range stop.Steps {
+		w := runningLife(t, d)
+		for _, s := range stop.Steps[:n] {
+			w.apply(t, gone, s)
+		}
+		for _, p := range w.settle(t, gone) {
+			if p.stepOf(StartContainer, "api") >= 0 || p.stepOf(CreateContainer, "api") >= 0 {
+				t.Fatalf("killed after %d steps of the stop: started again by\n%s", n, p)
+			}
+		}
+		if len(w.Pods) > 0 {
+			t.Fatalf("killed after %d steps of the stop: left %v", n, w.running())
+		}
+	}
+}
