@@ -65,6 +65,7 @@ func (in podInput) container(c *docker.Container, init bool) ContainerStatus {
 	}
 	m := in.seen.Living(c.Name)
 	if m == nil {
+		in.imageless(&out)
 		return out
 	}
 	out.ID, out.Restarts = m.ID, m.Restarts
@@ -113,9 +114,20 @@ func (in podInput) restarting(out *ContainerStatus, m *reconcile.Container) {
 		out.RetryAt, out.LastState = at, &end
 		out.ContainerState = ContainerState{State: stateWaiting, Reason: reasonCrashLoopBackOff,
 			Message: fmt.Sprintf("back-off %v restarting failed container=%s pod=%s", at.Sub(ended(m)), m.Key, in.pod.Name)}
+	case in.images[out.Image].Reason != "":
+		out.LastState = &end
+		out.ContainerState = ContainerState{State: stateWaiting}
+		in.imageless(out)
 	case m.State == reconcile.Created:
 		out.LastState = &end
 		out.ContainerState = ContainerState{State: stateWaiting, Reason: reasonRunContainerError, Message: m.Error}
+	}
+}
+
+// imageless says why a container waits for its image, if it does.
+func (in podInput) imageless(out *ContainerStatus) {
+	if why, ok := in.images[out.Image]; ok {
+		out.Reason, out.Message, out.RetryAt = why.Reason, why.Message, why.Retry
 	}
 }
 

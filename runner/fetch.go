@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"
@@ -140,6 +141,35 @@ func (r *supervisor) fetched(f *fetch, err error, took time.Duration) {
 	}
 	first, longest := r.backoff().Delay(1), r.backoff().Delay(1<<10)
 	r.problem("", fmt.Sprintf("%s\n  it is tried again in %v, then ever later up to every %v", text, first, longest))
+}
+
+// missingImages are those that containers wait for, and why.
+func (r *supervisor) missingImages(now time.Time) map[string]api.Image {
+	out := map[string]api.Image{}
+	for ref, f := range r.loop.fetches {
+		if f.Failures > 0 {
+			reason, retry := f.Why(r.backoff(), now)
+			out[ref] = api.Image{Reason: reason, Message: f.Message, Retry: retry}
+		}
+	}
+	for _, c := range reconcile.NeverPulled(r.loop.desired, &r.loop.seen.Observed) {
+		out[c.Image] = api.Image{Reason: reconcile.ErrImageNeverPull, Message: reconcile.NeverPullMessage(c.Image)}
+	}
+	if len(out) == 0 {
+		return nil // as it comes back over the wire
+	}
+	return out
+}
+
+// whyImage is why a container of a pod waits for its image, or "".
+func (r *supervisor) whyImage(p *docker.Pod) string {
+	missing := r.missingImages(time.Now())
+	for _, c := range slices.Concat(p.Init, p.Containers) {
+		if why, ok := missing[c.Image]; ok && r.loop.seen.member(p.Name, c.Name) == nil {
+			return "container " + c.Name + ": " + why.Reason + ": " + why.Message
+		}
+	}
+	return ""
 }
 
 // failedBuilds are those that fail again until somebody changes something.

@@ -440,3 +440,46 @@ func TestUp_FailedStartKeepsTheClaimsOfAnEarlierRun(t *testing.T) {
 		}
 	})
 }
+
+// ps is another process: it hears from the gateway why an image is not there.
+//
+// conformance:S3 S27
+func TestStatus_TellsWhyAnImageIsNotThere(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.ready()
+		r.up()
+		r.edit(func(a *app.App) {
+			for _, c := range []app.Container{
+				{Name: "none", Image: "nowhere:1", ImagePullPolicy: "IfNotPresent"},
+				{Name: "ours", Image: "ours:1", ImagePullPolicy: "Never"},
+			} {
+				a.Pod("db").Containers = append(a.Pod("db").Containers, c)
+			}
+		})
+		time.Sleep(10 * time.Second)
+		st, err := GetStatus(t.Context(), r.eng, r.id())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range st.Pods {
+			if p.Workload != "db" {
+				continue
+			}
+			got := map[string]ContainerStatus{}
+			for _, c := range p.Containers {
+				got[c.Name] = c
+			}
+			if c := got["none"]; c.State != "waiting" || c.Reason != "ImagePullBackOff" || !strings.Contains(c.Message, "manifest for nowhere:1 not found") || c.RetryAt.IsZero() {
+				t.Errorf("an image that is nowhere: %+v", c)
+			}
+			if c := got["ours"]; c.State != "waiting" || c.Reason != "ErrImageNeverPull" {
+				t.Errorf("an image that may not be pulled: %+v", c)
+			}
+			if p.Ready || got["db"].State != "running" {
+				t.Errorf("the pod: %+v", p)
+			}
+			return
+		}
+		t.Error("no pod db")
+	})
+}

@@ -37,6 +37,7 @@ type podInput struct {
 	ready   bool           // the gateway's word is about the containers that run now
 	leaving bool           // it is not wanted any more and on its way out
 	backoff reconcile.Backoff
+	images  map[string]api.Image // that are not to be had, in the supervisor's word
 	now     time.Time
 }
 

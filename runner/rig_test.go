@@ -111,7 +111,7 @@ func readLines(ctx context.Context, from io.Reader, to chan<- api.ToGateway) {
 func (r *rig) judge(s api.Snapshot) api.Status {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	out := api.Status{Generation: s.Generation, Pods: map[string]api.PodStatus{}}
+	out := api.Status{Generation: s.Generation, Images: s.Images, Pods: map[string]api.PodStatus{}}
 	for _, p := range s.Pods {
 		for _, c := range p.Containers {
 			if r.served != nil && !p.Draining && c.Running {

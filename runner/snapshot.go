@@ -18,12 +18,13 @@ type snapshotInput struct {
 	exec     map[string]map[string]bool // verdicts of exec probes by container ID and kind
 	secret   func(name, key string) (string, bool)
 	machine  docker.Machine
+	images   map[string]api.Image // that are not to be had
 }
 
 // snapshot tells the gateway everything it has to know. Pods that do not run
 // yet are in it without an address, so that their services exist and refuse.
 func (in snapshotInput) snapshot() api.Snapshot {
-	s := api.Snapshot{App: in.state.App, Namespace: in.state.Namespace, Services: []api.Service{}, Pods: []api.Pod{}}
+	s := api.Snapshot{App: in.state.App, Namespace: in.state.Namespace, Services: []api.Service{}, Pods: []api.Pod{}, Images: in.images}
 	ips := map[string]string{}
 	for i := range in.state.Pods {
 		p := &in.state.Pods[i]

@@ -168,7 +168,7 @@ func askGateway(ctx context.Context, eng engine.Engine, seen *observation) api.S
 
 // podInput is what the status of a pod follows from.
 func (v view) podInput(p *docker.Pod, now time.Time) podInput {
-	in := podInput{pod: p, seen: v.seen.Pods[p.Name], word: v.status.Pods[p.Name], ready: podReady(v, p.Name) && podStarted(v, p), now: now}
+	in := podInput{pod: p, seen: v.seen.Pods[p.Name], word: v.status.Pods[p.Name], ready: podReady(v, p.Name) && podStarted(v, p), now: now, images: v.status.Images}
 	if v.seen.Record != nil {
 		in.backoff = v.seen.Record.Backoff
 	}

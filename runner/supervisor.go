@@ -301,7 +301,7 @@ func (r *supervisor) push() {
 	}
 	in := snapshotInput{
 		state: l.present, seen: l.seen, slots: l.slots, draining: l.draining, exec: l.exec.byContainer(), secret: l.secrets.lookup,
-		machine: r.machine,
+		machine: r.machine, images: r.missingImages(time.Now()),
 	}
 	snap := in.snapshot()
 	snap.Pods = append(snap.Pods, leaving(snap, l.lastSent, l.seen)...)

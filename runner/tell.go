@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -85,7 +86,7 @@ func (r *supervisor) notReady() []string {
 		if r.available(p.Name) && podStarted(v, p) || reconcile.Ended(p, l.seen.Pods[p.Name]) == reconcile.Succeeded {
 			continue
 		}
-		why := whyNotReady(v, p)
+		why := cmp.Or(r.whyImage(p), whyNotReady(v, p))
 		if podReady(v, p.Name) && podStarted(v, p) {
 			why = "ready, and not yet for as long as minReadySeconds says"
 		}

@@ -257,6 +257,8 @@ func containerTrouble(ctr runner.ContainerStatus, now time.Time) string {
 		last = "; it was " + stateWord(*ctr.LastState)
 	}
 	switch {
+	case !ctr.RetryAt.IsZero() && ctr.Reason != "CrashLoopBackOff" && ctr.Message != "": // of an image: the registry's words
+		return fmt.Sprintf("%s: %s (next try in %s)", ctr.Reason, ctr.Message, age(max(0, ctr.RetryAt.Sub(now))))
 	case !ctr.RetryAt.IsZero():
 		return fmt.Sprintf("%s (next in %s)%s", ctr.Reason, age(ctr.RetryAt.Sub(now)), last)
 	case ctr.State == "terminated":

@@ -188,7 +188,7 @@ func (s *gatewayState) update() {
 	if s.snapshot == nil {
 		return
 	}
-	status := api.Status{Generation: s.snapshot.Generation, Pods: make(map[string]api.PodStatus, len(s.snapshot.Pods))}
+	status := api.Status{Generation: s.snapshot.Generation, Images: s.snapshot.Images, Pods: make(map[string]api.PodStatus, len(s.snapshot.Pods))}
 	for _, p := range s.snapshot.Pods {
 		pod := podStatus(p, s.reports[p.Name], s.agents[p.Name] != nil)
 		pod.Since = readySince(s.status.Pods[p.Name], pod, time.Now())

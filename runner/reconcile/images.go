@@ -119,7 +119,7 @@ func (b *builder) image(c *docker.Container, s Step) (int, *hold) {
 		if there {
 			return none, nil
 		}
-		return none, &hold{reason: ErrImageNeverPull, message: fmt.Sprintf("image %s is not on the engine, and imagePullPolicy is Never", c.Image)}
+		return none, &hold{reason: ErrImageNeverPull, message: NeverPullMessage(c.Image)}
 	case c.PullPolicy == "Always":
 		fresh := known && f.Failures == 0 && !f.Running && b.now.Sub(f.Ended) < pullFresh
 		if there && (b.desired.Offline || fresh) {
@@ -152,15 +152,40 @@ func (b *builder) held(c *docker.Container, f Fetch) *hold {
 	case f.Final:
 		return &hold{reason: f.Reason, message: f.Message}
 	}
-	at := f.Ended.Add(b.desired.Backoff.Delay(f.Failures))
+	reason, at := f.Why(b.desired.Backoff, b.now)
 	if !at.After(b.now) {
 		return nil
 	}
-	reason := f.Reason
-	if reason == ErrImagePull {
-		reason = ImagePullBackOff
-	}
 	return &hold{reason: reason, message: f.Message, until: at}
+}
+
+// Why is why an image that could not be had is not there, and when it is asked
+// for again; zero when something else has to change first.
+func (f Fetch) Why(backoff Backoff, now time.Time) (reason string, retry time.Time) {
+	if f.Final {
+		return f.Reason, time.Time{}
+	}
+	retry = f.Ended.Add(backoff.Delay(f.Failures))
+	if f.Reason == ErrImagePull && !f.Running && retry.After(now) {
+		return ImagePullBackOff, retry
+	}
+	return f.Reason, retry
+}
+
+// NeverPulled are the containers whose image is not there and may not be pulled.
+func NeverPulled(s *docker.State, o *Observed) []docker.Container {
+	var out []docker.Container
+	eachContainer(s, func(c *docker.Container) {
+		if c.Build == nil && c.PullPolicy == "Never" && o.Images[c.Image] == "" {
+			out = append(out, *c)
+		}
+	})
+	return out
+}
+
+// NeverPullMessage says why a container that may not pull its image waits.
+func NeverPullMessage(image string) string {
+	return fmt.Sprintf("image %s is not on the engine, and imagePullPolicy is Never", image)
 }
 
 func (b *builder) fetch(op Op, c *docker.Container, s Step, cause string) int {

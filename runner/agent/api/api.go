@@ -13,6 +13,8 @@
 // empty line, because a supervisor that was killed may have left half of one.
 package api
 
+import "time"
+
 // ControlPort is where the gateway listens for agents, on its own address.
 const ControlPort = 4095
 
@@ -75,6 +77,16 @@ type Snapshot struct {
 	Namespace  string    `json:"namespace"` // of services, for DNS
 	Services   []Service `json:"services"`
 	Pods       []Pod     `json:"pods"`
+	// Images are those that are not to be had, by reference. The gateway only
+	// keeps them for whoever asks how the pods are.
+	Images map[string]Image `json:"images,omitempty"`
+}
+
+// Image is why an image is not to be had.
+type Image struct {
+	Reason  string    `json:"reason"` // in Kubernetes' words: ErrImagePull, ImagePullBackOff ...
+	Message string    `json:"message"`
+	Retry   time.Time `json:"retry,omitzero"` // when it is asked for again
 }
 
 // Service is one service as the data plane sees it.
@@ -213,6 +225,7 @@ type Status struct {
 	Generation int64                `json:"generation"`     // of the snapshot in force
 	Time       int64                `json:"time,omitempty"` // when it was sent, in milliseconds by the gateway's clock
 	Pods       map[string]PodStatus `json:"pods"`
+	Images     map[string]Image     `json:"images,omitempty"` // of the snapshot in force
 }
 
 // PodStatus is how one pod is.
