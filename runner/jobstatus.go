@@ -56,6 +56,9 @@ func runStatus(o *reconcile.Observed, j *docker.Job, r *reconcile.Job) JobStatus
 		Name: r.Name, Status: "Running", Active: t.Active, Succeeded: t.Succeeded, Failed: t.Failed,
 		Completions: j.Completions, Started: r.Created, Finished: r.Finished,
 	}
+	if j.Indexed {
+		st.CompletedIndexes, st.FailedIndexes = t.CompletedIndexes(), t.FailedIndexes()
+	}
 	if j.Cron != nil {
 		st.CronJob = j.Name
 	}
@@ -65,7 +68,7 @@ func runStatus(o *reconcile.Observed, j *docker.Job, r *reconcile.Job) JobStatus
 	case j.Suspend:
 		st.Status = "Suspended"
 	}
-	if r.Result == reconcile.JobComplete && j.Completions != nil {
+	if r.Result == reconcile.JobComplete && r.Reason == "" && j.Completions != nil {
 		st.Succeeded = max(st.Succeeded, *j.Completions) // its pods may be gone
 	}
 	return st

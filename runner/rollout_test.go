@@ -265,3 +265,23 @@ func TestRollout_RecreateInPlaceNeverRunsTwoRevisions(t *testing.T) {
 		r.settled()
 	})
 }
+
+// An app is ready though a replica is held back: the definition wants it so.
+//
+// conformance:S118
+func TestStrict_IsReadyWithAPartition(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.strictly()
+		one := 1
+		r.edits(func(a *app.App) {
+			a.Pod("web").Kind = "StatefulSet"
+			a.Pod("web").UpdateStrategy = &app.UpdateStrategy{RollingUpdate: &app.RollingUpdate{Partition: &one}}
+		})
+		r.ready()
+		r.edits(func(a *app.App) { a.Pod("web").Containers[0].Image = "web:2" })
+		r.ready()
+		if got := r.revisions("web"); got != "web-0 web:1, web-1 web:2, web-2 web:2" {
+			t.Errorf("there are %s", got)
+		}
+	})
+}

@@ -28,16 +28,19 @@ type Status struct {
 
 // JobStatus is one run of a job.
 type JobStatus struct {
-	Name        string    `json:"name"`
-	CronJob     string    `json:"cronJob,omitempty"` // whose run it is
-	Status      string    `json:"status"`            // Pending, Running, Suspended, Complete, Failed
-	Reason      string    `json:"reason,omitempty"`  // of Failed
-	Active      int       `json:"active"`
-	Succeeded   int       `json:"succeeded"`
-	Failed      int       `json:"failed"`
-	Completions *int      `json:"completions,omitempty"` // nil for a work queue
-	Started     time.Time `json:"started,omitzero"`
-	Finished    time.Time `json:"finished,omitzero"`
+	Name        string `json:"name"`
+	CronJob     string `json:"cronJob,omitempty"` // whose run it is
+	Status      string `json:"status"`            // Pending, Running, Suspended, Complete, Failed
+	Reason      string `json:"reason,omitempty"`  // of Failed; SuccessPolicy of a job that was Complete by it
+	Active      int    `json:"active"`
+	Succeeded   int    `json:"succeeded"`
+	Failed      int    `json:"failed"`
+	Completions *int   `json:"completions,omitempty"` // nil for a work queue
+	// Of an indexed job, as Kubernetes writes them: "0,2-4".
+	CompletedIndexes string    `json:"completedIndexes,omitempty"`
+	FailedIndexes    string    `json:"failedIndexes,omitempty"`
+	Started          time.Time `json:"started,omitzero"`
+	Finished         time.Time `json:"finished,omitzero"`
 }
 
 // CronJobStatus is one CronJob.

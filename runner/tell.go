@@ -53,7 +53,7 @@ func (r *supervisor) tellPlan(p reconcile.Plan, lane *lane) {
 // tellReady tells once that everything is ready.
 func (r *supervisor) tellReady(p reconcile.Plan) {
 	l := &r.loop
-	waits := slices.ContainsFunc(p.Waits, func(w reconcile.Wait) bool { return !w.Job })
+	waits := slices.ContainsFunc(p.Waits, func(w reconcile.Wait) bool { return !w.Job && !w.Aside })
 	if waits || len(r.notReady()) > 0 {
 		return
 	}

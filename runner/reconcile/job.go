@@ -47,16 +47,25 @@ func podRetry(failures int) time.Duration {
 // Tally is what the pods of a run come to.
 type Tally struct {
 	Active, Succeeded, Failed int
-	Restarts                  int          // of containers of active pods
-	taken                     map[int]bool // indexes of an indexed job that are done or under way
-	streak                    int          // failures since the last success
-	lastFailure               time.Time    // zero without a streak
+	Restarts                  int // of containers of active pods
+	// Of an indexed job: indexes that have succeeded, those that are not tried
+	// again, and of each how many pods failed that count, how many ended without
+	// success, and when the last one did.
+	doneIndex, failedIndex map[int]bool
+	failuresOf, triesOf    map[int]int
+	lastOf                 map[int]time.Time
+	failJob                bool         // a rule of podFailurePolicy says that the job has failed
+	taken                  map[int]bool // indexes of an indexed job that are done or under way
+	streak                 int          // failures since the last success
+	lastFailure            time.Time    // zero without a streak
 }
 
 // Count counts the pods of a run. j is nil when the job is not defined any more.
 func Count(j *docker.Job, r *Job, pods []*Pod) Tally {
-	t := Tally{taken: map[int]bool{}}
-	done := map[int]bool{}
+	t := Tally{
+		taken: map[int]bool{}, doneIndex: map[int]bool{}, failedIndex: map[int]bool{},
+		failuresOf: map[int]int{}, triesOf: map[int]int{}, lastOf: map[int]time.Time{},
+	}
 	type end struct {
 		at     time.Time
 		failed bool
@@ -69,13 +78,15 @@ func Count(j *docker.Job, r *Job, pods []*Pod) Tally {
 		}
 		switch phaseOf(j, r, p) {
 		case Succeeded:
-			if index < 0 || !done[index] {
+			if index < 0 || !t.doneIndex[index] {
 				t.Succeeded++
 			}
-			done[index], t.taken[index] = true, true
+			if t.taken[index] = true; index >= 0 {
+				t.doneIndex[index] = true
+			}
 			ends = append(ends, end{p.finished(), false})
 		case Failed:
-			t.Failed++
+			t.countFailure(j, index, p)
 			ends = append(ends, end{p.finished(), true})
 		default:
 			t.Active++
@@ -157,6 +168,12 @@ func NewRun(j *docker.Job, scheduled, now time.Time) Job {
 
 // verdict says whether a run is over.
 func verdict(j *docker.Job, r *Job, t Tally, now time.Time) (Result, string) {
+	if t.failJob {
+		return JobFailed, FailedByPolicy
+	}
+	if result, reason := indexVerdict(j, t); result != "" {
+		return result, reason
+	}
 	switch {
 	case j.Completions != nil && t.Succeeded >= *j.Completions,
 		j.Completions == nil && t.Succeeded > 0 && t.Active == 0:

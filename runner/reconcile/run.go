@@ -57,7 +57,7 @@ func wanted(j *docker.Job, t Tally) int {
 	case j.Suspend:
 		return 0
 	case j.Completions != nil:
-		return min(j.Parallelism, *j.Completions-t.Succeeded)
+		return min(j.Parallelism, *j.Completions-t.Succeeded-len(t.failedIndex))
 	case t.Succeeded > 0: // a work queue that is done: no more, but those go on
 		return t.Active
 	}
@@ -131,7 +131,7 @@ func (b *builder) fill(j *docker.Job, r *Job, pods []*Pod, t Tally, after ...int
 	if missing <= 0 {
 		return
 	}
-	if t.streak > 0 {
+	if t.streak > 0 && j.BackoffLimitPerIndex == nil {
 		if at := t.lastFailure.Add(podRetry(t.streak)); at.After(b.now) {
 			b.later("job "+r.Name, fmt.Sprintf("%s failed; next try in %s", count(t.streak, "pod"), at.Sub(b.now).Round(100*time.Millisecond)), at)
 			return
@@ -157,20 +157,28 @@ func (b *builder) fill(j *docker.Job, r *Job, pods []*Pod, t Tally, after ...int
 			next = max(next, serial(name)+1)
 		}
 	}
-	for _, index := range freeIndexes(j, t, missing) {
+	for _, index := range b.freeIndexes(j, r, t, missing) {
 		b.createPod(b.instance(j, r, j.PodName(r.Name, index, next)), cause, after...)
 		next++
 	}
 }
 
-// freeIndexes are the first completion indexes that no pod has or has done; for
-// a job that is not indexed they mean nothing.
-func freeIndexes(j *docker.Job, t Tally, n int) []int {
+// freeIndexes are the first completion indexes that no pod has or has done, and
+// that have waited long enough since their last failure; for a job that is not
+// indexed they mean nothing.
+func (b *builder) freeIndexes(j *docker.Job, r *Job, t Tally, n int) []int {
 	var out []int
-	for index := 0; len(out) < n; index++ {
-		if !j.Indexed || !t.taken[index] {
-			out = append(out, index)
+	for index := 0; len(out) < n && (!j.Indexed || j.Completions == nil || index < *j.Completions); index++ {
+		if j.Indexed && (t.taken[index] || t.failedIndex[index]) {
+			continue
 		}
+		if tries := t.triesOf[index]; tries > 0 && j.BackoffLimitPerIndex != nil {
+			if at := t.lastOf[index].Add(podRetry(tries)); at.After(b.now) {
+				b.later("job "+r.Name, fmt.Sprintf("index %d failed; next try in %s", index, at.Sub(b.now).Round(100*time.Millisecond)), at)
+				continue
+			}
+		}
+		out = append(out, index)
 	}
 	return out
 }

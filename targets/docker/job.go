@@ -25,10 +25,55 @@ type Job struct {
 	ActiveDeadlineSeconds   int64 `json:"activeDeadlineSeconds,omitempty"`
 	TTLSecondsAfterFinished *int  `json:"ttlSecondsAfterFinished,omitempty"` // nil keeps finished pods
 	Suspend                 bool  `json:"suspend,omitempty"`
-	Cron                    *Cron `json:"cron,omitempty"`
+	// PodFailurePolicy are rules for pods that fail, of which the first that fits
+	// counts; SuccessPolicy says when an indexed job is done before all indexes are.
+	PodFailurePolicy     []FailureRule `json:"podFailurePolicy,omitempty"`
+	SuccessPolicy        []SuccessRule `json:"successPolicy,omitempty"`
+	BackoffLimitPerIndex *int          `json:"backoffLimitPerIndex,omitempty"` // failures of an index that are tried again
+	MaxFailedIndexes     *int          `json:"maxFailedIndexes,omitempty"`     // indexes that may fail; nil is any number
+	Cron                 *Cron         `json:"cron,omitempty"`
 	// Hash is made by JobHash. It covers what a job that has run does not follow:
 	// a job with another hash is another job, and runs again.
 	Hash string `json:"hash"`
+}
+
+// FailureAction is what becomes of a job whose pod failed.
+type FailureAction string
+
+const (
+	CountFailure  FailureAction = "Count"     // towards the back-off limit
+	IgnoreFailure FailureAction = "Ignore"    // another pod is made, and nothing counted
+	FailJob       FailureAction = "FailJob"   // the job has failed
+	FailIndex     FailureAction = "FailIndex" // the pod's index is not tried again
+)
+
+// FailureRule is one rule of a podFailurePolicy: for exit codes when Operator is
+// set, else for conditions.
+type FailureRule struct {
+	Action     FailureAction `json:"action"`
+	Container  string        `json:"container,omitempty"` // "" is any
+	Operator   string        `json:"operator,omitempty"`  // In or NotIn Values
+	Values     []int         `json:"values,omitempty"`
+	Conditions []Condition   `json:"conditions,omitempty"`
+}
+
+// Condition is a condition of a pod.
+type Condition struct {
+	Type   string `json:"type"`
+	Status string `json:"status"` // True, False or Unknown
+}
+
+// SuccessRule is one rule of a successPolicy: so many of these indexes, all of
+// them without a number, of all indexes without any.
+type SuccessRule struct {
+	Indexes []IndexRange `json:"indexes,omitempty"`
+	Count   *int         `json:"count,omitempty"`
+}
+
+// IndexRange are the indexes from First to Last.
+type IndexRange struct {
+	First int `json:"first"`
+	Last  int `json:"last"`
 }
 
 // ConcurrencyPolicy says what becomes of a run whose time comes while another

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -107,5 +108,35 @@ func TestJobHash(t *testing.T) {
 				t.Errorf("changes %q, want %q", got, tt.words)
 			}
 		})
+	}
+}
+
+func TestJob_PoliciesAreResolved(t *testing.T) {
+	two := 2
+	p := app.Pod{Name: "batch", Kind: "Job", Completions: &two, CompletionMode: "Indexed", BackoffLimitPerIndex: &two, MaxFailedIndexes: &two,
+		Containers: []app.Container{{Name: "run", Image: "job:1"}},
+		PodFailurePolicy: &app.PodFailurePolicy{Rules: []app.PodFailurePolicyRule{
+			{Action: "FailJob", OnExitCodes: &app.PodFailurePolicyOnExitCodesRequirement{ContainerName: "run", Operator: "In", Values: []int{3}}},
+			{Action: "Ignore", OnPodConditions: []app.PodFailurePolicyOnPodConditionsPattern{{Type: "DisruptionTarget"}}},
+		}},
+		SuccessPolicy: &app.SuccessPolicy{Rules: []app.SuccessPolicyRule{{SucceededIndexes: "0,2-4,6"}, {SucceededCount: &two}}}}
+	s, _, err := Render(&app.App{Name: "shop", Pods: []app.Pod{p}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := s.Jobs[0]
+	wantFailure := []FailureRule{
+		{Action: FailJob, Container: "run", Operator: "In", Values: []int{3}},
+		{Action: IgnoreFailure, Conditions: []Condition{{"DisruptionTarget", "True"}}},
+	}
+	if diff := cmp.Diff(wantFailure, j.PodFailurePolicy); diff != "" {
+		t.Errorf("podFailurePolicy (-want +got):\n%s", diff)
+	}
+	wantSuccess := []SuccessRule{{Indexes: []IndexRange{{0, 0}, {2, 4}, {6, 6}}}, {Count: &two}}
+	if diff := cmp.Diff(wantSuccess, j.SuccessPolicy); diff != "" {
+		t.Errorf("successPolicy (-want +got):\n%s", diff)
+	}
+	if *j.BackoffLimitPerIndex != 2 || *j.MaxFailedIndexes != 2 || j.BackoffLimit < 1<<30 {
+		t.Errorf("limits %+v", j)
 	}
 }

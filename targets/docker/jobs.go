@@ -1,7 +1,10 @@
 package docker
 
 import (
+	"cmp"
 	"math"
+	"strconv"
+	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
 )
@@ -27,13 +30,17 @@ func (r *renderer) job(p *app.Pod) Job {
 		BackoffLimit:            valueOr(p.BackoffLimit, defaultBackoffLimit),
 		ActiveDeadlineSeconds:   valueOr(p.ActiveDeadlineSeconds, 0),
 		TTLSecondsAfterFinished: p.TTLSecondsAfterFinished,
+		PodFailurePolicy:        failureRules(p.PodFailurePolicy),
+		SuccessPolicy:           successRules(p.SuccessPolicy),
+		BackoffLimitPerIndex:    p.BackoffLimitPerIndex,
+		MaxFailedIndexes:        p.MaxFailedIndexes,
 	}
 	if p.Completions == nil && p.Parallelism == nil {
 		one := 1
 		j.Completions = &one
 	}
 	if p.BackoffLimit == nil && p.BackoffLimitPerIndex != nil {
-		j.BackoffLimit = math.MaxInt32 // the limit of each index counts, which a finding tells
+		j.BackoffLimit = math.MaxInt32 // the limit of each index counts
 	}
 	if p.Kind == "CronJob" {
 		j.Cron = &Cron{
@@ -53,6 +60,52 @@ func (r *renderer) job(p *app.Pod) Job {
 	}
 	j.Hash = JobHash(&j)
 	return j
+}
+
+func failureRules(policy *app.PodFailurePolicy) []FailureRule {
+	if policy == nil {
+		return nil
+	}
+	var out []FailureRule
+	for _, r := range policy.Rules {
+		rule := FailureRule{Action: FailureAction(r.Action)}
+		if e := r.OnExitCodes; e != nil {
+			rule.Container, rule.Operator, rule.Values = e.ContainerName, e.Operator, e.Values
+		}
+		for _, c := range r.OnPodConditions {
+			rule.Conditions = append(rule.Conditions, Condition{c.Type, cmp.Or(c.Status, "True")})
+		}
+		out = append(out, rule)
+	}
+	return out
+}
+
+func successRules(policy *app.SuccessPolicy) []SuccessRule {
+	if policy == nil {
+		return nil
+	}
+	var out []SuccessRule
+	for _, r := range policy.Rules {
+		out = append(out, SuccessRule{Indexes: indexRanges(r.SucceededIndexes), Count: r.SucceededCount})
+	}
+	return out
+}
+
+// indexRanges reads "0,2-4", which has been checked.
+func indexRanges(text string) []IndexRange {
+	var out []IndexRange
+	for part := range strings.SplitSeq(text, ",") {
+		first, last, ranged := strings.Cut(strings.TrimSpace(part), "-")
+		if !ranged {
+			last = first
+		}
+		from, err := strconv.Atoi(first)
+		to, err2 := strconv.Atoi(last)
+		if err == nil && err2 == nil {
+			out = append(out, IndexRange{from, to})
+		}
+	}
+	return out
 }
 
 func valueOr[T any](v *T, otherwise T) T {

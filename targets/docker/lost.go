@@ -74,9 +74,6 @@ func lostOfPods() targets.Support {
 		say(codeIsolation, "containers are Linux's",
 			"SecurityContext.windowsOptions", "PodSecurityContext.windowsOptions"),
 		say(codeIsolation, "groups of the image are added as well", "PodSecurityContext.supplementalGroupsPolicy"),
-		say(codeJob, "the job ends by its completions, back-off limit and deadline alone",
-			"Pod.podFailurePolicy", "Pod.successPolicy", "Pod.backoffLimitPerIndex", "Pod.maxFailedIndexes"),
-		say(codeJob, "a pod that has failed is replaced when it has ended", "Pod.podReplacementPolicy"),
 		say(codeJob, "the job is run here, by nobody else", "Pod.managedBy"),
 	)
 }

@@ -41,7 +41,7 @@ func Rules() []targets.Rule {
 		{Code: "docker/host-port", Level: cannot, Summary: "only the first replica has the host port"},
 		{Code: "docker/ingress", Level: cannot, Summary: "hosts and paths are not routed: http://SERVICE.APP.localhost leads to a service"},
 		{Code: codeIsolation, Level: cannot, Summary: "the engine isolates containers in its own way"},
-		{Code: codeJob, Level: cannot, Summary: "a job ends by its completions, back-off limit and deadline alone"},
+		{Code: codeJob, Level: cannot, Summary: "a job is run here, by nobody else"},
 		{Code: "docker/kubernetes", Level: cannot, Summary: "a field for Kubernetes has no effect"},
 		{Code: "docker/kubernetes-volume", Level: cannot, Summary: "an empty directory is in the place of a volume that only Kubernetes has"},
 		{Code: "docker/loopback", Level: emulated, Summary: "host ports are bound to 127.0.0.1"},

@@ -37,6 +37,11 @@ Pod.updateStrategy UpdateStrategy.type UpdateStrategy.rollingUpdate RollingUpdat
 Pod.persistentVolumeClaimRetentionPolicy StatefulSetPersistentVolumeClaimRetentionPolicy.whenDeleted
 StatefulSetPersistentVolumeClaimRetentionPolicy.whenScaled Pod.minReadySeconds Pod.progressDeadlineSeconds Pod.paused
 Pod.suspend Pod.successfulJobsHistoryLimit Pod.failedJobsHistoryLimit Pod.parallelism Pod.completions Pod.backoffLimit
+Pod.podFailurePolicy PodFailurePolicy.rules PodFailurePolicyRule.action PodFailurePolicyRule.onExitCodes
+PodFailurePolicyRule.onPodConditions PodFailurePolicyOnExitCodesRequirement.containerName PodFailurePolicyOnExitCodesRequirement.operator
+PodFailurePolicyOnExitCodesRequirement.values PodFailurePolicyOnPodConditionsPattern.type PodFailurePolicyOnPodConditionsPattern.status
+Pod.successPolicy SuccessPolicy.rules SuccessPolicyRule.succeededIndexes SuccessPolicyRule.succeededCount
+Pod.backoffLimitPerIndex Pod.maxFailedIndexes
 Pod.ttlSecondsAfterFinished Pod.completionMode Dependency.condition
 PodSecurityContext.runAsUser PodSecurityContext.runAsGroup PodSecurityContext.runAsNonRoot
 PodSecurityContext.supplementalGroups Pod.securityContext
@@ -109,6 +114,7 @@ func noted() map[string]string {
 		"Volume.hostPath":                          "in the module's directory, or in one that --allow-host-path names; any other is refused",
 		"Pod.annotations":                          fieldRefs,
 		"Pod.enableServiceLinks":                   "there is no service kubernetes: its variables are not set",
+		"Pod.podReplacementPolicy":                 "a pod is replaced when it has ended: nobody else takes one away here",
 		"Pod.replicas":                             "a DaemonSet has one",
 		"Pod.hostNetwork":                          "of the machine of the engine; two pods that listen on one port of it are refused",
 		"Pod.dnsPolicy":                            "Default is what the engine's machine asks",
