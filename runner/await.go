@@ -40,15 +40,18 @@ func (e *executor) awaitAgent(ctx context.Context, pod string) error {
 			return false, nil
 		}
 		s := v.status.Pods[pod]
-		if s.Error != "" {
-			return false, fmt.Errorf("agent: %s", s.Error)
-		}
 		var since int64
 		var ip string
 		if err := e.call(ctx, func() { since, ip = e.loop.podSince[pod], podOf(e.loop.lastSent, pod).IP }); err != nil {
 			return false, err
 		}
-		return s.Connected && ip == infra.IP && since != 0 && s.Generation >= since, nil
+		if !s.Connected || ip != infra.IP || since == 0 || s.Generation < since {
+			return false, nil // what is said is of the agent before
+		}
+		if s.Error != "" {
+			return false, fmt.Errorf("agent: %s", s.Error)
+		}
+		return true, nil
 	}
 	for {
 		if ok, err := synced(e.board.get()); ok || err != nil {

@@ -219,7 +219,9 @@ func mount(m docker.Mount, subPath string) engine.Mount {
 	}
 }
 
-func volumeSpec(id Identity, name string, v *docker.Volume) engine.VolumeSpec {
+// volumeSpec is a volume. One in memory without a size has room for as much as
+// the machine has, as in Kubernetes: a kernel would halve it.
+func volumeSpec(id Identity, name string, v *docker.Volume, memory int64) engine.VolumeSpec {
 	spec := engine.VolumeSpec{Name: name, Labels: id.labels()}
 	switch {
 	case v == nil: // the vault
@@ -228,6 +230,9 @@ func volumeSpec(id Identity, name string, v *docker.Volume) engine.VolumeSpec {
 		spec.Labels[labelKeep] = keepClaim
 	case v.Kind == docker.Memory, v.Kind == docker.SecretVol:
 		spec.Memory, spec.Size = true, v.Size
+		if v.Kind == docker.Memory && v.Size == 0 {
+			spec.Size = memory
+		}
 		spec.Labels[labelPod] = v.Pod
 	default:
 		spec.Labels[labelPod] = v.Pod
@@ -240,8 +245,3 @@ const (
 	keepClaim = "claim"
 	keepVault = "vault" // kept only beside a claim: secrets matter as long as the data they protect
 )
-
-func imageRunsAsRoot(user string) bool {
-	name, _, _ := strings.Cut(user, ":")
-	return slices.Contains([]string{"", "0", "root"}, name)
-}

@@ -2,13 +2,10 @@ package runner
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
-	"github.com/cuepod/cuepod/targets/docker"
 )
 
 func (e *executor) create(ctx, whole context.Context, s reconcile.Step) error {
@@ -43,6 +40,9 @@ func (e *executor) spec(ctx, whole context.Context, s reconcile.Step) (engine.Co
 			}
 		}
 	case reconcile.RoleInfra:
+		if err := e.checkHostPaths("", e.state.Pod(s.Pod).Mounts); err != nil {
+			return engine.ContainerSpec{}, err
+		}
 		return infraSpec(id, e.state.Pod(s.Pod), e.agent.ref, network, addr), nil
 	}
 	return e.memberSpec(ctx, whole, s, addr)
@@ -55,10 +55,9 @@ func (e *executor) memberSpec(ctx, whole context.Context, s reconcile.Step, addr
 		return engine.ContainerSpec{}, err
 	}
 	c := pod.Container(s.Container)
-	if c.NonRoot {
-		if err := e.checkNonRoot(whole, c); err != nil {
-			return engine.ContainerSpec{}, &configError{err}
-		}
+	user, err := e.user(whole, c)
+	if err != nil {
+		return engine.ContainerSpec{}, &configError{err}
 	}
 	values, err := e.secretsNow(ctx)
 	if err != nil {
@@ -76,25 +75,11 @@ func (e *executor) memberSpec(ctx, whole context.Context, s reconcile.Step, addr
 	if err != nil {
 		return spec, &configError{err}
 	}
+	spec.User, spec.OOMScoreAdj = user, e.oomScore(whole, pod, c)
+	if err := e.checkHostPaths(c.Line, c.Mounts); err != nil {
+		return spec, &configError{err}
+	}
 	return spec, nil
-}
-
-func (e *executor) checkNonRoot(ctx context.Context, c *docker.Container) error {
-	user := c.User
-	if user == "" {
-		image, err := e.eng().InspectImage(ctx, c.Image)
-		if err != nil {
-			return err
-		}
-		user = image.User
-	}
-	if imageRunsAsRoot(user) {
-		return fmt.Errorf("container has runAsNonRoot and image %s would run as root; set runAsUser", c.Image)
-	}
-	if name, _, _ := strings.Cut(user, ":"); strings.Trim(name, "0123456789") != "" {
-		return fmt.Errorf("container has runAsNonRoot and image %s has the user name %s, which nobody can tell from root; set runAsUser", c.Image, name)
-	}
-	return nil
 }
 
 // network waits for the network to be seen and gives its name and addresses.

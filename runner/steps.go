@@ -74,7 +74,7 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 	case reconcile.CreateNetwork:
 		return e.hands.createNetwork(whole, e.desired.Prefix())
 	case reconcile.CreateVolume:
-		return e.eng().CreateVolume(whole, volumeSpec(e.hands.id, s.Name, e.state.Volume(s.Name)))
+		return e.eng().CreateVolume(whole, volumeSpec(e.hands.id, s.Name, e.state.Volume(s.Name), e.machine.Memory))
 	case reconcile.WriteRecord:
 		return e.writeRecord(whole)
 	case reconcile.WriteJob:

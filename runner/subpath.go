@@ -182,15 +182,9 @@ func (e *executor) holdSubPaths(ctx, whole context.Context, s reconcile.Step) (r
 }
 
 // holderSpec is a container that holds a container's parts, and the command that
-// compares them with what is in the volumes. To the pod it is no container that
-// anybody defined, and so it is removed when it is left over.
+// compares them with what is in the volumes.
 func holderSpec(id Identity, p *docker.Pod, c *docker.Container, image string, list []part) (spec engine.ContainerSpec, compare []string) {
-	name := c.Name + ".subpath"
-	labels := id.with(map[string]string{
-		labelRole: string(reconcile.RoleInit), labelPod: p.Name, labelWorkload: p.Workload, labelContainer: name,
-		labelJob: p.Job, labelRun: p.Run,
-	})
-	spec = agentSpec(c.EngineName+".subpath", image, labels, api.RoleHold)
+	spec = agentSpec(c.EngineName+".subpath", image, strangerLabels(id, p, c.Name+".subpath"), api.RoleHold)
 	spec.CapAdd = []string{"DAC_READ_SEARCH"} // into directories that a user has closed
 	compare = []string{api.RoleSame}
 	for i, part := range list {

@@ -28,6 +28,7 @@ type supervisor struct {
 
 	engine  engine.Info    // as it was at the beginning
 	machine docker.Machine // the engine's
+	lowers  lowers
 	agent   struct {
 		ref     string
 		archive []byte

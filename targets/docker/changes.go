@@ -29,7 +29,7 @@ func (c *Container) Changes(from *Container) []string {
 	out = append(out, envChanges(from.Env, c.Env)...)
 	change("enableServiceLinks changed", from.NoServiceLinks, c.NoServiceLinks)
 	change("volumeMounts changed", from.Mounts, c.Mounts)
-	change("resources changed", []int64{from.CPUShares, from.CPUQuota, from.Memory}, []int64{c.CPUShares, c.CPUQuota, c.Memory})
+	change("resources changed", []int64{from.CPUShares, from.CPUQuota, from.Memory, from.MemoryRequest}, []int64{c.CPUShares, c.CPUQuota, c.Memory, c.MemoryRequest})
 	change("securityContext changed",
 		from.rights(), c.rights())
 	change("stdin or tty changed", []bool{from.Stdin, from.StdinOnce, from.TTY}, []bool{c.Stdin, c.StdinOnce, c.TTY})

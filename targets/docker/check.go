@@ -159,10 +159,6 @@ func (r *renderer) checkSeccomp(path string, s *app.SeccompProfile, otherwise ap
 }
 
 func (r *renderer) checkResources(path string, c *app.Container) {
-	if c.Resources.Requests["memory"] != "" {
-		r.findings.Add("docker/memory-request", path+".requests.memory", c.Pos,
-			"a memory request is for choosing a node, and there is one", "")
-	}
 	for kind, list := range map[string]map[string]app.Quantity{"requests": c.Resources.Requests, "limits": c.Resources.Limits} {
 		for _, name := range slices.Sorted(maps.Keys(list)) {
 			if name != "cpu" && name != "memory" {

@@ -42,33 +42,6 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 	return out
 }
 
-// Kubernetes' own numbers: pkg/kubelet/cm/helpers_linux.go.
-const (
-	minShares   = 2
-	maxShares   = 262144
-	quotaPeriod = 100_000 // microseconds
-	minQuota    = 1000    // microseconds
-)
-
-func setResources(out *Container, res *app.Resources) {
-	request, limit := res.Requests["cpu"], res.Limits["cpu"]
-	if request == "" {
-		request = limit
-	}
-	// The compiler has checked every quantity, so parsing cannot fail here.
-	if request != "" {
-		m, _ := request.Milli()
-		out.CPUShares = min(max(m*1024/1000, minShares), maxShares)
-	}
-	if limit != "" {
-		m, _ := limit.Milli()
-		out.CPUQuota = max(m*quotaPeriod/1000, minQuota)
-	}
-	if memory := res.Limits["memory"]; memory != "" {
-		out.Memory, _ = memory.Value()
-	}
-}
-
 func renderProbe(kind string, p *app.Probe, c *app.Container) Probe {
 	out := Probe{
 		Kind:             kind,

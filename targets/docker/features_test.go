@@ -234,6 +234,12 @@ func TestHostPaths_OnlyOfTheModuleUnlessAllowed(t *testing.T) {
 		{"/home/me/shop/../other", Options{Root: "/home/me/shop"}, true},
 		{"/home/me/shopping", Options{Root: "/home/me/shop"}, true},
 		{"/var/run/docker.sock", Options{Root: "/home/me/shop"}, true},
+		{"/var/run/docker.sock", Options{HostPaths: []string{"/var/run"}}, true}, // an engine's socket is named itself
+		{"/var/run/docker.sock", Options{HostPaths: []string{"/"}}, true},
+		{"/var/run/docker.sock", Options{HostPaths: []string{"/var/run/docker.sock"}}, false},
+		{"/run", Options{HostPaths: []string{"/"}}, true}, // there is one in it
+		{"/run", Options{HostPaths: []string{"/run"}}, false},
+		{"/srv/run/podman.sock", Options{HostPaths: []string{"/srv"}}, true},
 		{"/home/me/shop/data", Options{}, true}, // without a module nothing is in it
 		{"/srv/data", Options{Root: "/home/me/shop", HostPaths: []string{"/srv/"}}, false},
 		{"/srv2/data", Options{Root: "/home/me/shop", HostPaths: []string{"/srv"}}, true},
@@ -653,13 +659,13 @@ func TestJobs(t *testing.T) {
 // conformance:S80
 func TestExpandSubPath(t *testing.T) {
 	env := []string{"POD=web-0", "UP=..", "ROOT=/etc", "EMPTY="}
-	for expr, want := range map[string]string{"$(POD)/logs": "web-0/logs", "": "plain", "$(EMPTY)x": "x"} {
+	for expr, want := range map[string]string{"$(POD)/logs": "web-0/logs", "": "plain"} {
 		m := Mount{Path: "/m", SubPath: "plain", SubPathExpr: expr}
 		if got, err := m.Expand(env); err != nil || got != want {
 			t.Errorf("%q: %q, %v; want %q", expr, got, err, want)
 		}
 	}
-	for _, expr := range []string{"$(NOBODY)", "$(UP)/x", "a/$(UP)", "$(ROOT)"} {
+	for _, expr := range []string{"$(NOBODY)", "$(UP)/x", "a/$(UP)", "$(ROOT)", "$(EMPTY)x"} {
 		m := Mount{Path: "/m", SubPathExpr: expr}
 		if got, err := m.Expand(env); err == nil || !strings.Contains(err.Error(), "/m") {
 			t.Errorf("%q: %q, %v; want an error that names the mount", expr, got, err)
@@ -688,6 +694,26 @@ func TestFSGroup_ClaimsAreThePodsToWrite(t *testing.T) {
 	} {
 		if diff := cmp.Diff(tc.want, tc.got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// conformance:S132
+func TestSysctls_OfNamespacesAlone(t *testing.T) {
+	for name, want := range map[string]string{
+		"net.ipv4.ip_local_port_range": "net.ipv4.ip_local_port_range", "net/ipv4/tcp_syncookies": "net.ipv4.tcp_syncookies",
+		"kernel.shm_rmid_forced": "kernel.shm_rmid_forced", "kernel.msgmax": "kernel.msgmax", "kernel.sem": "kernel.sem", "fs.mqueue.msg_max": "fs.mqueue.msg_max",
+		"kernel.panic": "", "vm.swappiness": "", "fs.file-max": "", "kernel.semaphore": "", "network.x": "",
+	} {
+		a := one(func(p *app.Pod, c *app.Container) {
+			p.SecurityContext.Sysctls = []app.Sysctl{{Name: name, Value: "1", Pos: app.Pos{File: "a.cue", Line: 3, Column: 2}}}
+		})
+		s, _, err := Render(a, Options{})
+		switch {
+		case want == "" && (err == nil || !strings.HasPrefix(err.Error(), "a.cue:3:2: pods.web.securityContext.sysctls: "+name)):
+			t.Errorf("%s: %v, want it refused with its line", name, err)
+		case want != "" && (err != nil || s.Pods[0].Sysctls[want] != "1"):
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

@@ -65,12 +65,7 @@ func (r *renderer) setNetwork(d *Pod, p *app.Pod) {
 		d.HostAliases = append(d.HostAliases, HostAlias{IP: alias.IP, Hostnames: alias.Hostnames})
 	}
 	d.DNS = dnsOf(p)
-	for _, s := range p.SecurityContext.Sysctls {
-		if d.Sysctls == nil {
-			d.Sysctls = map[string]string{}
-		}
-		d.Sysctls[s.Name] = s.Value
-	}
+	r.setSysctls(d, p)
 	for _, port := range hostPorts(p) {
 		d.HostPorts = append(d.HostPorts, port.HostPort)
 	}

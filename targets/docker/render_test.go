@@ -120,7 +120,7 @@ func TestRender_ResourcesInTheEnginesTerms(t *testing.T) {
 		request, limit app.Quantity
 		shares, quota  int64
 	}{
-		{"", "", 0, 0},
+		{"", "", 2, 0},
 		{"1", "", 1024, 0},
 		{"100m", "500m", 102, 50_000},
 		{"", "250m", 256, 25_000},
@@ -188,7 +188,9 @@ func TestRender_Hashes(t *testing.T) {
 		{"subdomain", func(a *app.App) { a.Pods[0].Subdomain = "other" }, false, true},
 		{"hosts", func(a *app.App) { a.Pods[0].HostAliases = []app.HostAlias{{IP: "10.1.1.1", Hostnames: []string{"x"}}} }, false, true},
 		{"name servers", func(a *app.App) { a.Pods[0].DNSConfig = &app.PodDNSConfig{Nameservers: []string{"10.1.1.1"}} }, false, true},
-		{"sysctl", func(a *app.App) { a.Pods[0].SecurityContext.Sysctls = []app.Sysctl{{Name: "a", Value: "1"}} }, false, true},
+		{"sysctl", func(a *app.App) {
+			a.Pods[0].SecurityContext.Sysctls = []app.Sysctl{{Name: "net.core.somaxconn", Value: "1"}}
+		}, false, true},
 		{"host port", func(a *app.App) { a.Pods[0].Containers[0].Ports[0].HostPort = 8080 }, false, true},
 		{"shared processes", func(a *app.App) { a.Pods[0].ShareProcessNamespace = ptr(true) }, false, true},
 		{"the machine's processes", func(a *app.App) { a.Pods[0].HostPID = true }, false, true},
@@ -289,7 +291,7 @@ func TestPodChanges_SayWhatIsDifferent(t *testing.T) {
 		{func(a *app.App) { a.Pods[0].Subdomain = "s" }, "subdomain changed"},
 		{func(a *app.App) { a.Pods[0].HostAliases = []app.HostAlias{{IP: "10.1.1.1", Hostnames: []string{"x"}}} }, "hostAliases changed"},
 		{func(a *app.App) { a.Pods[0].DNSConfig = &app.PodDNSConfig{Searches: []string{"x.test"}} }, "dnsPolicy or dnsConfig changed"},
-		{func(a *app.App) { a.Pods[0].SecurityContext.Sysctls = []app.Sysctl{{Name: "a", Value: "1"}} }, "sysctls changed"},
+		{func(a *app.App) { a.Pods[0].SecurityContext.Sysctls = []app.Sysctl{{Name: "net.a", Value: "1"}} }, "sysctls changed"},
 		{func(a *app.App) { a.Pods[0].Containers[0].Ports[0].HostPort = 8080 }, "host ports changed"},
 		{func(a *app.App) { a.Pods[0].HostIPC = true }, "hostIPC changed"},
 		{func(a *app.App) { a.Pods[0].HostPID = true }, "shared processes changed"},

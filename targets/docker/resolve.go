@@ -131,8 +131,8 @@ func fit(env, args []string) error {
 }
 
 // Expand gives the sub-path that a mount asks for, with $(VAR) replaced by the
-// container's environment, as Resolve gives it. As in Kubernetes, an unknown
-// variable is an error, and so is a path that leads out of the volume.
+// container's environment, as Resolve gives it. As in Kubernetes, a variable
+// without a value is an error, and so is a path that leads out of the volume.
 func (m *Mount) Expand(env []string) (string, error) {
 	if m.SubPathExpr == "" {
 		return m.SubPath, nil
@@ -140,7 +140,7 @@ func (m *Mount) Expand(env []string) (string, error) {
 	unknown := ""
 	expanded := Expand(m.SubPathExpr, func(name string) (string, bool) {
 		for _, kv := range env {
-			if value, ok := strings.CutPrefix(kv, name+"="); ok {
+			if value, ok := strings.CutPrefix(kv, name+"="); ok && value != "" {
 				return value, true
 			}
 		}
@@ -149,7 +149,7 @@ func (m *Mount) Expand(env []string) (string, error) {
 	})
 	switch {
 	case unknown != "":
-		return "", fmt.Errorf("mount %s: subPathExpr %q: there is no variable %s", m.Path, m.SubPathExpr, unknown)
+		return "", fmt.Errorf("mount %s: subPathExpr %q: the variable %s has no value", m.Path, m.SubPathExpr, unknown)
 	case path.IsAbs(expanded) || slices.Contains(strings.Split(expanded, "/"), ".."):
 		return "", fmt.Errorf("mount %s: subPathExpr %q leads out of the volume", m.Path, m.SubPathExpr)
 	}

@@ -45,7 +45,6 @@ func Rules() []targets.Rule {
 		{Code: "docker/kubernetes", Level: cannot, Summary: "a field for Kubernetes has no effect"},
 		{Code: "docker/kubernetes-volume", Level: cannot, Summary: "an empty directory is in the place of a volume that only Kubernetes has"},
 		{Code: "docker/loopback", Level: emulated, Summary: "host ports are bound to 127.0.0.1"},
-		{Code: "docker/memory-request", Level: emulated, Summary: "a memory request is for choosing a node, and there is one"},
 		{Code: codeMountOption, Level: cannot, Summary: "the engine mounts in its own way"},
 		{Code: "docker/network-policy", Level: cannot, Summary: "every pod may talk to every pod"},
 		{Code: "docker/not-ready", Level: cannot, Summary: "only ready pods answer for a service"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
 )
@@ -52,4 +53,27 @@ func userOf(user, group *int64) string {
 		return ":" + strconv.FormatInt(*group, 10)
 	}
 	return ""
+}
+
+// setSysctls has the infra container set kernel settings of what the pod's
+// containers share: network and IPC. An engine refuses all others, which are the
+// machine's.
+func (r *renderer) setSysctls(d *Pod, p *app.Pod) {
+	for _, s := range p.SecurityContext.Sysctls {
+		name := strings.ReplaceAll(s.Name, "/", ".")
+		if !ofNamespace(name) {
+			r.refuse(posOr(s.Pos, p.Pos), "pods.%s.securityContext.sysctls: %s is a setting of the whole machine; a pod can set those of its network (net.*) and its IPC (kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*)", p.Name, s.Name)
+			continue
+		}
+		if d.Sysctls == nil {
+			d.Sysctls = map[string]string{}
+		}
+		d.Sysctls[name] = s.Value
+	}
+}
+
+// ofNamespace reports whether a setting is of a namespace that pods have. Source:
+// Kubernetes' component-helpers/node/util/sysctl.
+func ofNamespace(name string) bool {
+	return name == "kernel.sem" || slices.ContainsFunc([]string{"kernel.shm", "kernel.msg", "fs.mqueue.", "net."}, func(prefix string) bool { return strings.HasPrefix(name, prefix) })
 }

@@ -203,20 +203,23 @@ type Container struct {
 	CapAdd   []string `json:"capAdd,omitempty"`
 	CapDrop  []string `json:"capDrop,omitempty"`
 	// NewPrivileges is true only when the definition allows escalation.
-	NewPrivileges bool    `json:"newPrivileges,omitempty"`
-	ReadOnlyRoot  bool    `json:"readOnlyRoot,omitempty"`
-	Privileged    bool    `json:"privileged,omitempty"`
-	Unconfined    bool    `json:"unconfined,omitempty"`   // without the engine's seccomp profile
-	AppArmor      string  `json:"appArmor,omitempty"`     // profile; "" is the engine's own
-	UnmaskedProc  bool    `json:"unmaskedProc,omitempty"` // all of /proc and /sys
-	Stdin         bool    `json:"stdin,omitempty"`
-	StdinOnce     bool    `json:"stdinOnce,omitempty"`
-	TTY           bool    `json:"tty,omitempty"`
-	StopSignal    string  `json:"stopSignal,omitempty"` // "" is the image's
-	CPUShares     int64   `json:"cpuShares,omitempty"`
-	CPUQuota      int64   `json:"cpuQuota,omitempty"` // microseconds per 100 ms
-	Memory        int64   `json:"memory,omitempty"`   // bytes
-	Probes        []Probe `json:"probes,omitempty"`   // live: not in Hash
+	NewPrivileges bool   `json:"newPrivileges,omitempty"`
+	ReadOnlyRoot  bool   `json:"readOnlyRoot,omitempty"`
+	Privileged    bool   `json:"privileged,omitempty"`
+	Unconfined    bool   `json:"unconfined,omitempty"`   // without the engine's seccomp profile
+	AppArmor      string `json:"appArmor,omitempty"`     // profile; "" is the engine's own
+	UnmaskedProc  bool   `json:"unmaskedProc,omitempty"` // all of /proc and /sys
+	Stdin         bool   `json:"stdin,omitempty"`
+	StdinOnce     bool   `json:"stdinOnce,omitempty"`
+	TTY           bool   `json:"tty,omitempty"`
+	StopSignal    string `json:"stopSignal,omitempty"` // "" is the image's
+	CPUShares     int64  `json:"cpuShares,omitempty"`
+	CPUQuota      int64  `json:"cpuQuota,omitempty"` // microseconds per 100 ms
+	Memory        int64  `json:"memory,omitempty"`   // bytes
+	// MemoryRequest, in bytes, says how late the container is killed when the
+	// machine has no memory left, see OOMScoreAdj.
+	MemoryRequest int64   `json:"memoryRequest,omitempty"`
+	Probes        []Probe `json:"probes,omitempty"` // live: not in Hash
 	// Sidecar marks an init container that stays: the next one starts once it has
 	// started, it runs as long as the pod, and a pod that ends does not wait for it.
 	Sidecar   bool  `json:"sidecar,omitempty"`
@@ -300,6 +303,8 @@ type Mount struct {
 	Volume   string `json:"volume,omitempty"`
 	HostPath string `json:"hostPath,omitempty"` // absolute and clean, in place of Volume
 	Create   bool   `json:"create,omitempty"`   // a HostPath that is missing becomes a directory
+	HostType string `json:"hostType,omitempty"` // what HostPath has to be, in Kubernetes' words; "" is anything
+	Within   string `json:"within,omitempty"`   // the directory that HostPath may not leave by a link
 	Path     string `json:"path"`
 	SubPath  string `json:"subPath,omitempty"`
 	// SubPathExpr is a sub-path with $(VAR) in it, see Mount.Expand.

@@ -163,7 +163,7 @@ func (r *renderer) reachSubPaths(d *Pod) {
 				same := func(o Mount) bool { return o.Volume == m.Volume && o.HostPath == m.HostPath }
 				if !slices.ContainsFunc(d.Mounts, same) {
 					path := fmt.Sprintf("%s/.%d", volumesDir, len(d.Mounts)) // no volume has such a name
-					d.Mounts = append(d.Mounts, Mount{Volume: m.Volume, HostPath: m.HostPath, Create: m.Create, Path: path})
+					d.Mounts = append(d.Mounts, Mount{Volume: m.Volume, HostPath: m.HostPath, Create: m.Create, HostType: m.HostType, Within: m.Within, Path: path})
 				}
 			}
 		}
@@ -183,16 +183,37 @@ func (r *renderer) hostMount(out *Mount, v *app.Volume, p *app.Pod, m *app.Volum
 	case "Bidirectional":
 		out.Propagation = "rshared"
 	}
-	if !r.mayMount(out.HostPath) {
-		r.refuse(v.HostPath.Pos, "pods.%s.volumes.%s.hostPath: %s is not in the module's directory; a local run mounts nothing else of the host unless --allow-host-path names it", p.Name, v.Name, out.HostPath)
+	out.HostType, out.Within = v.HostPath.Type, r.allowedDir(out.HostPath)
+	at := fmt.Sprintf("pods.%s.volumes.%s.hostPath", p.Name, v.Name)
+	switch socket := engineSocket(out.HostPath); {
+	case out.Within == "":
+		r.refuse(v.HostPath.Pos, "%s: %s is not in the module's directory; a local run mounts nothing else of the host unless --allow-host-path names it", at, out.HostPath)
+	case socket != "" && !slices.Contains(r.opts.HostPaths, out.HostPath):
+		r.refuse(v.HostPath.Pos, "%s: %s gives the container an engine's socket (%s), and with it the whole machine; if you want that, name this very path with --allow-host-path", at, out.HostPath, socket)
 	}
 }
 
-func (r *renderer) mayMount(hostPath string) bool {
+// allowedDir is the directory that allows a path of the host, or "".
+func (r *renderer) allowedDir(hostPath string) string {
 	for _, dir := range append([]string{r.opts.Root}, r.opts.HostPaths...) {
-		if dir != "" && (hostPath == dir || strings.HasPrefix(hostPath, strings.TrimSuffix(dir, "/")+"/")) {
-			return true
+		if dir != "" && (hostPath == path.Clean(dir) || strings.HasPrefix(hostPath, strings.TrimSuffix(dir, "/")+"/")) {
+			return path.Clean(dir)
 		}
 	}
-	return false
+	return ""
+}
+
+// engineSocket is the socket of a container engine that a path of the host is,
+// or that is usually below it, or "".
+func engineSocket(hostPath string) string {
+	switch path.Base(hostPath) {
+	case "docker.sock", "podman.sock", "containerd.sock", "crio.sock", "buildkitd.sock":
+		return hostPath
+	}
+	for _, socket := range []string{"/var/run/docker.sock", "/run/docker.sock", "/run/podman/podman.sock", "/run/containerd/containerd.sock", "/run/crio/crio.sock", "/var/run/crio/crio.sock"} {
+		if strings.HasPrefix(socket, strings.TrimSuffix(hostPath, "/")+"/") {
+			return socket
+		}
+	}
+	return ""
 }

@@ -46,18 +46,26 @@ func (o owner) has(info fs.FileInfo) bool {
 	return !ok || (o.user == nil || uid == *o.user) && (o.group == nil || gid == *o.group)
 }
 
-// give sets owner and mode, in this order: a change of the owner takes bits away.
+// give sets owner and mode. Where it gives a file to another user the mode comes
+// first: that of somebody else's file takes CAP_FOWNER to set. Else the owner
+// does: a change of it takes bits away.
 func give(root *os.Root, name string, o owner, mode fs.FileMode) error {
-	if uid, gid := o.ids(); uid >= 0 || gid >= 0 {
-		info, err := root.Lstat(name)
-		if err != nil {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	uid, gid := o.ids()
+	if o.has(info) {
+		return root.Chmod(name, mode)
+	}
+	if o.user != nil {
+		if err := root.Chmod(name, mode); err != nil {
 			return err
 		}
-		if !o.has(info) {
-			if err := root.Lchown(name, uid, gid); err != nil {
-				return err
-			}
-		}
+		return root.Lchown(name, uid, gid)
+	}
+	if err := root.Lchown(name, uid, gid); err != nil {
+		return err
 	}
 	return root.Chmod(name, mode)
 }
