@@ -117,6 +117,18 @@ test-engine: race build images
 	@$(USE_ENGINE); scripts/images.sh nginx nginx:1.29; \
 	CUEPOD=$(CUEPOD) CUEPOD_REQUIRE_ENGINE=1 go test $(RACE) -count=1 -p 1 -timeout 15m $$($(ENGINE_PACKAGES))
 
+# Real pods against what Kubernetes' own conformance tests look at. REPEAT is how
+# many copies there are of each pod whose order of events is looked at, CASES a
+# regular expression of the cases to run.
+.PHONY: conformance
+conformance: build ## run the conformance suite on an engine, print its table
+	@echo '--- conformance'
+	@mkdir -p $(BIN)
+	@$(USE_ENGINE); status=0; rm -f $(BIN)/conformance.txt; \
+	CUEPOD=$(CUEPOD) CUEPOD_REQUIRE_ENGINE=1 CUEPOD_CONFORMANCE='$(CASES)' CUEPOD_CONFORMANCE_REPEAT=$(or $(REPEAT),1) \
+	CUEPOD_CONFORMANCE_REPORT=$(BIN)/conformance.txt go test -count=1 -timeout 2h -run TestConformance ./internal/conformance/suite || status=$$?; \
+	if [ -f $(BIN)/conformance.txt ]; then cat $(BIN)/conformance.txt; fi; exit $$status
+
 # They build what they test, which Go's cache of results does not see.
 .PHONY: test-nested
 test-nested: pyyaml

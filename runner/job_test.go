@@ -236,6 +236,7 @@ func TestJob_AndRolloutsDoNotHoldEachOtherUp(t *testing.T) {
 	})
 }
 
+// conformance:S93
 func TestJob_EndedPodsAreNoEndpoints(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.addWork(takes(time.Hour, 0))

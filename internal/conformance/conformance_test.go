@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cuepod/cuepod/internal/conformance/suite"
 )
 
 const (
@@ -20,7 +22,33 @@ func marks(t *testing.T) []Mark {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, c := range suite.Cases() {
+		if c.Pending != "" {
+			continue
+		}
+		test := "case " + c.Name
+		m = append(m, Mark{Test: test, Items: c.Items, Line: test}, Mark{Test: test, Items: c.Negative, Negative: true, Line: test})
+	}
 	return m
+}
+
+// ports are Kubernetes' conformance tests, by file and name.
+func ports() []Port {
+	var out []Port
+	for _, c := range suite.Cases() {
+		for _, row := range c.Rows {
+			p := Port{Test: row, Case: c.Name}
+			if c.Pending != "" {
+				p.Note = "(pending: " + c.Pending + ")"
+			}
+			out = append(out, p)
+		}
+	}
+	for row, why := range suite.NotPorted() {
+		out = append(out, Port{Test: row, Note: why})
+	}
+	slices.SortFunc(out, func(a, b Port) int { return strings.Compare(a.Test, b.Test) })
+	return out
 }
 
 func TestItems_AreAllAndHaveAStateWithItsReason(t *testing.T) {
@@ -148,7 +176,7 @@ func TestMarks_OfAnArchive(t *testing.T) {
 
 // TestDoc_IsCurrent holds docs/conformance.md against the items and the tests.
 func TestDoc_IsCurrent(t *testing.T) {
-	want := Markdown(Sections(), Places(), marks(t))
+	want := Markdown(Sections(), Places(), marks(t), ports())
 	if os.Getenv("CUEPOD_UPDATE") != "" {
 		if err := os.WriteFile(docFile, []byte(want), 0o644); err != nil {
 			t.Fatal(err)

@@ -17,11 +17,23 @@ A local run means what Kubernetes means, item by item. Each item has one state:
 - **refused**: a definition that needs it is refused with a message.
 
 Nothing is ignored in silence: what becomes of every single field is in [targets.md](targets.md).
+
+A test is named by its package and name; "case" is one of the suite that runs real pods on an
+engine, ` + "`make conformance`" + `, and prints a table of which of [Kubernetes' own conformance
+tests](#kubernetes-conformance-tests) pass. ` + "`make conformance REPEAT=20`" + ` runs twenty copies of every pod whose
+order of events is looked at, ` + "`CASES=time-`" + ` chooses cases by a regular expression.
 `
+
+// Port is a conformance test of Kubernetes' and what became of it here.
+type Port struct {
+	Test string // "file: name"
+	Case string // that ports it; "" when none does
+	Note string // why none does, or why it does not pass yet
+}
 
 // Markdown is docs/conformance.md: the items, where local runners lie, and
 // what the tests prove.
-func Markdown(sections []Section, places []Place, marks []Mark) string {
+func Markdown(sections []Section, places []Place, marks []Mark, ports []Port) string {
 	var b strings.Builder
 	b.WriteString(docHead)
 	b.WriteString("\n" + totals(sections))
@@ -35,7 +47,25 @@ func Markdown(sections []Section, places []Place, marks []Mark) string {
 	for _, p := range places {
 		fmt.Fprintf(&b, "| S%d | %s | %s |\n", p.Item, cell(p.Text), strings.Join(proofs(marks, p.Item, true), ", "))
 	}
+	b.WriteString("\n## Kubernetes' conformance tests\n\n" + portTotals(ports) + "\n| Kubernetes' test | case |\n|---|---|\n")
+	for _, p := range ports {
+		what := p.Note
+		if p.Case != "" {
+			what = strings.TrimSuffix("`"+p.Case+"` "+p.Note, " ")
+		}
+		fmt.Fprintf(&b, "| %s | %s |\n", cell(p.Test), cell(what))
+	}
 	return b.String()
+}
+
+func portTotals(ports []Port) string {
+	n := 0
+	for _, p := range ports {
+		if p.Case != "" && p.Note == "" {
+			n++
+		}
+	}
+	return fmt.Sprintf("%d of them are ported: what they look at, in our own words and code, on real pods.\n", n)
 }
 
 func totals(sections []Section) string {

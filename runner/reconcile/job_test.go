@@ -332,6 +332,7 @@ func TestJob_TimeToLiveRemovesPodsAndNotTheMemory(t *testing.T) {
 	w.want("", "migrate Complete")
 }
 
+// conformance:S15
 func TestJob_LostInfraIsAFailureAndAnotherPodIsMade(t *testing.T) {
 	for _, policy := range []docker.RestartPolicy{docker.RestartNever, docker.RestartOnFailure} {
 		w := newJobWorld(t, testJob("migrate", func(j *docker.Job) { j.Template.RestartPolicy = policy }))
