@@ -205,6 +205,27 @@ func TestLife_InitContainersThatAreGoneWereDone(t *testing.T) {
 	}
 }
 
+// Containers are made ahead of their turn: those that a plan which was dropped
+// has made have not begun, and nothing before them is done.
+//
+//conformance:s5
+func TestLife_AMadeInitContainerIsNotBegun(t *testing.T) {
+	d := lifePod()
+	w := newWorld("web:1")
+	plan := Diff(d, w.Observed, now)
+	for _, s := range plan.Steps[:plan.stepOf(StartContainer, "first")] {
+		w.apply(t, d, s)
+	}
+	for _, name := range []string{"migrate", "api"} {
+		w.apply(t, d, plan.Steps[plan.stepOf(CreateContainer, name)])
+	}
+	plan = Diff(d, w.Observed, now)
+	first, migrate := plan.stepOf(StartContainer, "first"), plan.stepOf(StartContainer, "migrate")
+	if first < 0 || migrate < 0 || !plan.waitsFor(migrate, first) {
+		t.Errorf("the first init container is passed over:\n%s", plan)
+	}
+}
+
 //conformance:s13
 func TestLife_AChangedSidecarIsReplacedInTheLivingPod(t *testing.T) {
 	w := runningLife(t, lifePod())

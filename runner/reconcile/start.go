@@ -141,13 +141,13 @@ func (l *launch) step(object string, role Role, c *docker.Container) Step {
 func (l *launch) nextInit() int {
 	begun := func(c docker.Container) bool {
 		m := l.o.living(c.Name)
-		return m != nil && m.State != Created
+		return m != nil && (m.State != Created || m.ended()) // one that is only made says nothing: they are made ahead
 	}
 	if slices.ContainsFunc(l.p.Containers, begun) {
 		return len(l.p.Init)
 	}
 	for i := range slices.Backward(l.p.Init) {
-		if l.o.living(l.p.Init[i].Name) != nil {
+		if begun(l.p.Init[i]) {
 			return i
 		}
 	}
