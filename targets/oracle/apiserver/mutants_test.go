@@ -287,6 +287,8 @@ func stricter() []rule {
 			"a server compares paths as they are written; the container runtime refuses the second"},
 		{"NUL", regexp.MustCompile(`there is a NUL byte`),
 			"no program can be given one; the container fails when it starts"},
+		{"long", regexp.MustCompile(`Linux gives a program at most`),
+			"Linux gives no program more in one; the container fails when it starts"},
 		{"image", regexp.MustCompile(`(\.image|image\.reference): .* (is not the name of an image|has no capital letters)`),
 			"a server looks for spaces at the ends only; nothing can be pulled under such a name"},
 		{"capability", regexp.MustCompile(`names are without CAP_`),
