@@ -19,7 +19,7 @@ import (
 var shapes embed.FS
 
 // shapeNames are the apps that are swept, the smallest first.
-func shapeNames() []string { return []string{"pod", "services", "kinds"} }
+func shapeNames() []string { return []string{"pod", "lifecycle", "services", "kinds"} }
 
 // app is a shape in a directory of its own, which changes between two variants.
 type app struct {

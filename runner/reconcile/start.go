@@ -81,9 +81,8 @@ type launch struct {
 	reset map[string]*Container
 
 	// Kept while the containers are gone through in order.
-	initialised bool
-	last        int // step that has to succeed before the next start
-	behind      int // step that has to end before the next start
+	last   int // step that has to succeed before the next start
+	behind int // step that has to end before the next start
 }
 
 // members plans init containers and containers in order, and returns the step
@@ -109,7 +108,6 @@ func (l *launch) end() int { return max(l.last, l.behind) }
 // Source: pkg/kubelet/kuberuntime/kuberuntime_container.go computeInitContainerActions.
 func (b *builder) initialise(l *launch) bool {
 	next := l.nextInit()
-	l.initialised = next == len(l.p.Init)
 	for i := range l.p.Init {
 		c := &l.p.Init[i]
 		switch {
