@@ -197,3 +197,95 @@ func run(t *testing.T, eng engine.Engine, id runner.Identity, job string, superv
 		}})
 	return lines, err
 }
+
+// cronState has a CronJob of each concurrency policy whose runs do not end by
+// themselves, one that is suspended, and a job whose exit code ends it.
+func cronState(app string) *docker.State {
+	s := jobState(app)
+	template := s.Jobs[0].Template
+	job := func(name string, policy docker.ConcurrencyPolicy, suspend bool, args ...string) docker.Job {
+		one := 1
+		j := docker.Job{Name: name, Completions: &one, Parallelism: 1, BackoffLimit: 6, Template: docker.Pod{
+			Name: name, Workload: name, Hostname: name, RestartPolicy: docker.RestartNever, GracePeriod: 2,
+			Containers: []docker.Container{{Name: "main", EngineName: docker.ContainerName(app, name, "main"), Image: template.Containers[0].Image, PullPolicy: "Never", Cmd: args, Hash: name}},
+		}}
+		if policy != "" {
+			j.Cron = &docker.Cron{Schedule: "@every 2s", ConcurrencyPolicy: policy, Suspend: suspend, SuccessfulJobsHistoryLimit: 3, FailedJobsHistoryLimit: 1}
+		}
+		return j
+	}
+	stop := job("stop", "", false, "exit", "42")
+	stop.PodFailurePolicy = []docker.FailureRule{{Action: docker.FailJob, Operator: "In", Values: []int{42}}}
+	s.Pods, s.Services = nil, nil
+	s.Jobs = []docker.Job{
+		job("allow", docker.AllowConcurrent, false, "wait"), job("forbid", docker.ForbidConcurrent, false, "wait"),
+		job("replace", docker.ReplaceConcurrent, false, "wait"), job("never", docker.AllowConcurrent, true, "wait"), stop,
+	}
+	for i := range s.Jobs {
+		s.Jobs[i].Hash = docker.JobHash(&s.Jobs[i])
+	}
+	return s
+}
+
+// conformance:S119 S120
+func TestCronJobs_PoliciesOnARealEngine(t *testing.T) {
+	eng, info := openEngine(t)
+	ref, archive := agenttest.Image(t, info.Arch)
+	id := runner.Identity{App: fmt.Sprintf("crontest-%06x", rand.Uint32N(1<<24)), Root: t.TempDir()}
+	t.Cleanup(func() {
+		if err := runner.Down(context.WithoutCancel(t.Context()), eng, id, runner.DownOptions{Volumes: true, Now: true}); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, kill := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- runner.Up(ctx, runner.Config{
+			Engine: eng, Identity: id, Secrets: runner.SecretSources{LookupEnv: os.LookupEnv, ReadFile: os.ReadFile},
+			Agent: func(string) (string, []byte, error) { return ref, archive, nil },
+			Compile: func(context.Context) (runner.Compiled, error) {
+				return runner.Compiled{State: cronState(id.App), Root: id.Root}, nil
+			},
+			Report: func(e runner.Event) { t.Log(e.Kind, e.Object, e.Message) },
+		})
+	}()
+	most, names := map[string]int{}, map[string]map[string]bool{}
+	stop := runner.JobStatus{}
+	deadline := time.Now().Add(2 * time.Minute)
+	for most["allow"] < 2 || len(names["replace"]) < 2 || len(names["forbid"]) < 1 || stop.Status != "Failed" {
+		if time.Now().After(deadline) {
+			t.Fatalf("most at once %v, runs %v, job stop %+v", most, names, stop)
+		}
+		time.Sleep(100 * time.Millisecond)
+		s, err := runner.GetStatus(t.Context(), eng, id)
+		if err != nil {
+			continue // it has not begun
+		}
+		now := map[string]int{}
+		for _, j := range s.Jobs {
+			if j.Name == "stop" {
+				stop = j
+			}
+			if names[j.CronJob] == nil {
+				names[j.CronJob] = map[string]bool{}
+			}
+			names[j.CronJob][j.Name] = true
+			if j.Active > 0 {
+				now[j.CronJob]++
+			}
+		}
+		for name, n := range now {
+			most[name] = max(most[name], n)
+		}
+	}
+	kill()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if most["forbid"] != 1 || len(names["forbid"]) != 1 || most["replace"] != 1 || len(names["never"]) != 0 {
+		t.Errorf("most at once %v, runs %v", most, names)
+	}
+	if stop.Reason != "PodFailurePolicy" || stop.Failed != 1 {
+		t.Errorf("job stop %+v, want one pod and PodFailurePolicy", stop)
+	}
+}

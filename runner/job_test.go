@@ -304,6 +304,7 @@ func TestJob_KilledAtAnyCallTheNextRunConverges(t *testing.T) {
 	}
 }
 
+// conformance:S120
 func TestCronJob_RunsAtItsTimesWhateverElseWaits(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		w := r.addWork(takes(time.Second, 0))
@@ -461,6 +462,7 @@ func (r *rig) startOrder(role string) string {
 	return strings.Join(names(list), " ")
 }
 
+// conformance:S118
 func TestUp_OrderedReplicasStartOneAfterTheOther(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.app.Pod("web").Replicas = 3

@@ -80,6 +80,7 @@ func (s *sampler) look(ctx context.Context, eng engine.Engine, id runner.Identit
 func revisionOf(c engine.Container) string { return c.Labels["dev.cuepod.hash"] }
 
 // conformance:S117 S118
+// conformance:negative S117
 func TestRollout_OnARealEngine(t *testing.T) {
 	eng, info := openEngine(t)
 	ref, archive := agenttest.Image(t, info.Arch)

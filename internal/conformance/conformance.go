@@ -56,7 +56,7 @@ func Places() []Place {
 		{Item: 86, Text: "a name longer than a host name can be fails, or is no host name", Open: true},
 		{Item: 93, Text: "a service reaches what listens on the pod's 127.0.0.1 alone", Open: true},
 		{Item: 95, Text: "a connection to a service without endpoints hangs, and is not refused", Open: true},
-		{Item: 117, Text: "replicas beyond the first are ignored", Open: true},
+		{Item: 117, Text: "replicas beyond the first are ignored"},
 		{Item: 125, Text: "a container with a memory limit gets as much swap again", Open: true},
 	}
 }

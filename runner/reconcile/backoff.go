@@ -66,3 +66,17 @@ func (k Backoff) Due(c *Container) (at time.Time, next int) {
 	}
 	return end.Add(k.Delay(count)), count + 1
 }
+
+// Delays between the pods of a job that fail, as in Kubernetes:
+// pkg/controller/job/job_controller.go.
+const (
+	podRetryFirst = 10 * time.Second
+	podRetryMax   = 10 * time.Minute
+)
+
+func podRetry(failures int) time.Duration {
+	if failures > 7 { // 10 s << 7 is beyond the cap
+		return podRetryMax
+	}
+	return min(podRetryFirst<<(failures-1), podRetryMax)
+}

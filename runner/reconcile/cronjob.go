@@ -53,6 +53,9 @@ func (b *builder) cronJob(j *docker.Job) {
 		if missed > 0 {
 			cause += ", after " + count(missed, "time") + " that nobody was there for"
 		}
+		if missed > tooManyMissed {
+			cause += ": too many missed start times; set or decrease startingDeadlineSeconds"
+		}
 		b.begin(j, NewRun(j, at, b.now), cause, after...)
 	}
 }
@@ -103,6 +106,10 @@ func (b *builder) due(j *docker.Job, since time.Time, runs []*Job) (at time.Time
 	}
 	return at, missed
 }
+
+// tooManyMissed is how many missed times Kubernetes warns of:
+// pkg/controller/cronjob/utils.go.
+const tooManyMissed = 100
 
 // beyondHistory is the cause of what happens again and again, and is no news.
 const beyondHistory = "beyond the history's limits"

@@ -30,20 +30,6 @@ const (
 	DefinitionChanged    = "DefinitionChanged" // while the run of a CronJob was under way
 )
 
-// Delays between the pods of a job that fail, as in Kubernetes:
-// pkg/controller/job/job_controller.go.
-const (
-	podRetryFirst = 10 * time.Second
-	podRetryMax   = 10 * time.Minute
-)
-
-func podRetry(failures int) time.Duration {
-	if failures > 7 { // 10 s << 7 is beyond the cap
-		return podRetryMax
-	}
-	return min(podRetryFirst<<(failures-1), podRetryMax)
-}
-
 // Tally is what the pods of a run come to.
 type Tally struct {
 	Active, Succeeded, Failed int

@@ -161,6 +161,7 @@ func TestJob_ChangedDefinitionRunsAgain(t *testing.T) {
 	}
 }
 
+// conformance:S28 S119
 func TestJob_FailedPodIsTriedAgainUpToTheLimit(t *testing.T) {
 	w := newJobWorld(t, testJob("migrate", func(j *docker.Job) { j.BackoffLimit = 2 }))
 	w.goOn()
@@ -200,6 +201,7 @@ func TestPodRetry(t *testing.T) {
 	}
 }
 
+// conformance:S119
 func TestJob_OnFailureRestartsTheContainerInItsPod(t *testing.T) {
 	w := newJobWorld(t, testJob("migrate", func(j *docker.Job) {
 		j.BackoffLimit, j.Template.RestartPolicy = 2, docker.RestartOnFailure
@@ -237,6 +239,7 @@ func TestJob_OnFailureThatSucceedsInTheEnd(t *testing.T) {
 	w.want("migrate-0 Succeeded", "migrate Complete")
 }
 
+// conformance:S119
 func TestJob_CompletionsAndParallelism(t *testing.T) {
 	three := 3
 	j := func(parallel int) docker.Job {
@@ -271,6 +274,8 @@ func TestJob_WorkQueueIsDoneWithTheFirstSuccessAndTheLastEnd(t *testing.T) {
 }
 
 // What a container says when it is stopped for the deadline is no success.
+//
+// conformance:S119
 func TestJob_Deadline(t *testing.T) {
 	w := newJobWorld(t, testJob("slow", func(j *docker.Job) { j.ActiveDeadlineSeconds = 60 }))
 	w.goOn()
@@ -303,6 +308,7 @@ func TestJob_DoneInTimeAndSeenLateIsComplete(t *testing.T) {
 	w.want("slow-0 Succeeded", "slow Complete")
 }
 
+// conformance:S119
 func TestJob_Suspend(t *testing.T) {
 	suspended := testJob("migrate", func(j *docker.Job) { j.Suspend = true })
 	w := newJobWorld(t, suspended)
@@ -319,6 +325,7 @@ func TestJob_Suspend(t *testing.T) {
 	w.want("migrate-0 running", "migrate")
 }
 
+// conformance:S119
 func TestJob_TimeToLiveRemovesPodsAndNotTheMemory(t *testing.T) {
 	seconds := 60
 	w := newJobWorld(t, testJob("migrate", func(j *docker.Job) { j.TTLSecondsAfterFinished = &seconds }))
@@ -447,6 +454,7 @@ func runAt(minute int) string {
 	return fmt.Sprintf("report-%d", at.Unix()/60)
 }
 
+// conformance:S120
 func TestCronJob_RunsAtItsTimes(t *testing.T) {
 	w := newJobWorld(t, testCron("*/10 * * * *"))
 	golden(t, "cron-new", w.goOn()[0].String())
@@ -465,6 +473,8 @@ func TestCronJob_RunsAtItsTimes(t *testing.T) {
 }
 
 // Of several times that nobody was there for, the last is made up for.
+//
+// conformance:S120
 func TestCronJob_MissedTimes(t *testing.T) {
 	twenty := int64(20)
 	w := newJobWorld(t, testCron("*/10 * * * *"))
@@ -473,6 +483,15 @@ func TestCronJob_MissedTimes(t *testing.T) {
 		t.Errorf("plan:\n%s", p)
 	}
 	w.want(runAt(30)+"-0 running", runAt(30))
+	w = newJobWorld(t, testCron("*/10 * * * *"))
+	w.goOn()
+	const tooMany = "too many missed start times"
+	if p := w.after(16 * time.Hour)[0]; strings.Contains(p.String(), tooMany) {
+		t.Errorf("after 96 missed times:\n%s", p)
+	}
+	if p := w.after(17 * time.Hour)[0]; !strings.Contains(p.String(), tooMany) {
+		t.Errorf("after 101 missed times:\n%s", p)
+	}
 	w = newJobWorld(t, testCron("*/10 * * * *", func(j *docker.Job) { j.Cron.StartingDeadlineSeconds = &twenty }))
 	w.goOn()
 	w.after(30 * time.Minute) // four minutes late: too late
@@ -492,6 +511,7 @@ func TestCronJob_ChangedScheduleMissesNothing(t *testing.T) {
 	w.want(runAt(40)+"-0 running", runAt(40))
 }
 
+// conformance:S120
 func TestCronJob_ConcurrencyPolicy(t *testing.T) {
 	tests := []struct {
 		policy docker.ConcurrencyPolicy
@@ -523,6 +543,7 @@ func TestCronJob_ConcurrencyPolicy(t *testing.T) {
 	}
 }
 
+// conformance:S120
 func TestCronJob_SuspendedRunsNothingAndGoesOnWithWhatRuns(t *testing.T) {
 	w := newJobWorld(t, testCron("*/10 * * * *"))
 	w.goOn()
@@ -532,6 +553,7 @@ func TestCronJob_SuspendedRunsNothingAndGoesOnWithWhatRuns(t *testing.T) {
 	w.want(runAt(10)+"-0 running", runAt(10))
 }
 
+// conformance:S120
 func TestCronJob_History(t *testing.T) {
 	w := newJobWorld(t, testCron("*/10 * * * *", func(j *docker.Job) {
 		j.Cron.SuccessfulJobsHistoryLimit, j.Cron.FailedJobsHistoryLimit, j.BackoffLimit = 2, 0, 0
@@ -653,6 +675,7 @@ func TestJob_InterruptedAnywhereItConverges(t *testing.T) {
 	}
 }
 
+// conformance:S119
 func TestJob_IndexedWantsASuccessOfEachIndex(t *testing.T) {
 	three := 3
 	w := newJobWorld(t, testJob("part", func(j *docker.Job) { j.Indexed, j.Completions, j.Parallelism = true, &three, 2 }))

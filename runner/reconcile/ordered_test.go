@@ -23,6 +23,7 @@ func infraSteps(p Plan, op Op) map[string]int {
 	return out
 }
 
+// conformance:S118
 func TestOrdered_StartsOneAfterTheOther(t *testing.T) {
 	w := newWorld("postgres:1", "web:1", "log:1")
 	d := shopState(ordered)
@@ -41,6 +42,7 @@ func TestOrdered_StartsOneAfterTheOther(t *testing.T) {
 	w.settle(t, d)
 }
 
+// conformance:S118
 func TestOrdered_WaitsForTheOneBeforeThatIsThereAndNotReady(t *testing.T) {
 	w := runningShop(t)
 	d := shopState(ordered)
@@ -63,6 +65,7 @@ func (w *world) removePodForTest(name string) {
 	delete(w.Volumes, "shop_"+name+"_tmp")
 }
 
+// conformance:S118
 func TestOrdered_StopsAndChangesInReverse(t *testing.T) {
 	w := runningShop(t)
 	w.settle(t, shopState(ordered))

@@ -111,6 +111,7 @@ func TestJobHash(t *testing.T) {
 	}
 }
 
+// conformance:S119
 func TestJob_PoliciesAreResolved(t *testing.T) {
 	two := 2
 	p := app.Pod{Name: "batch", Kind: "Job", Completions: &two, CompletionMode: "Indexed", BackoffLimitPerIndex: &two, MaxFailedIndexes: &two,

@@ -50,6 +50,20 @@ func TestWorkload_CountsAreRoundedAsInKubernetes(t *testing.T) {
 	}
 }
 
+// One machine is every node: a DaemonSet has one pod, whatever its replicas say.
+//
+// conformance:S121
+func TestWorkload_ADaemonSetIsOnePod(t *testing.T) {
+	p := app.Pod{Name: "web", Kind: "DaemonSet", Replicas: 3, Containers: []app.Container{{Name: "web", Image: "web:1"}}}
+	s, _, err := Render(&app.App{Name: "shop", Pods: []app.Pod{p}}, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Pods) != 1 || s.Pods[0].Name != "web-0" || s.Workloads[0].Replicas != 1 {
+		t.Errorf("pods %+v", s.Pods)
+	}
+}
+
 func TestWorkload_RevisionIsOfTheTemplate(t *testing.T) {
 	base := func() app.Pod { return app.Pod{Kind: "Deployment", Replicas: 2, Labels: map[string]string{"a": "1"}} }
 	first := workloadOf(t, base()).Revision
