@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/cuepod/cuepod/runner"
+	"github.com/cuepod/cuepod/targets/docker"
 )
 
 //go:embed shapes/*.cue
@@ -75,6 +76,9 @@ var serials = regexp.MustCompile(`_record\.[0-9]+$|(_job\.[a-z-]+)\.[0-9a-z]+|(_
 func (w world) names() map[string]int {
 	out := map[string]int{}
 	for name, c := range w.containers {
+		if docker.IsPreviousName(name) {
+			continue // what down had stopped when it was killed, up restarts, and keeps for its logs
+		}
 		out[c.role+" "+serials.ReplaceAllString(name, "$1$2")]++
 	}
 	for _, name := range w.others {
