@@ -23,16 +23,22 @@ import (
 // bench is what every case needs: the real cuepod, the real engine, and the
 // proxy between them.
 type bench struct {
-	tool  string // path of cuepod
-	dir   string // of all that is made, but on the engine
-	proxy *sockfault.Proxy
-	eng   engine.Engine // past the proxy
-	env   []string      // of cuepod
+	tool   string // path of cuepod
+	dir    string // of all that is made, but on the engine
+	proxy  *sockfault.Proxy
+	eng    engine.Engine // past the proxy
+	socket string        // of the engine
+	env    []string      // of cuepod
 }
 
-// newBench makes a bench in an empty directory. tool is built when it is "".
-func newBench(ctx context.Context, tool, dir string) (*bench, error) {
-	eng, err := dockerapi.New(dockerapi.Options{})
+// newBench makes a bench in an empty directory. tool is built when it is "", and
+// the engine is the one that docker talks to when socket is.
+func newBench(ctx context.Context, tool, dir, socket string) (*bench, error) {
+	var opts dockerapi.Options
+	if socket != "" {
+		opts.Host = "unix://" + socket
+	}
+	eng, err := dockerapi.New(opts)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +50,7 @@ func newBench(ctx context.Context, tool, dir string) (*bench, error) {
 	if !ok {
 		return nil, fmt.Errorf("engine %s: a proxy of a Unix socket cannot stand in front of it", info.Endpoint)
 	}
-	b := &bench{tool: tool, dir: dir, eng: eng}
+	b := &bench{tool: tool, dir: dir, eng: eng, socket: socket}
 	if b.tool == "" {
 		if b.tool, err = build(ctx, dir); err != nil {
 			return nil, err

@@ -123,9 +123,15 @@ func differences(want, got map[string]int) string {
 		switch {
 		case got[name] > want[name]:
 			out = append(out, "+"+name)
-		case got[name] < want[name] && !strings.HasPrefix(name, "init "): // it may be gone once the pod is initialised
+		case got[name] < want[name] && !mayBeGone(name):
 			out = append(out, "-"+name)
 		}
 	}
 	return strings.Join(out, " ")
+}
+
+// mayBeGone is true for what has done its work and is not made again: an init
+// container of a pod that is initialised, the pod of a Job that is complete.
+func mayBeGone(name string) bool {
+	return strings.HasPrefix(name, "init ") || strings.Contains(name, "_migrate")
 }

@@ -19,6 +19,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"regexp"
 	"strings"
 	"time"
 
@@ -27,13 +28,15 @@ import (
 
 // config is what to sweep.
 type config struct {
-	tool   string
-	shapes []string
-	sample int // points of each verb and side, and answers of each endpoint; 0 is all
-	seed   uint64
-	only   string // prefix of the names of points; "" is all
-	kills  bool
-	faults bool
+	tool    string
+	shapes  []string
+	sample  int // points of each verb and side, and answers of each endpoint; 0 is all
+	seed    uint64
+	only    *regexp.Regexp // of the names of points and cases
+	kills   bool
+	faults  bool
+	hands   bool
+	outages bool
 }
 
 func main() {
@@ -42,11 +45,18 @@ func main() {
 	flag.StringVar(&cfg.tool, "cuepod", "", "the `path` of the cuepod to test; it is built when this is empty")
 	flag.IntVar(&cfg.sample, "sample", 0, "so many points of each kind, in place of all")
 	flag.Uint64Var(&cfg.seed, "seed", 1, "what chooses the sample")
-	flag.StringVar(&cfg.only, "only", "", "the points whose name begins with this, such as pod/up/kill-after/7")
+	only := flag.String("only", "", "a regular `expression`: only points and cases whose names match, such as ^pod/up/kill-after/7$")
 	flag.BoolVar(&cfg.kills, "kills", true, "kill cuepod")
 	flag.BoolVar(&cfg.faults, "faults", true, "break the engine's answers")
+	flag.BoolVar(&cfg.hands, "hands", true, "do to a running app what somebody may do by hand")
+	flag.BoolVar(&cfg.outages, "outages", true, "restart, kill, pause and fill private engines")
 	flag.Parse()
 	cfg.shapes = strings.Split(*shapes, ",")
+	var err error
+	if cfg.only, err = regexp.Compile(*only); err != nil {
+		fmt.Fprintln(os.Stderr, "faultsweep:", err)
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := sweep(ctx, cfg, os.Stdout); err != nil {
@@ -63,14 +73,28 @@ func sweep(ctx context.Context, cfg config, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	b, err := newBench(ctx, cfg.tool, dir)
+	b, err := newBench(ctx, cfg.tool, dir, "")
 	if err != nil {
 		return err
 	}
+	cfg.tool = b.tool
 	began := time.Now()
 	t := newTable()
 	for _, shape := range cfg.shapes {
 		if err := b.sweepShape(ctx, cfg, shape, t, out); err != nil {
+			return errors.Join(err, b.close())
+		}
+	}
+	if cfg.outages {
+		err := sweepOutages(ctx, cfg, t, func(o outcome) {
+			t.add(o)
+			if o.err != nil {
+				fmt.Fprintf(out, "FAILED %s: %v\n", o.name(), o.err)
+			}
+		})
+		if errors.Is(err, errNoDaemon) {
+			fmt.Fprintln(out, "outages are left out:", err)
+		} else if err != nil {
 			return errors.Join(err, b.close())
 		}
 	}
@@ -98,11 +122,32 @@ func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *tab
 		for _, v := range verbs() {
 			for _, side := range []sockfault.Action{sockfault.KillBefore, sockfault.KillAfter} {
 				for _, p := range points(shape, v, side, ref.points[v], cfg.sample, cfg.seed) {
-					if ctx.Err() == nil && strings.HasPrefix(p.String(), cfg.only) {
+					if ctx.Err() == nil && cfg.only.MatchString(p.String()) {
 						tell(b.kill(ctx, a, ref, p))
 					}
 				}
 			}
+		}
+	}
+	if cfg.hands && shape == "services" {
+		for i, h := range hands() {
+			if ctx.Err() == nil && cfg.only.MatchString("hand/"+h.name) && (cfg.sample == 0 || (i+int(cfg.seed))%len(hands()) < cfg.sample) {
+				tell(b.lend(ctx, a, ref, h))
+			}
+		}
+	}
+	if !cfg.faults {
+		return ctx.Err()
+	}
+	cases, err := b.broken(ctx, a)
+	if err != nil {
+		return err
+	}
+	for i, f := range cases {
+		// Each sample takes another fault of each endpoint.
+		chosen := cfg.sample == 0 || (i*7+int(cfg.seed))%len(cases) < cfg.sample*len(verbs())
+		if ctx.Err() == nil && chosen && cfg.only.MatchString(f.String()) {
+			tell(b.breakAnswer(ctx, a, ref, f))
 		}
 	}
 	return ctx.Err()

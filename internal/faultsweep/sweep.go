@@ -43,6 +43,7 @@ type outcome struct {
 	met   bool   // it was killed; else the verb was over before
 	calls int    // changing requests until all was well again
 	took  string // the same in time
+	label string // of a case that is no point; "" else
 	err   error
 }
 

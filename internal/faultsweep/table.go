@@ -20,7 +20,12 @@ type row struct {
 func newTable() *table { return &table{rows: map[string]*row{}} }
 
 // name is how a person finds it again.
-func (o outcome) name() string { return o.point.String() }
+func (o outcome) name() string {
+	if o.label != "" {
+		return o.label
+	}
+	return o.point.String()
+}
 
 func (t *table) add(o outcome) {
 	key := fmt.Sprintf("%s\t%s\t%s", o.shape, o.verb, o.side)

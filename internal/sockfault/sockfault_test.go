@@ -235,7 +235,6 @@ func TestParse_SaysWhatIsWrong(t *testing.T) {
 		"":                      "no action",
 		"GET /events":           "no action",
 		"GET #x reset":          "not a number",
-		"GET /[ reset":          "syntax error",
 		"status":                "one argument",
 		"status abc":            "invalid syntax",
 		"delay 3":               "missing unit",
