@@ -106,7 +106,7 @@ func (e *executor) bootstrap(ctx context.Context, pod string) error {
 }
 
 func (e *executor) awaitExit(ctx context.Context, s reconcile.Step) error {
-	code, err := e.eng().WaitContainer(ctx, s.Name)
+	code, err := e.exitOf(ctx, s.Name)
 	if err != nil {
 		return err
 	}
@@ -118,6 +118,27 @@ func (e *executor) awaitExit(ctx context.Context, s reconcile.Step) error {
 		e.problem(s.Object, fmt.Sprintf("exited with code %d; it is tried again%s", code, tail))
 	})
 	return fmt.Errorf("%w: exited with code %d", errNotYet, code)
+}
+
+// waitRound is how long one call waits for a container's end before it is asked
+// how the container is: an engine may lose an answer.
+const waitRound = 30 * time.Second
+
+// exitOf waits for a container's end.
+func (e *executor) exitOf(ctx context.Context, name string) (int, error) {
+	for {
+		round, cancel := context.WithTimeout(ctx, waitRound)
+		code, err := e.eng().WaitContainer(round, name)
+		over := round.Err() != nil && ctx.Err() == nil
+		cancel()
+		if err == nil || !over {
+			return code, err
+		}
+		c, err := e.eng().InspectContainer(ctx, name)
+		if err != nil || c.State == engine.Exited {
+			return c.ExitCode, err
+		}
+	}
 }
 
 // awaitStarted waits until a sidecar runs and its startup probe, if it has one,

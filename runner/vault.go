@@ -24,6 +24,8 @@ import (
 const (
 	vaultDir  = "/vault"
 	vaultFile = "vault.json"
+
+	vaultPatience = 30 * time.Second // with an engine that is stuck: it is one small file
 )
 
 type vault struct {
@@ -38,6 +40,8 @@ func secretName(name, key string) string { return name + "/" + key }
 // is not an error.
 func readVault(ctx context.Context, eng engine.Engine, container string) (vault, error) {
 	v := vault{Generated: map[string]string{}}
+	ctx, cancel := context.WithTimeout(ctx, vaultPatience)
+	defer cancel()
 	stream, err := eng.CopyFrom(ctx, container, vaultDir+"/"+vaultFile)
 	if engine.KindOf(err) == engine.NotFound {
 		return v, nil

@@ -118,13 +118,15 @@ func (c *Client) Close() error {
 // Info implements engine.Engine.
 func (c *Client) Info(ctx context.Context) (engine.Info, error) {
 	const op = "ask the container engine"
+	ctx, done := within(ctx, askPatience)
+	defer done()
 	version, err := c.api.ServerVersion(ctx)
 	if err != nil {
-		return engine.Info{}, c.fail(op, "", err)
+		return engine.Info{}, c.fail(op, "", heard(ctx, err))
 	}
 	info, err := c.api.Info(ctx)
 	if err != nil {
-		return engine.Info{}, c.fail(op, "", err)
+		return engine.Info{}, c.fail(op, "", heard(ctx, err))
 	}
 	out := engine.Info{
 		Name:          engineName(version),
@@ -140,7 +142,7 @@ func (c *Client) Info(ctx context.Context) (engine.Info, error) {
 		DriverMessage: remark(info.Warnings),
 	}
 	out.Local, err = c.local(ctx, out, info)
-	return out, c.fail(op, "", err)
+	return out, c.fail(op, "", heard(ctx, err))
 }
 
 func engineName(v types.Version) string {

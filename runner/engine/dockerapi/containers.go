@@ -40,8 +40,10 @@ func (c *Client) CreateContainer(ctx context.Context, spec engine.ContainerSpec)
 	}
 	spec.Mounts = mounts
 	config, host, net := createArguments(spec)
+	ctx, done := within(ctx, workPatience)
+	defer done()
 	got, err := c.api.ContainerCreate(ctx, config, host, net, nil, spec.Name)
-	return got.ID, c.fail(op, spec.Name, err)
+	return got.ID, c.fail(op, spec.Name, heard(ctx, err))
 }
 
 // subPaths gives the mounts as an engine that knows no sub-paths of volumes
@@ -241,19 +243,25 @@ func seconds(d time.Duration) int {
 
 // StartContainer implements engine.Engine.
 func (c *Client) StartContainer(ctx context.Context, id string) error {
-	return c.fail("start container", id, c.api.ContainerStart(ctx, id, container.StartOptions{}))
+	ctx, done := within(ctx, workPatience)
+	defer done()
+	return c.fail("start container", id, heard(ctx, c.api.ContainerStart(ctx, id, container.StartOptions{})))
 }
 
 // StopContainer implements engine.Engine.
 func (c *Client) StopContainer(ctx context.Context, id string, grace time.Duration) error {
 	timeout := seconds(grace)
-	return c.fail("stop container", id, c.api.ContainerStop(ctx, id, container.StopOptions{Timeout: &timeout}))
+	ctx, done := within(ctx, grace+workPatience)
+	defer done()
+	return c.fail("stop container", id, heard(ctx, c.api.ContainerStop(ctx, id, container.StopOptions{Timeout: &timeout})))
 }
 
 // RemoveContainer implements engine.Engine.
 func (c *Client) RemoveContainer(ctx context.Context, id string) error {
+	ctx, done := within(ctx, workPatience)
+	defer done()
 	err := c.fail("remove container", id,
-		c.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true}))
+		heard(ctx, c.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})))
 	if err != nil && strings.Contains(err.Error(), removalInProgress) {
 		_, err = c.wait(ctx, id, "remove container", container.WaitConditionRemoved)
 	}
@@ -296,9 +304,11 @@ func (c *Client) wait(ctx context.Context, id, op string, condition container.Wa
 
 // InspectContainer implements engine.Engine.
 func (c *Client) InspectContainer(ctx context.Context, id string) (engine.Container, error) {
+	ctx, done := within(ctx, askPatience)
+	defer done()
 	got, err := c.api.ContainerInspect(ctx, id)
 	if err != nil {
-		return engine.Container{}, c.fail("inspect container", id, err)
+		return engine.Container{}, c.fail("inspect container", id, heard(ctx, err))
 	}
 	return toContainer(got), nil
 }
@@ -306,9 +316,11 @@ func (c *Client) InspectContainer(ctx context.Context, id string) (engine.Contai
 // ListContainers implements engine.Engine. A container that vanishes between
 // the list and its inspect is left out.
 func (c *Client) ListContainers(ctx context.Context, labels map[string]string) ([]engine.Container, error) {
+	ctx, done := within(ctx, askPatience)
+	defer done()
 	listed, err := c.api.ContainerList(ctx, container.ListOptions{All: true, Filters: labelFilter(labels)})
 	if err != nil {
-		return nil, c.fail("list containers", "", err)
+		return nil, c.fail("list containers", "", heard(ctx, err))
 	}
 	found := make([]*engine.Container, len(listed))
 	group, gctx := errgroup.WithContext(ctx)

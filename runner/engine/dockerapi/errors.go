@@ -101,7 +101,10 @@ func kindOf(op string, err error) engine.Kind {
 			return s.kind
 		}
 	}
+	var quiet *silence
 	switch {
+	case errors.As(err, &quiet):
+		return engine.Unreachable
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return engine.Other
 	case isTransport(err):

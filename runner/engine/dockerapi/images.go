@@ -19,9 +19,11 @@ import (
 
 // InspectImage implements engine.Engine.
 func (c *Client) InspectImage(ctx context.Context, ref string) (engine.Image, error) {
+	ctx, done := within(ctx, askPatience)
+	defer done()
 	got, err := c.api.ImageInspect(ctx, ref)
 	if err != nil {
-		return engine.Image{}, c.fail("inspect image", ref, err)
+		return engine.Image{}, c.fail("inspect image", ref, heard(ctx, err))
 	}
 	img := engine.Image{ID: got.ID, Refs: slices.Sorted(slices.Values(got.RepoTags))}
 	if got.Config != nil {

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/docker/docker/api/types/network"
 	"github.com/docker/docker/api/types/volume"
@@ -17,6 +19,8 @@ import (
 
 // CreateNetwork implements engine.Engine.
 func (c *Client) CreateNetwork(ctx context.Context, spec engine.NetworkSpec) (string, error) {
+	ctx, done := within(ctx, workPatience)
+	defer done()
 	got, err := c.api.NetworkCreate(ctx, spec.Name, network.CreateOptions{
 		Driver: "bridge",
 		Labels: spec.Labels,
@@ -24,19 +28,23 @@ func (c *Client) CreateNetwork(ctx context.Context, spec engine.NetworkSpec) (st
 			Subnet: spec.Subnet, IPRange: spec.IPRange, Gateway: spec.Gateway,
 		}}},
 	})
-	return got.ID, c.fail("create network", spec.Name, err)
+	return got.ID, c.fail("create network", spec.Name, heard(ctx, err))
 }
 
 // RemoveNetwork implements engine.Engine.
 func (c *Client) RemoveNetwork(ctx context.Context, id string) error {
-	return c.fail("remove network", id, c.api.NetworkRemove(ctx, id))
+	ctx, done := within(ctx, workPatience)
+	defer done()
+	return c.fail("remove network", id, heard(ctx, c.api.NetworkRemove(ctx, id)))
 }
 
 // ListNetworks implements engine.Engine, sorted by name.
 func (c *Client) ListNetworks(ctx context.Context, labels map[string]string) ([]engine.Network, error) {
+	ctx, done := within(ctx, askPatience)
+	defer done()
 	got, err := c.api.NetworkList(ctx, network.ListOptions{Filters: labelFilter(labels)})
 	if err != nil {
-		return nil, c.fail("list networks", "", err)
+		return nil, c.fail("list networks", "", heard(ctx, err))
 	}
 	var nets []engine.Network
 	for _, n := range got {
@@ -69,9 +77,11 @@ func (c *Client) CreateVolume(ctx context.Context, spec engine.VolumeSpec) error
 		}
 		options["type"], options["o"], options["device"] = "none", "bind", device
 	}
+	ctx, done := within(ctx, workPatience)
+	defer done()
 	got, err := c.api.VolumeCreate(ctx, volume.CreateOptions{Name: spec.Name, Labels: spec.Labels, DriverOpts: options})
 	if err != nil {
-		return c.fail(op, spec.Name, err)
+		return c.fail(op, spec.Name, heard(ctx, err))
 	}
 	if !maps.Equal(got.Labels, spec.Labels) || !maps.Equal(got.Options, options) {
 		return &engine.Error{Kind: engine.NameTaken, Op: op, Object: spec.Name,
@@ -100,14 +110,23 @@ func (c *Client) mountpoint(ctx context.Context, name string) (string, error) {
 
 // RemoveVolume implements engine.Engine.
 func (c *Client) RemoveVolume(ctx context.Context, name string) error {
-	return c.fail("remove volume", name, c.api.VolumeRemove(ctx, name, false))
+	ctx, done := within(ctx, workPatience)
+	defer done()
+	err := c.api.VolumeRemove(ctx, name, false)
+	if err != nil && strings.Contains(err.Error(), "active mounts") {
+		// It counts mounts that went while it was restarted under live containers.
+		err = fmt.Errorf("%w; the engine has lost count of who mounts it: restart the engine, and try again", err)
+	}
+	return c.fail("remove volume", name, heard(ctx, err))
 }
 
 // ListVolumes implements engine.Engine, sorted by name.
 func (c *Client) ListVolumes(ctx context.Context, labels map[string]string) ([]engine.Volume, error) {
+	ctx, done := within(ctx, askPatience)
+	defer done()
 	got, err := c.api.VolumeList(ctx, volume.ListOptions{Filters: labelFilter(labels)})
 	if err != nil {
-		return nil, c.fail("list volumes", "", err)
+		return nil, c.fail("list volumes", "", heard(ctx, err))
 	}
 	var vols []engine.Volume
 	for _, v := range got.Volumes {

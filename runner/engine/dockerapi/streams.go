@@ -136,7 +136,7 @@ func (c *Client) execExit(ctx context.Context, execID string) (int, error) {
 
 // Attach implements engine.Engine. ctx is only for setting up.
 func (c *Client) Attach(ctx context.Context, id string) (io.ReadWriteCloser, error) {
-	conn, err := c.api.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true})
+	conn, err := c.handshake(ctx, id)
 	if err != nil {
 		return nil, c.fail("attach to container", id, err)
 	}
@@ -148,6 +148,33 @@ func (c *Client) Attach(ctx context.Context, id string) (io.ReadWriteCloser, err
 		in.CloseWithError(cmp.Or(err, io.EOF))
 	}()
 	return s, nil
+}
+
+// handshake sets up an attachment, for as long as our patience lasts: the
+// library's own call does not end with its context.
+func (c *Client) handshake(ctx context.Context, id string) (types.HijackedResponse, error) {
+	ctx, done := within(ctx, askPatience)
+	defer done()
+	type result struct {
+		conn types.HijackedResponse
+		err  error
+	}
+	answer := make(chan result, 1)
+	go func() {
+		conn, err := c.api.ContainerAttach(ctx, id, container.AttachOptions{Stream: true, Stdin: true, Stdout: true})
+		answer <- result{conn, err}
+	}()
+	select {
+	case r := <-answer:
+		return r.conn, heard(ctx, r.err)
+	case <-ctx.Done():
+		go func() { // it ends when the engine answers or goes
+			if r := <-answer; r.err == nil {
+				r.conn.Close()
+			}
+		}()
+		return types.HijackedResponse{}, heard(ctx, ctx.Err())
+	}
 }
 
 // attached is one attachment. Its goroutine ends when the connection does.
