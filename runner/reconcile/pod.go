@@ -121,12 +121,13 @@ func (b *builder) mendRunning(p *docker.Pod, o *Pod, turn int) (last int, disrup
 		return b.resetPod(p, o, source), false
 	}
 	gates := b.removeStrangers(p, o)
+	infra := b.renamed(p, o)
 	disruption, image := b.disruption(p, o)
 	if disruption != "" {
 		gates = append(gates, b.add(Step{Op: Drain, Object: "pod " + p.Name, Pod: p.Name, Cause: disruption}, turn, image))
 	}
 	before := len(b.steps)
-	last = b.members(launch{p: p, o: o, joined: none, gates: gates})
+	last = b.members(launch{p: p, o: o, joined: infra, gates: gates})
 	if len(b.steps) == before {
 		last = none
 	}
