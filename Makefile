@@ -158,6 +158,11 @@ race:
 		else echo 'no C compiler is here: tests run without the race detector'; fi; \
 	fi
 
+# FAULTS are flags of the sweep, such as "-sample 2" or "-only hand/".
+.PHONY: faults
+faults: build ## kill cuepod at every moment, break the engine's answers, print the table
+	@$(USE_ENGINE); go run ./internal/faultsweep -cuepod $(CUEPOD) $(FAULTS)
+
 .PHONY: bench
 bench: agents ## run the benchmarks, on an engine too
 	@$(USE_ENGINE); go test -tags embedagent -run '^$$' -bench . -p 1 ./...

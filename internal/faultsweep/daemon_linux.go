@@ -144,9 +144,17 @@ func (d *daemon) end(sig os.Signal) {
 	d.cmd = nil
 }
 
-// restart ends dockerd with a signal and starts it again.
+// restart ends dockerd with a signal and starts it again. A containerd that is
+// left goes too: where nobody reaps it, dockerd takes what is left of it for one
+// that runs. Containers do not need it.
 func (d *daemon) restart(ctx context.Context, sig os.Signal) error {
 	d.end(sig)
+	if sig == syscall.SIGKILL {
+		const left = `f=/run/dd/containerd/containerd.pid; [ ! -f $f ] || { kill -9 $(cat $f) 2>/dev/null; rm -f $f; }`
+		if out, err := d.enter("sh", "-c", left).CombinedOutput(); err != nil {
+			return fmt.Errorf("containerd: %w\n%s", err, out)
+		}
+	}
 	return d.start(ctx)
 }
 

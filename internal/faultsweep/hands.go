@@ -57,14 +57,6 @@ func hands() []hand {
 			}
 			return docker("network", "rm", strings.TrimSuffix(of(""), "_"))
 		}},
-		{"removes a pod with its volume", func(_ context.Context, docker dock, of name) error {
-			for _, c := range []string{"frontend-0_main", "frontend-0_side", "frontend-0_look", "frontend-0"} {
-				if err := docker("rm", "-f", of(c)); err != nil {
-					return err
-				}
-			}
-			return docker("volume", "rm", of("frontend-0_tmp"))
-		}},
 	}
 }
 
