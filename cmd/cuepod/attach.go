@@ -23,7 +23,7 @@ func (c *cli) attachCommand() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "attach [dir]",
-		Short: "Follow an app that runs in the background",
+		Short: "Follow a detached app: what its supervisor and its containers say",
 		Long: `Attach shows what the supervisor in the background says and what containers
 print, as up does in the foreground. Ctrl-C and d leave; the app goes on.`,
 		GroupID: groupRun,
