@@ -68,7 +68,7 @@ func jobCases() []Case {
 				r.Order("job-removed-1", "main start", "main term", "main trapped")
 			},
 		}, {
-			Name: "job-fail-policy", Rows: rows(file, "Verify Pod Failure policy allows to fail job early on exit code."), Items: []int{119}, Pending: policiesPending,
+			Name: "job-fail-policy", Rows: rows(file, "Verify Pod Failure policy allows to fail job early on exit code."), Items: []int{119},
 			CUE: `app: pods: "job-fail-policy": {
 	kind: "Job", restartPolicy: "Never", backoffLimit: 6
 	podFailurePolicy: rules: [{action: "FailJob", onExitCodes: {operator: "In", values: [42]}}]
@@ -80,7 +80,7 @@ func jobCases() []Case {
 				}
 			},
 		}, {
-			Name: "job-limit-per-index", Rows: rows(file, "Ensure that all indexes are executed for an indexed job with backoffLimitPerIndex despite some failing"), Items: []int{119}, Pending: policiesPending,
+			Name: "job-limit-per-index", Rows: rows(file, "Ensure that all indexes are executed for an indexed job with backoffLimitPerIndex despite some failing"), Items: []int{119},
 			CUE: `app: pods: "job-limit-per-index": {
 	kind: "Job", completionMode: "Indexed", completions: 4, parallelism: 2, restartPolicy: "Never", backoffLimitPerIndex: 0
 	containers: main: _witness & {env: N: value: "$(JOB_COMPLETION_INDEX)", args: ["exists /index-$(JOB_COMPLETION_INDEX)"]}
@@ -92,7 +92,7 @@ func jobCases() []Case {
 				}
 			},
 		}, {
-			Name: "job-fail-index", Rows: rows(file, "Mark indexes as failed when the FailIndex action is matched in podFailurePolicy"), Items: []int{119}, Pending: policiesPending,
+			Name: "job-fail-index", Rows: rows(file, "Mark indexes as failed when the FailIndex action is matched in podFailurePolicy"), Items: []int{119},
 			CUE: `app: pods: "job-fail-index": {
 	kind: "Job", completionMode: "Indexed", completions: 2, parallelism: 2, restartPolicy: "Never", backoffLimitPerIndex: 1
 	podFailurePolicy: rules: [{action: "FailIndex", onExitCodes: {operator: "In", values: [42]}}]
@@ -104,7 +104,7 @@ func jobCases() []Case {
 				}
 			},
 		}, {
-			Name: "job-max-failed", Rows: rows(file, "Terminate job execution when the maxFailedIndexes is exceeded"), Items: []int{119}, Pending: policiesPending,
+			Name: "job-max-failed", Rows: rows(file, "Terminate job execution when the maxFailedIndexes is exceeded"), Items: []int{119},
 			CUE: `app: pods: "job-max-failed": {
 	kind: "Job", completionMode: "Indexed", completions: 4, parallelism: 4, restartPolicy: "Never", backoffLimitPerIndex: 0, maxFailedIndexes: 0
 	containers: main: _witness & {args: ["exit 1"]}
@@ -123,7 +123,7 @@ func jobCases() []Case {
 				}
 			},
 		}, {
-			Name: "job-success-indexes", Rows: rows(file, "Ensure that job with successPolicy succeededIndexes rule succeeded even when some indexes remain pending"), Items: []int{119}, Pending: policiesPending,
+			Name: "job-success-indexes", Rows: rows(file, "Ensure that job with successPolicy succeededIndexes rule succeeded even when some indexes remain pending"), Items: []int{119},
 			CUE: indexes("job-success-indexes", 2, `"await /index-$(JOB_COMPLETION_INDEX)"`, `successPolicy: rules: [{succeededIndexes: "0"}]
 	volumes: data: configMap: name: "job-success-indexes"
 	containers: main: volumeMounts: "/index-0": name: "data"`) + "\napp: configMaps: \"job-success-indexes\": data: a: \"b\"",
@@ -133,7 +133,7 @@ func jobCases() []Case {
 				}
 			},
 		}, {
-			Name: "job-success-count", Rows: rows(file, "Ensure that job with successPolicy succeededCount rule succeeded even when some indexes remain pending"), Items: []int{119}, Pending: policiesPending,
+			Name: "job-success-count", Rows: rows(file, "Ensure that job with successPolicy succeededCount rule succeeded even when some indexes remain pending"), Items: []int{119},
 			CUE: indexes("job-success-count", 2, `"await /index-$(JOB_COMPLETION_INDEX)"`, `successPolicy: rules: [{succeededCount: 1}]
 	volumes: data: configMap: name: "job-success-count"
 	containers: main: volumeMounts: "/index-1": name: "data"`) + "\napp: configMaps: \"job-success-count\": data: a: \"b\"",

@@ -105,17 +105,16 @@ func lifecycleCases() []Case {
 		restartKeepsCase(),
 		{
 			Name: "pod-deadline", Rows: rows("common/node/pods.go", "Pods, ActiveDeadlineSeconds"), Items: []int{16},
-			Pending: "deadlines are of jobs alone",
-			CUE: `app: pods: "pod-deadline": {
-	kind: "Job", backoffLimit: 0, restartPolicy: "Never"
-	kubernetes: podSpec: {}
-	containers: main: _witness & {args: ["wait"]}
-	activeDeadlineSeconds: 3
+			// A definition has a deadline for the pods of Jobs alone: others keep running.
+			CUE: `app: pods: "pod-deadline": _timed & {
+	kind: "Job", backoffLimit: 0, restartPolicy: "Never", activeDeadlineSeconds: 20
+	containers: main: {args: ["mark start", "wait"]}
 }`,
 			Check: func(r *Run) {
-				if p := r.Phase("pod-deadline-0", "Failed"); p.Reason != "DeadlineExceeded" {
-					r.Fatalf("it is %+v", p)
+				if j := r.Job("pod-deadline", "Failed"); j.Reason != "DeadlineExceeded" {
+					r.Fatalf("it is %+v", j)
 				}
+				r.Order("pod-deadline-0", "main start", "main term")
 			},
 		}, {
 			Name: "pod-qos", Rows: rows("node/pods.go", "Pods, QOS"), Items: []int{126},

@@ -119,7 +119,7 @@ app: pods: "subpath-files": {
 			},
 		}, {
 			Name: "subpath-refused", Rows: rows(expansion, "VolumeSubpathEnvExpansion, subpath with absolute path", "VolumeSubpathEnvExpansion, subpath with backticks",
-				"VolumeSubpathEnvExpansion, subpath ready from failed state"), Items: []int{3, 80}, Pending: subPathPending,
+				"VolumeSubpathEnvExpansion, subpath ready from failed state"), Items: []int{3, 80},
 			CUE: `app: pods: {
 	"subpath-absolute": {volumes: data: emptyDir: {}, containers: main: _witness & {env: NAME: value: "/tmp", volumeMounts: "/logs": {name: "data", subPathExpr: "$(NAME)"}, args: ["say ran", "wait"]}}
 	"subpath-up": {volumes: data: emptyDir: {}, containers: main: _witness & {env: NAME: value: "..", volumeMounts: "/logs": {name: "data", subPathExpr: "$(NAME)"}, args: ["say ran", "wait"]}}
@@ -143,7 +143,7 @@ app: pods: "subpath-files": {
 				r.Ready("subpath-later-0")
 			},
 		}, {
-			Name: "image-volume", Rows: rows("common/node/image_volume.go", "Image Volume"), Items: []int{85}, Pending: "image volumes are empty yet",
+			Name: "image-volume", Rows: rows("common/node/image_volume.go", "Image Volume"), Items: []int{85},
 			CUE: `app: pods: "image-volume": {
 	volumes: content: image: {reference: _image, pullPolicy: "IfNotPresent"}
 	containers: main: _witness & {volumeMounts: "/image": name: "content", args: ["cat /image/content/of-the-image", "try write /image/x y", "wait"]}

@@ -57,7 +57,7 @@ app: pods: "deployment-scales": {replicas: 1, containers: main: _witness & {args
 				}
 			},
 		}, {
-			Name: "deployment-recreates", Rows: rows(deployment, "Deployment Recreate"), Items: []int{117}, Pending: "Recreate replaces one after the other",
+			Name: "deployment-recreates", Rows: rows(deployment, "Deployment Recreate"), Items: []int{117},
 			CUE: `app: pods: "deployment-recreates": _timed & {
 	replicas: 2, updateStrategy: type: "Recreate"
 	containers: main: {env: GENERATION: value: "1", args: ["mark start$(GENERATION)", "wait"]}
@@ -137,7 +137,7 @@ func setScalesCase(file string) Case {
 
 func setUpdatesCase(file string) Case {
 	return Case{
-		Name: "set-updates", Rows: rows(file, "StatefulSet, Rolling Update", "StatefulSet, Rolling Update with Partition"), Items: []int{118}, Pending: "partitions have no effect yet",
+		Name: "set-updates", Rows: rows(file, "StatefulSet, Rolling Update", "StatefulSet, Rolling Update with Partition"), Items: []int{118},
 		CUE: setOf("set-updates"),
 		Check: func(r *Run) {
 			for n := range 3 {

@@ -228,13 +228,12 @@ func stopScenarios() []Scenario {
 			livenessProbe: {httpGet: {path: "/mark?event=live", port: 8080}, periodSeconds: 1, timeoutSeconds: 20}
 			lifecycle: preStop: exec: command: ["/witness", "mark prestop", "sleep 3s", "mark prestopped"]
 		}
-		b: {` + stays + `, lifecycle: preStop: sleep: seconds: 1}
+		b: {` + stays + `, lifecycle: preStop: sleep: seconds: 8}
 	}
 }`,
-			Relations: join(chain("a prestop", "a prestopped", "a term", "a exit"), chain("a prestop", "b exit"),
+			Relations: join(chain("a prestop", "a prestopped", "a term", "a exit"), chain("a prestop", "b term", "b exit"),
 				// Readiness is probed while the hook runs, and liveness is not.
-				chain("a prestop", "a ready#last"), []Relation{{"a prestop", "a term", 3 * second}, {"a live#last", "a prestopped", 2 * second}},
-				[]Relation{{"a prestop", "b term", second / 2}}),
+				chain("a prestop", "a ready#last"), []Relation{{"a prestop", "a term", 3 * second}, {"a live#last", "a prestopped", 2 * second}}),
 			Counts: map[string]int{"a prestop": 1, "a term": 1},
 		}, {
 			Name: "time-signal", Items: []int{45}, Until: "a start",
