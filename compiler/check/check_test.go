@@ -78,6 +78,7 @@ func TestApp_EachCycleIsReportedOnce(t *testing.T) {
 	}
 }
 
+// conformance:S74
 func TestApp_SizesAtTheLimit(t *testing.T) {
 	a := &app.App{Name: "shop", ConfigMaps: []app.ConfigMap{{Name: "m", Data: map[string]string{"k": strings.Repeat("x", maxConfigMap-1)}}}}
 	if got := App(a); len(got) > 0 {

@@ -278,6 +278,9 @@ services:
 
 // Values reach the container as Kubernetes would set them, whatever dollar
 // signs they hold; expected values are written by hand.
+//
+//conformance:s57 s58
+//conformance:negative S57
 func TestEnvironment_IsKubernetes(t *testing.T) {
 	env := []app.EnvVar{
 		{Name: "A", Value: "one"},
