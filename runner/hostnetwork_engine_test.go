@@ -180,6 +180,12 @@ func TestHostPort_OnARealEngine(t *testing.T) {
 			t.Errorf("%s: %q, %v; want an answer: %t", tt.address, got, err, tt.answers)
 		}
 	}
+	// A pod that takes over the port of one that goes is no clash.
+	b.app.Pods = []app.Pod{podOf("heir", listening(8000, own, ""))}
+	b.up()
+	if got, err := greeting(fmt.Sprintf("127.0.0.1:%d", own)); got != "hello\n" {
+		t.Errorf("the heir: %q, %v", got, err)
+	}
 	_, _, err := docker.Render(&app.App{Name: "x", Pods: []app.Pod{podOf("a", listening(1, own, "")), podOf("b", listening(1, own, ""))}}, docker.Options{})
 	var refused *docker.RefusedError
 	if !errors.As(err, &refused) {

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cuepod/cuepod/internal/cron"
+	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets/docker"
@@ -263,6 +265,9 @@ func (r *supervisor) checkPorts() error {
 	for i := range l.desired.Pods {
 		if p := &l.desired.Pods[i]; l.seen.Pods[p.Name] == nil {
 			for _, port := range p.HostPorts {
+				if l.seen.holds(port.HostPort, port.Protocol) {
+					continue // what has it goes, or is told as a clash
+				}
 				if err := listens(port.HostIP, port.HostPort, port.Protocol); err != nil {
 					taken = append(taken, hostPortTaken(p, []docker.HostPort{port}, err))
 				}
@@ -270,6 +275,24 @@ func (r *supervisor) checkPorts() error {
 		}
 	}
 	return errors.Join(taken...)
+}
+
+// holds reports whether the app itself has a port of the machine: one that is
+// published, or one that a pod in the machine's network listens on.
+func (o *observation) holds(port int, protocol string) bool {
+	for i := range o.all {
+		c := &o.all[i]
+		if c.State == engine.Running && slices.ContainsFunc(c.Publish, func(p engine.PortBinding) bool { return p.HostPort == port && p.Protocol == protocol }) {
+			return true
+		}
+	}
+	if o.Record == nil {
+		return false
+	}
+	return slices.ContainsFunc(o.Record.State.Pods, func(p docker.Pod) bool {
+		return p.HostNetwork && o.Pods[p.Name] != nil &&
+			slices.ContainsFunc(p.HostPorts, func(h docker.HostPort) bool { return h.HostPort == port && h.Protocol == protocol })
+	})
 }
 
 // portFree tries to listen where the portal will.
