@@ -1,6 +1,8 @@
 package dockerapi
 
 import (
+	"archive/tar"
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -103,4 +105,21 @@ func TestTail_KeepsTheEnd(t *testing.T) {
 	if text := tl.text(); len(text) > 2*maxTail || !strings.HasSuffix(text, "the end") {
 		t.Errorf("%d bytes", len(tl.text()))
 	}
+}
+
+// tarOf makes a tar stream of one file.
+func tarOf(t *testing.T, name, text string) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(text))}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte(text)); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
 }

@@ -76,6 +76,7 @@ func sentences() []sentence {
 		{engine.ImageMissing, "create container", []string{"no such image"}},
 		{engine.ImageMissing, "pull image", []string{"not found"}},
 		{engine.ImageMissing, "pull image", []string{"manifest unknown"}},
+		{engine.ImageMissing, "pull image", []string{"name unknown"}}, // the registry has nothing of that name
 		{engine.ImageMissing, "pull image", []string{"pull access denied"}},
 		{engine.ImageMissing, "pull image", []string{"repository does not exist"}},
 		{engine.NameTaken, "rename container", []string{"already in use"}},
