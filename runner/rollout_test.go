@@ -127,8 +127,12 @@ func TestStrict_WhateverOfTheTemplateChangesIsARollout(t *testing.T) {
 				r.ready()
 				r.up()
 				before := r.running()
+				r.told()
 				r.edit(tt.edit)
 				time.Sleep(time.Minute)
+				if told := r.told(); tt.name == "a probe" && !strings.Contains(told, "pod web-0: probes of container app changed") {
+					t.Errorf("told:\n%s", told)
+				}
 				replaced := strings.Count(touched(before, r.running()), "~")
 				if tt.all && replaced != 9 || !tt.all && replaced != 0 {
 					t.Errorf("%d containers replaced: %s", replaced, touched(before, r.running()))

@@ -190,6 +190,11 @@ func change(from, to *docker.Pod) string {
 			out = append(out, "container "+c.Name+" removed")
 		}
 	}
+	for _, live := range docker.LiveChanges(&docker.State{Pods: []docker.Pod{*from}}, &docker.State{Pods: []docker.Pod{*to}}) {
+		if !strings.HasPrefix(live.What, "file ") { // files are not of the template
+			out = append(out, live.What)
+		}
+	}
 	if len(out) == 0 {
 		return "its template changed"
 	}
