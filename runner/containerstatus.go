@@ -70,7 +70,7 @@ func (in podInput) container(c *docker.Container, init bool) ContainerStatus {
 	}
 	out.ID, out.Restarts = m.ID, m.Restarts
 	if m.Previous != nil {
-		last := endState(m.Previous)
+		last := in.endState(m.Previous)
 		out.LastState = &last
 	}
 	switch {
@@ -80,7 +80,7 @@ func (in podInput) container(c *docker.Container, init bool) ContainerStatus {
 	case m.State == reconcile.Running:
 		in.running(&out, m)
 	case m.Ended():
-		out.ContainerState = endState(m)
+		out.ContainerState = in.endState(m)
 		out.Ready = init && !c.Sidecar && m.ExitCode == 0
 		in.restarting(&out, m)
 	}
@@ -133,8 +133,8 @@ func (in podInput) imageless(out *ContainerStatus) {
 
 // endState is how a container ended. One that the engine could not start has
 // the time when it was made.
-func endState(m *reconcile.Container) ContainerState {
-	out := ContainerState{State: stateTerminated, ExitCode: m.ExitCode, StartedAt: m.Started, FinishedAt: m.Finished}
+func (in podInput) endState(m *reconcile.Container) ContainerState {
+	out := ContainerState{State: stateTerminated, ExitCode: m.ExitCode, StartedAt: m.Started, FinishedAt: m.Finished, Message: in.messages[m.ID]}
 	switch {
 	case m.State == reconcile.Created:
 		out.Reason, out.Message = reasonContainerCannotRun, m.Error

@@ -38,7 +38,9 @@ type podInput struct {
 	leaving bool           // it is not wanted any more and on its way out
 	backoff reconcile.Backoff
 	images  map[string]api.Image // that are not to be had, in the supervisor's word
-	now     time.Time
+	// messages are the last words of instances that ended, by container ID.
+	messages map[string]string
+	now      time.Time
 }
 
 // status tells how a pod is. It is a pure function.

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"net"
+	"slices"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/engine"
@@ -65,6 +66,7 @@ func (in snapshotInput) pod(p *docker.Pod) api.Pod {
 	for _, c := range p.Lasting() {
 		out.Containers = append(out.Containers, in.container(p, c))
 	}
+	out.Messages, out.MessagesDir = in.messages(p)
 	for _, v := range p.Files {
 		out.Files = append(out.Files, in.files(v, infra))
 	}
@@ -77,6 +79,21 @@ func (in snapshotInput) pod(p *docker.Pod) api.Pod {
 		out.Dirs = append(out.Dirs, dir)
 	}
 	return out
+}
+
+// messages are the containers of a pod that has a volume for their last words.
+func (in snapshotInput) messages(p *docker.Pod) (out []api.Message, dir string) {
+	if !slices.ContainsFunc(p.Mounts, func(m docker.Mount) bool { return m.Path == docker.MessagesDir }) {
+		return nil, ""
+	}
+	for _, c := range slices.Concat(p.Init, p.Containers) {
+		m := api.Message{Container: c.Name}
+		if seen := in.seen.living(p.Name, c.Name); seen != nil && seen.State == reconcile.Exited {
+			m.Ended = seen.ID
+		}
+		out = append(out, m)
+	}
+	return out, docker.MessagesDir
 }
 
 // container tells of one that runs to stay. Its probes begin when its postStart

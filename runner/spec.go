@@ -184,6 +184,9 @@ func memberSpec(id Identity, p *docker.Pod, c *docker.Container, role reconcile.
 		}
 		spec.Mounts = append(spec.Mounts, mount(m, subPath))
 	}
+	if m, ok := p.MessageMount(c); ok {
+		spec.Mounts = append(spec.Mounts, mount(m, m.SubPath))
+	}
 	return spec, nil
 }
 

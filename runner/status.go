@@ -125,8 +125,11 @@ func GetStatus(ctx context.Context, eng engine.Engine, id Identity) (Status, err
 	out.Jobs, out.CronJobs = jobStatuses(&seen.Observed, seen.Record.State, now)
 	state := presentOf(seen)
 	v := view{seen: seen, status: status}
+	messages := allMessages(ctx, eng, state.Pods, seen)
 	for i := range state.Pods {
-		out.Pods = append(out.Pods, v.podInput(&state.Pods[i], now).status())
+		in := v.podInput(&state.Pods[i], now)
+		in.messages = messages[i]
+		out.Pods = append(out.Pods, in.status())
 	}
 	for _, p := range v.leaving(state, now) {
 		out.Pods = append(out.Pods, p.status())

@@ -342,7 +342,7 @@ func leaving(now, last api.Snapshot, seen *observation) []api.Pod {
 
 // agentWork is what an agent has to have done before containers may start.
 func agentWork(p api.Pod) api.Pod {
-	return api.Pod{Name: p.Name, IP: p.IP, Names: p.Names, Files: p.Files, Dirs: p.Dirs}
+	return api.Pod{Name: p.Name, IP: p.IP, Names: p.Names, Files: p.Files, Dirs: p.Dirs, Messages: p.Messages}
 }
 
 func podOf(s api.Snapshot, name string) api.Pod {

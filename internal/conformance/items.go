@@ -46,7 +46,7 @@ func lifecycle() []Item {
 		{16, "A pod that lives longer than activeDeadlineSeconds fails with DeadlineExceeded", Same, ""},
 		{17, "A container may have a restartPolicy of its own, and rules by exit code: Restart, RestartAllContainers", Same, ""},
 		{18, "Ephemeral containers start whatever the state of the pod, and are not restarted", Divergence, "a definition has none: they are made by kubectl debug; `cuepod exec` looks into a running container"},
-		{19, "A container's last words are read from its terminationMessagePath, or from the end of its log, within 4096 bytes", Open, "nobody reads them"},
+		{19, "A container's last words are read from its terminationMessagePath, or from the end of its log, within 4096 bytes", Same, ""},
 		{20, "The instance before the last restart is remembered: its state, and its log for `logs --previous`", Same, ""},
 	}
 }

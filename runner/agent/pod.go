@@ -52,10 +52,11 @@ type pod struct {
 	wg      sync.WaitGroup
 
 	// Owned by run.
-	files  map[string]api.FileVolume // written, by directory
-	dirs   map[string]api.Dir        // whose rights are set, by path
-	named  identity
-	report api.FromAgent
+	files    map[string]api.FileVolume // written, by directory
+	messages messages                  // of containers that ended
+	dirs     map[string]api.Dir        // whose rights are set, by path
+	named    identity
+	report   api.FromAgent
 
 	mu   sync.Mutex
 	line *writer[api.FromAgent] // to the gateway; nil while there is none
@@ -92,6 +93,7 @@ func newPod(c podConfig) (*pod, error) {
 		changed:   make(chan struct{}, 1),
 		names:     dns.NewServer(named.resolver.upstream(c.dnsAddr.Addr().String())),
 		files:     map[string]api.FileVolume{},
+		messages:  messages{map[string]bool{}},
 		dirs:      map[string]api.Dir{},
 	}
 	p.probes = probe.NewSet(c.probe, func() {
@@ -142,7 +144,7 @@ func (p *pod) run(ctx context.Context) {
 //
 // What failed is tried again when the returned channel says so.
 func (p *pod) apply(ctx context.Context, m api.ToAgent) (again <-chan time.Time) {
-	errs := []error{p.applyVolumes(m.Pod), p.applyNames(ctx, m)}
+	errs := []error{p.messages.apply(m.Pod.MessagesDir, m.Pod.Messages), p.applyVolumes(m.Pod), p.applyNames(ctx, m)}
 	p.names.SetZone(dns.NewZone(m.Namespace, m.Services))
 	p.probes.Apply(m.Pod)
 	p.report.Generation, p.report.Error = m.Generation, ""

@@ -33,6 +33,7 @@ func (c *Container) Changes(from *Container) []string {
 	change("securityContext changed",
 		from.rights(), c.rights())
 	change("stdin or tty changed", []bool{from.Stdin, from.StdinOnce, from.TTY}, []bool{c.Stdin, c.StdinOnce, c.TTY})
+	change("terminationMessagePath changed", from.MessagePath, c.MessagePath)
 	change("stopSignal changed", from.StopSignal, c.StopSignal)
 	change("postStart hook changed", from.PostStart, c.PostStart)
 	if from.Sidecar != c.Sidecar {

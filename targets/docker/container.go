@@ -32,6 +32,7 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 	}
 	setSecurity(&out, &c.SecurityContext, &p.SecurityContext)
 	setResources(&out, &c.Resources)
+	setMessagePath(&out, c)
 	for kind, probe := range map[string]*app.Probe{"startup": c.StartupProbe, "readiness": c.ReadinessProbe, "liveness": c.LivenessProbe} {
 		if probe != nil {
 			out.Probes = append(out.Probes, renderProbe(kind, probe, c))

@@ -261,6 +261,7 @@ func TestHostPaths_OnlyOfTheModuleUnlessAllowed(t *testing.T) {
 			}
 			continue
 		}
+		withoutMessages(s)
 		m := s.Pods[0].Containers[0].Mounts[0]
 		if m.Volume != "" || m.HostPath != strings.TrimSuffix(tt.path, "/") || !m.Create || !m.ReadOnly || m.SubPath != "sub" {
 			t.Errorf("mount %+v", m)

@@ -59,6 +59,7 @@ func podHash(p *Pod, volumes []Volume) string {
 func containerHash(c *Container) string {
 	d := *c
 	d.Probes, d.Build, d.PullPolicy, d.Line, d.Hash = nil, nil, "", "", ""
+	d.MessageFromLog = false
 	d.PreStop, d.Restart, d.RestartRules = nil, "", nil
 	return hashOf(d)
 }

@@ -87,8 +87,6 @@ func lostOfContainers() targets.Support {
 		say(codeBlockDevice, "there are no raw block devices", "Container.volumeDevices"),
 		fields(targets.Cannot, "docker/hook-kind", "the hook is not run: a kubelet has no way to run it either, and kills a container whose postStart it is",
 			"make it exec, httpGet or sleep", "LifecycleHandler.tcpSocket"),
-		say("docker/termination-message", "nobody reads the termination message: see the logs",
-			"Container.terminationMessagePath", "Container.terminationMessagePolicy"),
 		say(codeMountOption, "the volume is mounted without the option", "VolumeMount.bindMountOptions"),
 		say(codeProbe, "the probe speaks the plain protocol", "HTTPGetAction.protocol", "GRPCAction.mode"),
 	)

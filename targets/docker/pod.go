@@ -115,6 +115,7 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 		volumes = append(volumes, Volume{Name: ClaimName(r.project, claim), Kind: Claim, Claim: claim})
 		r.shareClaim(p.VolumeClaimTemplates[i].Name, claim, p, &d)
 	}
+	volumes = append(volumes, r.setMessages(&d))
 	setAgentRights(&d, p)
 	for i := range p.InitContainers {
 		c := r.container(&p.InitContainers[i], p, &d)

@@ -59,7 +59,6 @@ func Rules() []targets.Rule {
 		{Code: "docker/sctp", Level: cannot, Summary: "services carry TCP and UDP"},
 		{Code: codeAccount, Level: cannot, Summary: "there is no Kubernetes API: pods have no account and no token"},
 		{Code: codeAddress, Level: cannot, Summary: "a service has an IPv4 address of the app's network, and is published on 127.0.0.1"},
-		{Code: "docker/termination-message", Level: cannot, Summary: "nobody reads a termination message"},
 		{Code: "docker/volume", Level: cannot, Summary: "an empty directory is in the place of a volume that is not here"},
 	}
 }

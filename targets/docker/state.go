@@ -46,6 +46,7 @@ const (
 	Memory    VolumeKind = "memory"    // the same, in memory
 	ConfigMap VolumeKind = "configMap" // files that the agent writes
 	SecretVol VolumeKind = "secret"    // files that the agent writes, in memory
+	Messages  VolumeKind = "messages"  // last words of containers, see MessagesDir
 	Claim     VolumeKind = "claim"     // until asked to remove it
 )
 
@@ -220,6 +221,11 @@ type Container struct {
 	// machine has no memory left, see OOMScoreAdj.
 	MemoryRequest int64   `json:"memoryRequest,omitempty"`
 	Probes        []Probe `json:"probes,omitempty"` // live: not in Hash
+	// MessagePath is where the container writes its last words; "" is Kubernetes'
+	// default. MessageFromLog takes the end of its log where it failed and wrote
+	// none; it is live, not in Hash.
+	MessagePath    string `json:"messagePath,omitempty"`
+	MessageFromLog bool   `json:"messageFromLog,omitempty"`
 	// Sidecar marks an init container that stays: the next one starts once it has
 	// started, it runs as long as the pod, and a pod that ends does not wait for it.
 	Sidecar   bool  `json:"sidecar,omitempty"`

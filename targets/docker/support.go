@@ -48,7 +48,7 @@ PodSecurityContext.supplementalGroups Pod.securityContext
 PodSecurityContext.sysctls Sysctl.name Sysctl.value
 Container.image Build.target Build.args Container.command Container.args Container.workingDir Container.env Container.envFrom
 Container.volumeMounts Container.livenessProbe Container.readinessProbe Container.startupProbe Container.securityContext
-Container.stdin Container.stdinOnce Container.tty Container.lifecycle Lifecycle.stopSignal
+Container.terminationMessagePath Container.terminationMessagePolicy Container.stdin Container.stdinOnce Container.tty Container.lifecycle Lifecycle.stopSignal
 Lifecycle.postStart Lifecycle.preStop LifecycleHandler.exec LifecycleHandler.httpGet LifecycleHandler.sleep SleepAction.seconds
 Container.restartPolicy Container.restartPolicyRules ContainerRestartRule.action ContainerRestartRule.exitCodes
 ContainerRestartRuleOnExitCodes.operator ContainerRestartRuleOnExitCodes.values

@@ -18,6 +18,10 @@ import "time"
 // ControlPort is where the gateway listens for agents, on its own address.
 const ControlPort = 4095
 
+// MaxMessage is how much of a container's last words is read, in bytes, from
+// their end. Source: pkg/kubelet/container/runtime.go.
+const MaxMessage = 4096
+
 // Marker is the variable that marks a probe's command, so that it can be found
 // and killed when it is late.
 const Marker = "CUEPOD_PROBE"
@@ -130,6 +134,19 @@ type Pod struct {
 	// Dirs are the volumes whose rights the agent sets before a container sees
 	// them: empty directories, and claims that a group of the pod's may write to.
 	Dirs []Dir `json:"dirs,omitempty"`
+	// Messages are the containers for whose last words the agent keeps files in
+	// MessagesDir: one for the running instance, by the container's name, and one
+	// for each instance that ended, by its ID.
+	Messages    []Message `json:"messages,omitempty"`
+	MessagesDir string    `json:"messagesDir,omitempty"`
+}
+
+// Message is a container that may leave last words. Ended is the ID of its
+// current instance once that has ended: what it wrote is put aside before the
+// next instance starts.
+type Message struct {
+	Container string `json:"container"`
+	Ended     string `json:"ended,omitempty"`
 }
 
 // Dir is a volume that the containers fill, and the rights it begins with.

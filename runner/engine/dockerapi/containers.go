@@ -71,7 +71,9 @@ func (c *Client) subPaths(ctx context.Context, mounts []engine.Mount) ([]engine.
 		if err != nil {
 			return nil, fmt.Errorf("mount %s: %w", m.Path, err)
 		}
-		*m = engine.Mount{HostPath: path.Join(dir, m.SubPath), Path: m.Path, ReadOnly: m.ReadOnly}
+		// It need not be there before the container starts: the older form of a
+		// mount is looked at only then.
+		*m = engine.Mount{HostPath: path.Join(dir, m.SubPath), Path: m.Path, ReadOnly: m.ReadOnly, Create: true}
 	}
 	return out, nil
 }
