@@ -59,7 +59,7 @@ func restarts() []Item {
 		{24, "The back-off belongs to the container with its image and resources: a change of them begins it anew", Same, ""},
 		{25, "A container that exits with 0 under Always waits its back-off too", Same, ""},
 		{26, "A node may have a shorter back-off: 1 s to 1 minute", Same, ""},
-		{27, "An image that cannot be pulled is tried again after 10 s to 5 minutes", Open, "images"},
+		{27, "An image that cannot be pulled is tried again after 10 s to 5 minutes", Same, ""},
 		{28, "A Job's failed pod is replaced after 10 s to 10 minutes", Same, ""},
 	}
 }
