@@ -217,8 +217,8 @@ func endingOf(labels map[string]string) *reconcile.Ending {
 // mount never copies the image's content into a new volume: Kubernetes does not.
 func mount(m docker.Mount, subPath string) engine.Mount {
 	return engine.Mount{
-		Volume: m.Volume, HostPath: m.HostPath, Create: m.Create && m.Propagation == "", Propagation: m.Propagation,
-		Path: m.Path, SubPath: subPath, Fixed: m.Fixed, ReadOnly: m.ReadOnly, NoCopy: m.HostPath == "",
+		Volume: m.Volume, HostPath: m.HostPath, Image: m.Image, Create: m.Create && m.Propagation == "", Propagation: m.Propagation,
+		Path: m.Path, SubPath: subPath, Fixed: m.Fixed, ReadOnly: m.ReadOnly, NoCopy: m.Volume != "",
 	}
 }
 

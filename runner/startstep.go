@@ -79,6 +79,9 @@ func (e *executor) memberSpec(ctx, whole context.Context, s reconcile.Step, addr
 	if err := e.checkHostPaths(c.Line, c.Mounts); err != nil {
 		return spec, &configError{err}
 	}
+	if err := e.bringImages(whole, c); err != nil {
+		return spec, &configError{err}
+	}
 	return spec, nil
 }
 

@@ -43,7 +43,7 @@ type part struct {
 func parts(project string, p *docker.Pod, c *docker.Container, mounts []engine.Mount, subPaths bool) []part {
 	var out []part
 	for i, m := range mounts {
-		if m.SubPath == "" || m.Volume != "" && (m.Fixed || subPaths) {
+		if m.SubPath == "" || m.Image != "" || m.Volume != "" && (m.Fixed || subPaths) {
 			continue
 		}
 		sum := sha256.Sum256([]byte(m.Volume + "\x00" + m.HostPath + "\x00" + m.SubPath))
@@ -67,7 +67,7 @@ func (e *executor) prepareSubPaths(ctx, whole context.Context, s reconcile.Step,
 	}
 	kinds := make([]string, len(spec.Mounts))
 	for i, m := range spec.Mounts {
-		if m.SubPath == "" {
+		if m.SubPath == "" || m.Image != "" {
 			continue
 		}
 		var err error

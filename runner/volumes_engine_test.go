@@ -169,6 +169,7 @@ func TestVolumes_OnARealEngine(t *testing.T) {
 	t.Run("updates", func(t *testing.T) { testUpdates(s.on(t)) })
 	t.Run("lifetime", func(t *testing.T) { testLifetime(s.on(t)) })
 	t.Run("rights", func(t *testing.T) { testRights(s.on(t)) })
+	t.Run("image", func(t *testing.T) { testImageVolume(s.on(t)) })
 	t.Run("sub-paths with variables", func(t *testing.T) { testSubPathExpr(s.on(t)) })
 	t.Run("sub-paths", func(t *testing.T) { testSubPaths(s.on(t)) })
 	t.Run("sub-path that changes all the time", func(t *testing.T) { testSubPathRace(s.on(t)) })
@@ -406,7 +407,7 @@ func testLifetime(s *stage) {
 	s.fails(web, "cat", "/memory/file")
 }
 
-// conformance:S126 S129 S130 S131 S132
+// conformance:S78 S126 S129 S130 S131 S132
 func testRights(s *stage) {
 	strict := look("strict", mount("disk", "/disk"))
 	strict.SecurityContext = app.SecurityContext{RunAsUser: ptr(int64(65534)), RunAsGroup: ptr(int64(3000)), RunAsNonRoot: ptr(true), ReadOnlyRootFilesystem: ptr(true),
@@ -430,6 +431,9 @@ func testRights(s *stage) {
 	s.expect("web-0/strict", "", "write", "/disk/file", "text")
 	s.expect("web-0/strict", "70", "cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start")
 	s.expect("web-0/group", "0 3000 [3000]", "id")
+	s.expect("web-0/group", "tmpfs rw 67108864", "mount", "/dev/shm")
+	s.expect("web-0/group", "", "write", "/dev/shm/file", "text")
+	s.expect("web-0/free", "text", "cat", "/dev/shm/file")
 	s.expect("web-0/free", "0", "proc", "NoNewPrivs")
 	s.expect("web-0/free", "0", "proc", "Seccomp")
 
@@ -475,4 +479,35 @@ func testSubPathExpr(s *stage) {
 	s.up(a)
 	s.expect("web-0/web", "", "write", "/mine/file", "text")
 	s.expect("web-0/all", "text", "cat", "/disk/logs/web-0/file")
+}
+
+// An engine that mounts images shows them; with an older one the container waits,
+// and says which engine it needs.
+//
+// conformance:S85
+func testImageVolume(s *stage) {
+	info, err := s.eng.Info(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	pod := deployment("web", look("main", mount("image", "/image")))
+	pod.Volumes = []app.Volume{{Name: "image", Image: &app.ImageVolumeSource{Reference: lookImage, PullPolicy: "Never"}}}
+	a := &app.App{Pods: []app.Pod{pod}}
+	if info.Images {
+		s.up(a)
+		s.fails("web-0/main", "write", "/image/file", "text")
+		if got := s.ask("web-0/main", "stat", "/image/testprog"); !strings.HasPrefix(got, "-rwxr-xr-x ") {
+			s.t.Errorf("in the image: %s", got)
+		}
+		return
+	}
+	cfg := s.config(a)
+	cfg.Timeout = 8 * time.Second
+	if err := runner.Up(s.t.Context(), cfg); err == nil {
+		s.t.Error("it started without the image")
+	}
+	status, err := runner.GetStatus(s.t.Context(), s.eng, s.id)
+	if got := fmt.Sprintf("%+v", status.Pods); err != nil || !strings.Contains(got, "Docker 28 (API 1.48) and newer mount images") {
+		s.t.Errorf("status %s, %v", got, err)
+	}
 }

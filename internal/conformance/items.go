@@ -121,23 +121,23 @@ func environment() []Item {
 
 func volumes() []Item {
 	return []Item{
-		{69, "Files have mode 0644, an emptyDir 0777", Open, "no marked test"},
+		{69, "Files have mode 0644, an emptyDir 0777", Same, ""},
 		{70, "items choose keys and where they go, each with its mode; a missing key is an error unless optional", Same, ""},
 		{71, "A file's path is relative, without .., within 4096 characters and 255 for a name", Same, ""},
-		{72, "All files of a volume change at once, by one symbolic link; what is mounted by a subPath does not change", Open, "no marked test"},
+		{72, "All files of a volume change at once, by one symbolic link; what is mounted by a subPath does not change", Same, ""},
 		{73, "Keys of data and binaryData are one set: letters, digits, - _ and ., 253 at most, not . or ..", Same, ""},
 		{74, "A ConfigMap or Secret has 1 MiB at most", Open, "no marked test"},
-		{75, "A variable from a ConfigMap stays as it was when its container started; files follow, here within a second", Open, "no marked test"},
+		{75, "A variable from a ConfigMap stays as it was when its container started; files follow, here within a second", Same, ""},
 		{76, "An immutable ConfigMap cannot be changed", Open, "to be decided"},
-		{77, "An emptyDir lives as long as its pod and survives restarts; in memory its size is the least of its limit, the pod's and the node's", Open, "the size in memory"},
-		{78, "/dev/shm is shared by a pod's containers, 64 MiB", Open, "no marked test"},
-		{79, "A subPath is relative, without .., made where it is missing, and never leads out of the volume by a link", Open, "sub-paths on Engine 20.10"},
+		{77, "An emptyDir lives as long as its pod and survives restarts; in memory its size is the least of its limit, the pod's and the node's", Same, ""},
+		{78, "/dev/shm is shared by a pod's containers, 64 MiB", Same, ""},
+		{79, "A subPath is relative, without .., made where it is missing, and never leads out of the volume by a link", Same, ""},
 		{80, "subPathExpr fails for a variable that is not there, and for a result that is no relative path", Same, ""},
 		{81, "A mount's path is one per container; a volume may be mounted several times, read-only by mount", Same, ""},
-		{82, "hostPath's type is checked", Open, "volumes"},
+		{82, "hostPath's type is checked", Same, ""},
 		{83, "projected puts ConfigMaps, Secrets and downward API files in one directory; two for one path are an error", Same, ""},
-		{84, "fsGroup owns the volumes, with setgid and rights of the group", Open, "volumes"},
-		{85, "image volumes show an image's files, read-only", Open, "volumes"},
+		{84, "fsGroup owns the volumes, with setgid and rights of the group", Same, ""},
+		{85, "image volumes show an image's files, read-only", Divergence, "engines from Docker 28 (API 1.48) show them; with an older one the container waits with a message that names the engine"},
 	}
 }
 
@@ -198,11 +198,11 @@ func resources() []Item {
 		{123, "CPU requests are shares, at least 2; a request is the limit where it is not said", Same, ""},
 		{124, "CPU limits are a quota of 100 ms, at least 1 ms", Same, ""},
 		{125, "A memory limit is a limit of swap too", Same, ""},
-		{126, "What is killed first when memory runs out follows from the QoS class", Open, "resources"},
+		{126, "What is killed first when memory runs out follows from the QoS class", Same, ""},
 		{127, "A container that ran out of memory says OOMKilled", Same, ""},
 		{128, "Quantities have one canonical form, and end at 2^63-1", Same, ""},
-		{129, "runAsUser, runAsGroup, supplementalGroups and fsGroup are the process'; runAsNonRoot is held against the image's user at every start", Open, "no marked test"},
-		{130, "Capabilities, privileged, readOnlyRootFilesystem, allowPrivilegeEscalation", Open, "no marked test"},
+		{129, "runAsUser, runAsGroup, supplementalGroups and fsGroup are the process'; runAsNonRoot is held against the image's user at every start", Same, ""},
+		{130, "Capabilities, privileged, readOnlyRootFilesystem, allowPrivilegeEscalation", Same, ""},
 		{131, "A seccomp profile that is not said is Unconfined", Divergence, "the engine's own profile holds: it is the safer default, and seccompProfile Unconfined lifts it"},
 		{132, "sysctls are set for the pod; procMount Unmasked shows all of /proc", Same, ""},
 	}

@@ -109,6 +109,7 @@ type Info struct {
 	Rootless      bool
 	NumCPU        int
 	Memory        int64  // of the machine, in bytes; 0 when the engine does not say
+	Images        bool   // a mount may show an image, see Mount.Image
 	SubPaths      bool   // a mount may show a sub-path of a volume, see Mount.SubPath
 	DriverMessage string // the engine's own remark worth showing; may be empty
 }
@@ -298,6 +299,7 @@ type PortBinding struct {
 type Mount struct {
 	Volume   string
 	HostPath string // absolute, in place of Volume
+	Image    string // whose files are shown, read-only, in place of Volume; needs Info.Images
 	Create   bool   // make a directory where HostPath is missing; else that is an error
 	// Propagation of mounts below HostPath: "rslave", "rshared"; "" is none.
 	Propagation string
@@ -313,9 +315,15 @@ type Mount struct {
 }
 
 func (m Mount) check() error {
+	sources := 0
+	for _, s := range []string{m.Volume, m.HostPath, m.Image} {
+		if s != "" {
+			sources++
+		}
+	}
 	switch {
-	case (m.Volume == "") == (m.HostPath == ""):
-		return errors.New("either a volume or a path of the host")
+	case sources != 1:
+		return errors.New("either a volume, a path of the host or an image")
 	case m.HostPath != "" && !path.IsAbs(m.HostPath):
 		return errors.New("a path of the host is absolute")
 	case m.HostPath == "" && (m.Create || m.Propagation != ""):

@@ -101,7 +101,7 @@ func lostOfVolumes() targets.Support {
 			"Volume.gcePersistentDisk", "Volume.awsElasticBlockStore", "Volume.gitRepo", "Volume.nfs", "Volume.iscsi",
 			"Volume.glusterfs", "Volume.rbd", "Volume.flexVolume", "Volume.cinder", "Volume.cephfs", "Volume.flocker",
 			"Volume.fc", "Volume.azureFile", "Volume.vsphereVolume", "Volume.quobyte", "Volume.azureDisk",
-			"Volume.photonPersistentDisk", "Volume.portworxVolume", "Volume.scaleIO", "Volume.storageos", "Volume.csi", "Volume.image"),
+			"Volume.photonPersistentDisk", "Volume.portworxVolume", "Volume.scaleIO", "Volume.storageos", "Volume.csi"),
 		say("docker/projection", "the file is not there: only a cluster gives it out",
 			"VolumeProjection.serviceAccountToken", "VolumeProjection.clusterTrustBundle", "VolumeProjection.podCertificate"),
 		say(codeClaimClass, "a local engine has no storage classes", "PersistentVolumeClaim.storageClassName", "PersistentVolumeClaim.volumeAttributesClassName"),

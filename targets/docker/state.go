@@ -308,11 +308,15 @@ type FileKeyRef struct {
 type Mount struct {
 	Volume   string `json:"volume,omitempty"`
 	HostPath string `json:"hostPath,omitempty"` // absolute and clean, in place of Volume
-	Create   bool   `json:"create,omitempty"`   // a HostPath that is missing becomes a directory
-	HostType string `json:"hostType,omitempty"` // what HostPath has to be, in Kubernetes' words; "" is anything
-	Within   string `json:"within,omitempty"`   // the directory that HostPath may not leave by a link
-	Path     string `json:"path"`
-	SubPath  string `json:"subPath,omitempty"`
+	// Image is one whose files are shown, read-only, in place of Volume, brought
+	// as PullPolicy says.
+	Image      string `json:"image,omitempty"`
+	PullPolicy string `json:"pullPolicy,omitempty"`
+	Create     bool   `json:"create,omitempty"`   // a HostPath that is missing becomes a directory
+	HostType   string `json:"hostType,omitempty"` // what HostPath has to be, in Kubernetes' words; "" is anything
+	Within     string `json:"within,omitempty"`   // the directory that HostPath may not leave by a link
+	Path       string `json:"path"`
+	SubPath    string `json:"subPath,omitempty"`
 	// SubPathExpr is a sub-path with $(VAR) in it, see Mount.Expand.
 	SubPathExpr string `json:"subPathExpr,omitempty"`
 	// Fixed says that nobody but the agent writes to the volume, so that what is

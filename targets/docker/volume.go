@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -23,7 +24,7 @@ func (r *renderer) volume(v *app.Volume, p *app.Pod, d *Pod) (Volume, bool) {
 	if v.Claim != nil && !v.Claim.ReadOnly {
 		r.shareClaim(v.Name, v.Claim.ClaimName, p, d)
 	}
-	if v.Claim != nil || v.HostPath != nil {
+	if v.Claim != nil || v.HostPath != nil || v.Image != nil {
 		return Volume{}, false
 	}
 	vol := Volume{Name: VolumeName(r.project, d.Name, v.Name), Pod: d.Name}
@@ -134,6 +135,8 @@ func (r *renderer) mount(m *app.VolumeMount, p *app.Pod, d *Pod) Mount {
 		out.ReadOnly = out.ReadOnly || v.Claim.ReadOnly
 	case v.HostPath != nil:
 		r.hostMount(&out, v, p, m)
+	case v.Image != nil:
+		out.Image, out.PullPolicy, out.ReadOnly = v.Image.Reference, cmp.Or(v.Image.PullPolicy, app.DefaultPullPolicy(v.Image.Reference)), true
 	default:
 		out.Volume = VolumeName(r.project, d.Name, v.Name)
 		out.ReadOnly = out.ReadOnly || readOnlyKind(v)
@@ -156,7 +159,7 @@ func (r *renderer) reachSubPaths(d *Pod) {
 	for _, list := range [][]Container{d.Init, d.Containers} {
 		for i := range list {
 			for _, m := range list[i].Mounts {
-				if !m.hasSubPath() || m.Fixed {
+				if !m.hasSubPath() || m.Fixed || m.Image != "" {
 					continue
 				}
 				d.Agent.need(capWrite)

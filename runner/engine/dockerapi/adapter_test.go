@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/docker/docker/api/types/mount"
 	"github.com/docker/docker/api/types/registry"
 	"github.com/google/go-cmp/cmp"
 
@@ -254,5 +255,20 @@ func TestKindOf_GivingUpIsNotTheEnginesFault(t *testing.T) {
 	}
 	if got := kindOf("list containers", &net.OpError{Op: "read", Err: errors.New("reset")}); got != engine.Unreachable {
 		t.Errorf("a broken connection: %q", got)
+	}
+}
+
+// Engines that have it get what they need for parts of volumes and for images.
+func TestMountArguments_NewerKinds(t *testing.T) {
+	got := mountArguments([]engine.Mount{
+		{Volume: "v", SubPath: "a/b", Path: "/v", NoCopy: true},
+		{Image: "data:1", SubPath: "files", Path: "/image"},
+	})
+	want := []mount.Mount{
+		{Type: "volume", Source: "v", Target: "/v", VolumeOptions: &mount.VolumeOptions{NoCopy: true, Subpath: "a/b"}},
+		{Type: "image", Source: "data:1", Target: "/image", ReadOnly: true, ImageOptions: &mount.ImageOptions{Subpath: "files"}},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("mounts (-want +got):\n%s", diff)
 	}
 }

@@ -138,6 +138,7 @@ func (c *Client) Info(ctx context.Context) (engine.Info, error) {
 		Rootless:      slices.ContainsFunc(info.SecurityOptions, func(s string) bool { return strings.HasPrefix(s, "name=rootless") }),
 		NumCPU:        info.NCPU,
 		Memory:        info.MemTotal,
+		Images:        versions.GreaterThanOrEqualTo(c.api.ClientVersion(), imageMountAPI),
 		SubPaths:      versions.GreaterThanOrEqualTo(c.api.ClientVersion(), subPathAPI),
 		DriverMessage: remark(info.Warnings),
 	}

@@ -24,6 +24,7 @@ import (
 const (
 	cpuPeriod         = 100_000 // microseconds; the unit of ContainerSpec.CPUQuota
 	subPathAPI        = "1.45"  // of Docker 26: the first with a sub-path of a volume
+	imageMountAPI     = "1.48"  // of Docker 28: the first that mounts images
 	inspectsAtOnce    = 8       // an inspect takes about a millisecond; more only queue in the engine
 	removalInProgress = "already in progress"
 )
@@ -203,6 +204,13 @@ func publishArguments(ports []engine.PortBinding) (nat.PortSet, nat.PortMap) {
 func mountArguments(mounts []engine.Mount) []mount.Mount {
 	var out []mount.Mount
 	for _, m := range mounts {
+		if m.Image != "" {
+			out = append(out, mount.Mount{
+				Type: mount.TypeImage, Source: m.Image, Target: m.Path, ReadOnly: true,
+				ImageOptions: &mount.ImageOptions{Subpath: m.SubPath},
+			})
+			continue
+		}
 		if m.HostPath != "" {
 			if !m.Create {
 				out = append(out, mount.Mount{

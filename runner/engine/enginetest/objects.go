@@ -241,6 +241,34 @@ func testSubPaths(t *testing.T, b *bench) {
 	}
 }
 
+// testImageMounts mounts an image, read-only, where the engine can.
+func testImageMounts(t *testing.T, b *bench) {
+	info, err := b.Engine.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	mounted := func(name, image string, command ...string) engine.ContainerSpec {
+		spec := b.spec(name, command...)
+		spec.Mounts = []engine.Mount{{Image: image, Path: "/image"}}
+		return spec
+	}
+	if !info.Images {
+		_, err := b.Engine.CreateContainer(t.Context(), mounted("old", Ref, "print", "fine"))
+		wantKind(t, err, engine.Other)
+		return
+	}
+	_, err = b.Engine.CreateContainer(t.Context(), mounted("nobody", b.id+":none", "print", "fine"))
+	if err == nil {
+		t.Error("an image that is nowhere was mounted")
+	}
+	if code, _, said := b.finish(t, b.run(t, mounted("plain", Ref, "print", "fine"))); code != 0 {
+		t.Errorf("exit %d: %s", code, said)
+	}
+	if code, _, _ := b.finish(t, b.run(t, mounted("read-only", Ref, "write", "/image/file", "text"))); code == 0 {
+		t.Error("an image was written to")
+	}
+}
+
 func testCopy(t *testing.T, b *bench) {
 	ctx := t.Context()
 	vol := engine.VolumeSpec{Name: b.name("vol"), Labels: b.labels}

@@ -49,6 +49,7 @@ func Run(t *testing.T, s Subject) {
 		{"Volumes", testVolumes},
 		{"MemoryVolume", testMemoryVolume},
 		{"SubPaths", testSubPaths},
+		{"ImageMounts", testImageMounts},
 		{"Lifecycle", testLifecycle},
 		{"Rename", testRename},
 		{"CannotRun", testCannotRun},

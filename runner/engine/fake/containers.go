@@ -142,6 +142,9 @@ func (e *Engine) makeHostDirs(mounts []engine.Mount) error {
 // checkSubPaths refuses what an engine that is old does not have.
 func (e *Engine) checkSubPaths(mounts []engine.Mount) error {
 	for _, m := range mounts {
+		if _, ok := e.local[m.Image]; m.Image != "" && (e.old || !ok) {
+			return failf(engine.Other, "invalid mount config for type \"image\": %s", m.Image)
+		}
 		if e.old && m.Volume != "" && m.SubPath != "" && !m.Fixed {
 			return failf(engine.Other, "mount %s: the sub-path of a volume requires a newer engine", m.Path)
 		}

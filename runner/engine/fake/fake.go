@@ -203,7 +203,7 @@ func (e *Engine) Info(ctx context.Context) (info engine.Info, err error) {
 	err = e.call(ctx, "Info", "ask the container engine", "", func() error {
 		info = engine.Info{
 			Name: "docker", Version: "fake", APIVersion: "1.51", OS: "linux", Arch: runtime.GOARCH,
-			Endpoint: "fake", NumCPU: runtime.NumCPU(), Memory: memory, SubPaths: !e.old,
+			Endpoint: "fake", NumCPU: runtime.NumCPU(), Memory: memory, SubPaths: !e.old, Images: !e.old,
 		}
 		return nil
 	})

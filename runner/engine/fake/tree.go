@@ -79,13 +79,20 @@ func (e *Engine) within(m engine.Mount, p string) place {
 			return place{tree{}, name, true} // it is gone
 		}
 	}
-	return place{v.files, strings.TrimPrefix(name, "/"), m.ReadOnly}
+	return place{v.files, strings.TrimPrefix(name, "/"), m.ReadOnly || m.Image != ""}
 }
 
 // source is what a mount of a container shows.
 func (e *Engine) source(m engine.Mount) *vol {
 	if m.HostPath != "" {
 		return e.hostDirs[m.HostPath]
+	}
+	if m.Image != "" {
+		v := &vol{files: tree{}}
+		for name, text := range e.local[m.Image].Files {
+			v.files.put(strings.TrimPrefix(name, "/"), node{tar.Header{Typeflag: tar.TypeReg, Mode: 0o644}, []byte(text)})
+		}
+		return v
 	}
 	return e.volumes[m.Volume]
 }
