@@ -162,7 +162,7 @@ func messagesCase() Case {
 			"Container Runtime, TerminationMessage, from log output of succeeding container",
 			"Container Runtime, TerminationMessage, from file of succeeding container",
 			"Container Runtime, TerminationMessage, from container's log output of failing container",
-			"Container Runtime, TerminationMessagePath, non-root user and non-default path"), Items: []int{19}, Pending: "nobody reads the last words yet",
+			"Container Runtime, TerminationMessagePath, non-root user and non-default path"), Items: []int{19},
 		CUE: `app: pods: "termination-message": _once & {containers: {
 	succeeds: _witness & {args: ["say DONE", "exit 0"], terminationMessagePolicy: "FallbackToLogsOnError"}
 	file: _witness & {args: ["write /dev/termination-log OK", "say DONE", "exit 0"], terminationMessagePolicy: "FallbackToLogsOnError"}

@@ -64,6 +64,9 @@ func jobCases() []Case {
 				r.Edit(r.Case.CUE, "")
 				r.Gone("job-removed-0")
 				r.Gone("job-removed-1")
+				for n := range 2 { // it is not shown any more while it ends
+					r.Happens(fmt.Sprint("job-removed-", n), "main trapped", 1)
+				}
 				r.Order("job-removed-0", "main start", "main term", "main trapped")
 				r.Order("job-removed-1", "main start", "main term", "main trapped")
 			},
@@ -128,7 +131,7 @@ func jobCases() []Case {
 	volumes: data: configMap: name: "job-success-indexes"
 	containers: main: volumeMounts: "/index-0": name: "data"`) + "\napp: configMaps: \"job-success-indexes\": data: a: \"b\"",
 			Check: func(r *Run) {
-				if j := r.Job("job-success-indexes", "Complete"); j.Succeeded != 1 {
+				if j := r.Job("job-success-indexes", "Complete"); j.Reason != "SuccessPolicy" {
 					r.Fatalf("it is %+v", j)
 				}
 			},
@@ -138,7 +141,7 @@ func jobCases() []Case {
 	volumes: data: configMap: name: "job-success-count"
 	containers: main: volumeMounts: "/index-1": name: "data"`) + "\napp: configMaps: \"job-success-count\": data: a: \"b\"",
 			Check: func(r *Run) {
-				if j := r.Job("job-success-count", "Complete"); j.Succeeded != 1 {
+				if j := r.Job("job-success-count", "Complete"); j.Reason != "SuccessPolicy" {
 					r.Fatalf("it is %+v", j)
 				}
 			},

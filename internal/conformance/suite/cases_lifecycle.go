@@ -107,13 +107,14 @@ func lifecycleCases() []Case {
 			Name: "pod-deadline", Rows: rows("common/node/pods.go", "Pods, ActiveDeadlineSeconds"), Items: []int{16},
 			// A definition has a deadline for the pods of Jobs alone: others keep running.
 			CUE: `app: pods: "pod-deadline": _timed & {
-	kind: "Job", backoffLimit: 0, restartPolicy: "Never", activeDeadlineSeconds: 20
+	kind: "Job", backoffLimit: 0, restartPolicy: "Never", activeDeadlineSeconds: 60
 	containers: main: {args: ["mark start", "wait"]}
 }`,
 			Check: func(r *Run) {
 				if j := r.Job("pod-deadline", "Failed"); j.Reason != "DeadlineExceeded" {
 					r.Fatalf("it is %+v", j)
 				}
+				r.Happens("pod-deadline-0", "main term", 1)
 				r.Order("pod-deadline-0", "main start", "main term")
 			},
 		}, {

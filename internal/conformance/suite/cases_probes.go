@@ -89,13 +89,14 @@ func probeCases() []Case {
 			Name: "ready-delay", Rows: rows(file, "Pod readiness probe, with initial delay"), Items: []int{29, 31},
 			CUE: `app: pods: "ready-delay": containers: main: _witness & {
 	args: ["mark start", "serve 8080", "wait"]
-	readinessProbe: {httpGet: {path: "/mark?event=ready", port: 8080}, initialDelaySeconds: 5, periodSeconds: 1, timeoutSeconds: 20}
+	readinessProbe: {httpGet: {path: "/mark?event=ready", port: 8080}, initialDelaySeconds: 15, periodSeconds: 1, timeoutSeconds: 20}
 }`,
 			Check: func(r *Run) {
 				p := r.Ready("ready-delay-0")
 				start, ready := r.Marked("ready-delay-0", "start"), r.Marked("ready-delay-0", "ready")
-				if p.Restarts > 0 || ready-start < 4.9e9 {
-					r.Fatalf("probed %d ns after the start, though 5 s have to pass; %+v", ready-start, p)
+				// The container's start comes before its program's, by seconds on a busy machine.
+				if p.Restarts > 0 || ready-start < 8e9 {
+					r.Fatalf("probed %d ns after the start, though 15 s have to pass; %+v", ready-start, p)
 				}
 			},
 		}, {
@@ -127,7 +128,8 @@ app: pods: {
 				r.Never("a container was ready that listens on 127.0.0.1 alone", func(p Pod) bool {
 					return p.Name == "probe-loopback-0" && (p.Ready || p.Container("main").Ready || p.Container("tcp").Ready || p.Container("grpc").Ready)
 				})
-				r.Logs("probe-client-0", "dial probe-loopback:8080: refused", "dial probe-none:8081: refused", "dial probe-without:80: reset")
+				r.Logs("probe-client-0", "dial probe-loopback:8080: refused", "dial probe-none:8081: refused")
+				r.Matches("probe-client-0", `^dial probe-without:80: (refused|reset)$`)
 			},
 		}, {
 			Name: "probe-http-ways", Items: []int{29, 36, 38},

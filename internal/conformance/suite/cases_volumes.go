@@ -125,7 +125,7 @@ app: pods: "subpath-files": {
 	"subpath-up": {volumes: data: emptyDir: {}, containers: main: _witness & {env: NAME: value: "..", volumeMounts: "/logs": {name: "data", subPathExpr: "$(NAME)"}, args: ["say ran", "wait"]}}
 	"subpath-later": {annotations: {none: "x"}, volumes: data: emptyDir: {}, containers: main: _witness & {
 		env: NAME: valueFrom: fieldRef: fieldPath: "metadata.annotations['mysubpath']"
-		volumeMounts: "/logs": {name: "data", subPathExpr: "/$(NAME)/x"}, args: ["say ran", "wait"]
+		volumeMounts: "/logs": {name: "data", subPathExpr: "$(NAME)/x"}, args: ["say ran", "wait"]
 	}}
 }`,
 			Check: func(r *Run) {
@@ -135,15 +135,11 @@ app: pods: "subpath-files": {
 					})
 					r.LogsNo(pod, "ran")
 				}
-				r.Edit(`{none: "x"}, volumes: data: emptyDir: {}, containers: main: _witness & {
-		env: NAME: valueFrom: fieldRef: fieldPath: "metadata.annotations['mysubpath']"
-		volumeMounts: "/logs": {name: "data", subPathExpr: "/$(NAME)/x"}`, `{mysubpath: "mypath"}, volumes: data: emptyDir: {}, containers: main: _witness & {
-		env: NAME: valueFrom: fieldRef: fieldPath: "metadata.annotations['mysubpath']"
-		volumeMounts: "/logs": {name: "data", subPathExpr: "$(NAME)/x"}`)
+				r.Edit(`{none: "x"}`, `{mysubpath: "mypath"}`) // without it the path begins with a slash
 				r.Ready("subpath-later-0")
 			},
 		}, {
-			Name: "image-volume", Rows: rows("common/node/image_volume.go", "Image Volume"), Items: []int{85},
+			Name: "image-volume", Rows: rows("common/node/image_volume.go", "Image Volume"), Items: []int{85}, Pending: "it needs Docker 28 or later",
 			CUE: `app: pods: "image-volume": {
 	volumes: content: image: {reference: _image, pullPolicy: "IfNotPresent"}
 	containers: main: _witness & {volumeMounts: "/image": name: "content", args: ["cat /image/content/of-the-image", "try write /image/x y", "wait"]}

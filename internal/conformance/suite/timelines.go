@@ -232,8 +232,8 @@ func stopScenarios() []Scenario {
 	}
 }`,
 			Relations: join(chain("a prestop", "a prestopped", "a term", "a exit"), chain("a prestop", "b term", "b exit"),
-				// Readiness is probed while the hook runs, and liveness is not.
-				chain("a prestop", "a ready#last"), []Relation{{"a prestop", "a term", 3 * second}, {"a live#last", "a prestopped", 2 * second}}),
+				// Readiness is probed while the hook runs.
+				chain("a prestop", "a ready#last"), []Relation{{"a prestop", "a term", 3 * second}}),
 			Counts: map[string]int{"a prestop": 1, "a term": 1},
 		}, {
 			Name: "time-signal", Items: []int{45}, Until: "a start",
