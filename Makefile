@@ -115,7 +115,7 @@ test-unit: race
 test-engine: race build images
 	@echo '--- tests on an engine'
 	@$(USE_ENGINE); scripts/images.sh nginx nginx:1.29; \
-	CUEPOD=$(CUEPOD) CUEPOD_REQUIRE_ENGINE=1 go test $(RACE) -count=1 -p 1 -timeout 15m $$($(ENGINE_PACKAGES))
+	CUEPOD=$(CUEPOD) CUEPOD_REQUIRE_ENGINE=1 go test $(RACE) -count=1 -p 1 -timeout 30m $$($(ENGINE_PACKAGES))
 
 # Real pods against what Kubernetes' own conformance tests look at. REPEAT is how
 # many copies there are of each pod whose order of events is looked at, CASES a

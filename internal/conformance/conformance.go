@@ -14,8 +14,6 @@ const (
 	Same       State = "same"       // it is as in Kubernetes, and a test proves it
 	Divergence State = "divergence" // it is deliberately otherwise, for a reason
 	Refused    State = "refused"    // a definition that needs it is refused with a message
-	// Open is for while the work goes on: it is to become one of the others.
-	Open State = "open"
 )
 
 // Item is one behaviour of Kubernetes.
@@ -23,7 +21,7 @@ type Item struct {
 	Number int
 	Text   string // in our own words
 	State  State
-	Reason string // of Divergence and Refused; of Open, what lacks
+	Reason string // of Divergence and Refused
 }
 
 // Section is a group of items.

@@ -72,8 +72,6 @@ func TestItems_AreAllAndHaveAStateWithItsReason(t *testing.T) {
 			if i.Reason == "" {
 				t.Errorf("S%d is a %s without a reason", i.Number, i.State)
 			}
-		case Open: // tolerated while the work goes on
-			t.Logf("open: S%d: %s", i.Number, i.Reason)
 		default:
 			t.Errorf("S%d has the state %q", i.Number, i.State)
 		}

@@ -77,7 +77,7 @@ func totals(sections []Section) string {
 		}
 	}
 	var parts []string
-	for _, s := range []State{Same, Divergence, Refused, Open} {
+	for _, s := range []State{Same, Divergence, Refused} {
 		if count[s] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", count[s], s))
 		}
