@@ -29,7 +29,6 @@ type stage struct {
 	id    runner.Identity
 	agent runner.AgentImage
 	opts  docker.Options
-	line  []string // what up said
 }
 
 // newStage needs an engine: see openEngine. The agent and the program are built

@@ -14,7 +14,6 @@ type table struct {
 
 type row struct {
 	total, met, failed, worst int
-	longest                   string
 }
 
 func newTable() *table { return &table{rows: map[string]*row{}} }

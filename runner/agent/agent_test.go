@@ -21,8 +21,6 @@ import (
 	"github.com/cuepod/cuepod/runner/probe"
 )
 
-var loopback = netip.MustParseAddr("127.0.0.1")
-
 const testKey = "key"
 
 func quiet() *log.Logger { return log.New(io.Discard, "", 0) }
