@@ -153,11 +153,7 @@ func (e *executor) awaitStarted(ctx context.Context, s reconcile.Step) error {
 // awaitReady gives a pod back to its services and waits until it is ready, and
 // has been for as long as it has to be.
 func (e *executor) awaitReady(ctx context.Context, pod string, hold time.Duration) error {
-	err := e.call(ctx, func() {
-		delete(e.loop.draining, pod)
-		e.lookSoon()
-	})
-	if err != nil {
+	if err := e.undrained(ctx, pod); err != nil {
 		return err
 	}
 	for {
@@ -176,16 +172,25 @@ func (e *executor) awaitReady(ctx context.Context, pod string, hold time.Duratio
 	}
 }
 
+// undrained gives a pod back to its services. A pod that is made anew is not on
+// its way out any more, and others may wait for it.
+func (e *executor) undrained(ctx context.Context, pod string) error {
+	return e.call(ctx, func() {
+		delete(e.loop.draining, pod)
+		e.lookSoon()
+	})
+}
+
 // podReady reports whether the gateway calls exactly the containers ready that
 // run now: its word may be about those before them.
 func podReady(v view, pod string) bool {
 	p, s := v.seen.Pods[pod], v.status.Pods[pod]
-	if p == nil || p.Infra == nil || !s.Ready {
+	if p == nil || p.Infra == nil || p.Infra.Paused || !s.Ready {
 		return false
 	}
 	for i := range p.Members {
 		m := &p.Members[i]
-		if !m.Init && (m.State != reconcile.Running || s.Containers[m.Key].ID != m.ID) {
+		if !m.Init && (m.State != reconcile.Running || m.Paused || s.Containers[m.Key].ID != m.ID) {
 			return false
 		}
 	}

@@ -90,6 +90,10 @@ func (in podInput) container(c *docker.Container, init bool) ContainerStatus {
 // running fills in how a container that runs does, in its agent's word.
 func (in podInput) running(out *ContainerStatus, m *reconcile.Container) {
 	out.ContainerState = ContainerState{State: stateRunning, StartedAt: m.Started}
+	if m.Paused {
+		out.Message = pausedWords(m)
+		return
+	}
 	word := in.word.Containers[out.Name]
 	if word.ID != m.ID {
 		return

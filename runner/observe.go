@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -42,18 +43,38 @@ func observe(ctx context.Context, eng engine.Engine, id Identity, state *docker.
 		o.Volumes[v.Name] = true
 	}
 	o.placeOnMachine()
+	o.findDetached()
 	return o, o.seeImages(ctx, eng, id, state, agentImage)
 }
 
 // placeOnMachine gives pods in the machine's network an address: the one under
-// which others reach the machine. A running infra container without one is in
-// no other network.
+// which others reach the machine.
 func (o *observation) placeOnMachine() {
 	for i := range o.all {
-		if c := &o.all[i]; roleOf(c) == reconcile.RoleInfra && c.State == engine.Running && c.IP == "" && o.addresses.subnet.IsValid() {
+		if c := &o.all[i]; roleOf(c) == reconcile.RoleInfra && c.State == engine.Running && c.HostNetwork && o.addresses.subnet.IsValid() {
 			c.IP = o.addresses.host()
 			o.Pods[c.Labels[labelPod]].Infra.IP = c.IP
 		}
+	}
+}
+
+// findDetached marks what has to be in the app's network and is not: somebody
+// disconnected it, or it runs since before the network was made.
+func (o *observation) findDetached() {
+	if !o.addresses.subnet.IsValid() {
+		return // the network is gone: all of it is made anew
+	}
+	all := []*reconcile.Container{o.Gateway}
+	all = slices.AppendSeq(all, maps.Values(o.Portals))
+	for _, p := range o.Pods {
+		all = append(all, p.Infra)
+	}
+	for _, c := range all {
+		if c == nil || c.State != reconcile.Running || o.find(func(e *engine.Container) bool { return e.ID == c.ID }).HostNetwork {
+			continue
+		}
+		ip, err := netip.ParseAddr(c.IP)
+		c.Detached = err != nil || !o.addresses.subnet.Contains(ip)
 	}
 }
 
@@ -134,7 +155,7 @@ func reduce(c *engine.Container) reconcile.Container {
 	}
 	switch c.State {
 	case engine.Running, engine.Paused:
-		d.State = reconcile.Running
+		d.State, d.Paused = reconcile.Running, c.State == engine.Paused
 	case engine.Exited:
 		d.State = reconcile.Exited
 	default:

@@ -64,7 +64,7 @@ func (in podInput) status() PodStatus {
 	if reconcile.Overdue(p, in.seen) {
 		out.Reason = reconcile.DeadlineExceeded
 	}
-	out.Ready = in.ready && out.Phase == phaseRunning
+	out.Ready = in.ready && out.Phase == phaseRunning && pausedIn(in.seen) == nil
 	out.Conditions = in.conditions(&out)
 	in.print(&out)
 	return out

@@ -97,12 +97,12 @@ func (in snapshotInput) messages(p *docker.Pod) (out []api.Message, dir string) 
 }
 
 // container tells of one that runs to stay. Its probes begin when its postStart
-// hook is done.
+// hook is done. One that is paused serves nobody.
 func (in snapshotInput) container(p *docker.Pod, c *docker.Container) api.Container {
 	out := api.Container{Name: c.Name}
 	if m := in.seen.living(p.Name, c.Name); m != nil {
 		hooked := c.PostStart == nil || m.Hash != c.Hash || m.PostStart == reconcile.HookDone
-		out.ID, out.Running, out.Exec = m.ID, m.State == reconcile.Running && hooked, in.exec[m.ID]
+		out.ID, out.Running, out.Exec = m.ID, m.State == reconcile.Running && !in.seen.paused(p.Name, m) && hooked, in.exec[m.ID]
 	}
 	for _, probe := range c.Probes {
 		out.Probes = append(out.Probes, in.outside(p, wireProbe(probe)))

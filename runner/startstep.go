@@ -43,6 +43,9 @@ func (e *executor) spec(ctx, whole context.Context, s reconcile.Step) (engine.Co
 		if err := e.checkHostPaths("", e.state.Pod(s.Pod).Mounts); err != nil {
 			return engine.ContainerSpec{}, err
 		}
+		if err := e.undrained(ctx, s.Pod); err != nil {
+			return engine.ContainerSpec{}, err
+		}
 		return infraSpec(id, e.state.Pod(s.Pod), e.agent.ref, network, addr), nil
 	}
 	return e.memberSpec(ctx, whole, s, addr)

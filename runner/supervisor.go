@@ -184,6 +184,7 @@ func (r *supervisor) look(ctx context.Context) error {
 	r.noticeExits(ctx, before)
 	r.noticeFailures(ctx, before == nil)
 	r.noticeRepairs()
+	r.tellPaused()
 	r.forgetStopped()
 	r.push()
 	return nil

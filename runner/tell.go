@@ -221,7 +221,11 @@ func (r *supervisor) noticeFailures(ctx context.Context, first bool) {
 }
 
 func whyNotReady(v view, p *docker.Pod) string {
-	if infra := v.seen.infra(p.Name); infra == nil || infra.State != engine.Running {
+	infra := v.seen.infra(p.Name)
+	if infra != nil && infra.State == engine.Paused {
+		return whyPaused(v.seen.Pods[p.Name])
+	}
+	if infra == nil || infra.State != engine.Running {
 		return "it has not started"
 	}
 	for i := range p.Init {
@@ -244,6 +248,8 @@ func whyNotReady(v view, p *docker.Pod) string {
 			return "container " + name + " has not started"
 		case m.State == engine.Exited:
 			return fmt.Sprintf("container %s exited with code %d", name, m.ExitCode)
+		case m.State == engine.Paused:
+			return whyPaused(v.seen.Pods[p.Name])
 		case m.State == engine.Created:
 			return strings.TrimSuffix(fmt.Sprintf("container %s did not start: %s", name, m.Error), ": ")
 		case c.ID == m.ID && c.Ready:

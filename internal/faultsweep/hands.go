@@ -49,6 +49,9 @@ func hands() []hand {
 			}
 			return docker("rm", "-f", of("frontend-0_side"))
 		}},
+		{"takes a pod out of the network", func(_ context.Context, docker dock, of name) error {
+			return docker("network", "disconnect", "-f", strings.TrimSuffix(of(""), "_"), of("frontend-1"))
+		}},
 		{"removes the network", func(_ context.Context, docker dock, of name) error {
 			for _, c := range []string{"gateway", "portal_frontend", "frontend-0", "frontend-1", "backend-0"} {
 				if err := docker("network", "disconnect", "-f", strings.TrimSuffix(of(""), "_"), of(c)); err != nil {

@@ -103,6 +103,9 @@ func sweep(ctx context.Context, cfg config, out io.Writer) error {
 	return errors.Join(t.verdict(), b.close())
 }
 
+// handsEach is how many hands a sample of one takes: there is one app for them.
+const handsEach = 3
+
 func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *table, out io.Writer) error {
 	a, err := b.newApp(ctx, shape)
 	if err != nil {
@@ -131,7 +134,7 @@ func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *tab
 	}
 	if cfg.hands && shape == "services" {
 		for i, h := range hands() {
-			if ctx.Err() == nil && cfg.only.MatchString("hand/"+h.name) && (cfg.sample == 0 || (i+int(cfg.seed))%len(hands()) < cfg.sample) {
+			if ctx.Err() == nil && cfg.only.MatchString("hand/"+h.name) && (cfg.sample == 0 || (i+int(cfg.seed))%len(hands()) < cfg.sample*handsEach) {
 				tell(b.lend(ctx, a, ref, h))
 			}
 		}
@@ -145,7 +148,7 @@ func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *tab
 	}
 	for i, f := range cases {
 		// Each sample takes another fault of each endpoint.
-		chosen := cfg.sample == 0 || (i*7+int(cfg.seed))%len(cases) < cfg.sample*len(verbs())
+		chosen := cfg.sample == 0 || (i*7+int(cfg.seed))%len(cases) < cfg.sample
 		if ctx.Err() == nil && chosen && cfg.only.MatchString(f.String()) {
 			tell(b.breakAnswer(ctx, a, ref, f))
 		}

@@ -33,7 +33,7 @@ func TestSweep(t *testing.T) {
 	}
 	cfg := config{
 		tool: os.Getenv("CUEPOD"), seed: 1, only: regexp.MustCompile(""),
-		shapes: []string{"pod", "services"}, sample: 1, kills: true, faults: true, hands: true,
+		shapes: []string{"pod", "lifecycle", "services"}, sample: 1, kills: true, faults: true, hands: true,
 	}
 	if err := sweep(context.WithoutCancel(t.Context()), cfg, t.Output()); err != nil {
 		t.Error(err)

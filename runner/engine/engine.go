@@ -350,8 +350,10 @@ type Container struct {
 	Created   time.Time
 	Started   time.Time // zero when it never ran
 	Finished  time.Time // zero while it runs
-	IP        string    // on its network; "" when it joins another container or is stopped
-	Publish   []PortBinding
+	IP        string    // on its network; "" when it joins another container, is in none or is stopped
+	// HostNetwork is whether it is made for the machine's network.
+	HostNetwork bool
+	Publish     []PortBinding
 }
 
 // State of a container.

@@ -41,6 +41,9 @@ func Diff(d Desired, o Observed, now time.Time) Plan {
 
 const none = -1
 
+// detached is why what runs outside of the app's network is made anew.
+const detached = "it is not in the app's network"
+
 func newBuilder(d Desired, o Observed, now time.Time) *builder {
 	b := &builder{
 		desired: d, defined: d.State, control: newControllers(d, &o), observed: o, now: now, pulls: map[string]int{}, volumes: map[string]int{},
@@ -167,6 +170,8 @@ func (b *builder) gateway() {
 		cause = "the app has none"
 	case b.observed.Network == "":
 		cause = "the network is gone"
+	case g.Detached:
+		cause = detached
 	case g.Image != b.desired.AgentImage:
 		cause = "it is from another version of cuepod"
 	case g.State == Exited:
@@ -208,6 +213,8 @@ func (b *builder) portal(p docker.Portal) {
 		cause = "publishes " + portList(p)
 	case b.observed.Network == "":
 		cause = "the network is gone"
+	case c.Detached:
+		cause = detached
 	case c.Hash != p.Hash:
 		cause = "now publishes " + portList(p)
 	case c.Image != b.desired.AgentImage:

@@ -99,17 +99,22 @@ type Cron struct {
 
 // Container is one observed container.
 type Container struct {
-	ID       string
-	Name     string // on the engine
-	Key      string // name in the pod
-	Init     bool   // runs to its end before the others start
-	Sidecar  bool   // an init container that stays
-	Image    string
-	ImageID  string
-	Hash     string // from its label
-	Infra    string // ID of the infra container it joined
-	IP       string // of an infra container that runs
-	State    State
+	ID      string
+	Name    string // on the engine
+	Key     string // name in the pod
+	Init    bool   // runs to its end before the others start
+	Sidecar bool   // an init container that stays
+	Image   string
+	ImageID string
+	Hash    string // from its label
+	Infra   string // ID of the infra container it joined
+	IP      string // of an infra container that runs
+	State   State
+	// Detached is whether it runs and is not in the app's network, where it has to
+	// be: of the gateway, portals and infra containers.
+	Detached bool
+	// Paused is whether it runs and somebody holds it up.
+	Paused   bool
 	ExitCode int
 	// OOMKilled is the engine's word that the kernel killed a process of it for
 	// want of memory: its exit code need not say so.

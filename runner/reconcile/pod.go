@@ -23,7 +23,7 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 		return none, false
 	}
 	if cause := b.rebuildCause(p, o); cause != "" {
-		serving := o.Infra.running() && b.hasRunningMember(o)
+		serving := o.Infra.running() && !o.Infra.Detached && b.hasRunningMember(o)
 		after := []int{turn}
 		if !serving {
 			after = nil
@@ -85,6 +85,8 @@ func (b *builder) rebuildCause(p *docker.Pod, o *Pod) string {
 		return "its infra container is gone"
 	case b.observed.Network == "":
 		return "the network is gone"
+	case o.Infra.Detached:
+		return detached
 	case b.control.replace[p.Name] != "":
 		return b.control.replace[p.Name]
 	case !b.desired.Strict && o.Infra.Hash != p.Hash:

@@ -362,12 +362,14 @@ func (c *Client) ListContainers(ctx context.Context, labels map[string]string) (
 // know, down to whole sections.
 func toContainer(got container.InspectResponse) engine.Container {
 	var out engine.Container
+	var own string // the network that it is made for
 	if base := got.ContainerJSONBase; base != nil {
 		out.ID, out.Name, out.ImageID = base.ID, strings.TrimPrefix(base.Name, "/"), base.Image
 		out.Created = toTime(base.Created)
 		setState(&out, base.State)
 		if base.HostConfig != nil {
 			out.Publish = toBindings(base.HostConfig.PortBindings)
+			own, out.HostNetwork = string(base.HostConfig.NetworkMode), base.HostConfig.NetworkMode.IsHost()
 		}
 	}
 	if got.Config != nil {
@@ -376,8 +378,9 @@ func toContainer(got container.InspectResponse) engine.Container {
 	if out.State != engine.Running && out.State != engine.Paused || got.NetworkSettings == nil {
 		return out
 	}
-	for _, endpoint := range got.NetworkSettings.Networks {
-		if endpoint != nil && endpoint.IPAddress != "" {
+	for name, endpoint := range got.NetworkSettings.Networks {
+		// Others than its own are of networks that somebody put it into besides.
+		if endpoint != nil && endpoint.IPAddress != "" && (out.IP == "" || name == own) {
 			out.IP = endpoint.IPAddress
 		}
 	}

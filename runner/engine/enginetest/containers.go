@@ -192,7 +192,7 @@ func testHostNetwork(t *testing.T, b *bench) {
 	spec.HostNetwork, spec.ShareableIPC, spec.ExtraHosts = true, true, []string{"example.test:10.1.2.3"}
 	id := b.run(t, spec)
 	b.waitForLog(t, id, "waiting")
-	if c := b.inspect(t, id); c.IP != "" || len(c.Publish) > 0 || c.State != engine.Running {
+	if c := b.inspect(t, id); c.IP != "" || len(c.Publish) > 0 || c.State != engine.Running || !c.HostNetwork {
 		t.Errorf("container %+v", c)
 	}
 	member := b.spec("member", "print", "fine")

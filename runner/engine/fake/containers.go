@@ -397,7 +397,7 @@ func (b *box) snapshot() engine.Container {
 		ID: b.id, Name: b.spec.Name, Image: b.spec.Image, ImageID: b.image.ID,
 		Labels: maps.Clone(b.spec.Labels), Env: slices.Clone(b.env),
 		State: b.state, ExitCode: b.exitCode, OOMKilled: b.oom, Error: b.lastError,
-		Created: b.created, Started: b.started, Finished: b.finished,
+		Created: b.created, Started: b.started, Finished: b.finished, HostNetwork: b.spec.HostNetwork,
 	}
 	if b.proc == nil {
 		for _, p := range b.spec.Publish {

@@ -15,6 +15,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/netip"
 	"runtime"
 	"sync"
 
@@ -178,6 +179,36 @@ func (e *Engine) Crash(nameOrID string, exitCode int, oom bool) error {
 		return fmt.Errorf("crash %s: not a running container", nameOrID)
 	}
 	e.finish(b, b.proc, exitCode, oom)
+	return nil
+}
+
+// Disconnect takes a running container out of its network, as somebody may by
+// hand. It runs on without an address.
+func (e *Engine) Disconnect(nameOrID string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b := e.find(nameOrID)
+	if b == nil || b.net == nil {
+		return fmt.Errorf("disconnect %s: not a container that runs in a network", nameOrID)
+	}
+	delete(b.net.taken, b.ip)
+	b.net, b.ip, b.publish = nil, netip.Addr{}, nil
+	return nil
+}
+
+// SetPaused pauses a running container, or lets it go on. Its program is not
+// held up.
+func (e *Engine) SetPaused(nameOrID string, paused bool) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	b := e.find(nameOrID)
+	if b == nil || b.proc == nil {
+		return fmt.Errorf("pause %s: not a running container", nameOrID)
+	}
+	b.state = engine.Running
+	if paused {
+		b.state = engine.Paused
+	}
 	return nil
 }
 
