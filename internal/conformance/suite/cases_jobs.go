@@ -5,8 +5,6 @@ import (
 	"slices"
 )
 
-const policiesPending = "policies of jobs have no effect yet"
-
 // indexes is a job of as many indexes, all at once, whose pods do what is said.
 func indexes(name string, completions int, args, more string) string {
 	return fmt.Sprintf(`app: pods: %q: {

@@ -5,8 +5,6 @@ import (
 	"strings"
 )
 
-const hooksPending = "hooks are not run yet"
-
 func lifecycleCases() []Case {
 	const hooks, inits = "common/node/lifecycle_hook.go", "common/node/init_container.go"
 	return []Case{

@@ -5,8 +5,6 @@ import (
 	"strings"
 )
 
-const subPathPending = "a container that cannot be created holds up the whole app"
-
 func emptyDirCases() []Case {
 	const file = "common/storage/empty_dir.go"
 	return []Case{

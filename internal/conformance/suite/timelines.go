@@ -371,11 +371,6 @@ func restartScenarios() []Scenario {
 	}
 }
 
-const (
-	sidecarsPending = "sidecars start behind the init containers yet"
-	rulesPending    = "restart policies of containers have no effect yet"
-)
-
 func jobScenarios() []Scenario {
 	const job = `kind: "Job", completionMode: "Indexed", completions: _repeat, parallelism: _repeat`
 	return []Scenario{
