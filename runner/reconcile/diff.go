@@ -27,6 +27,7 @@ func Diff(d Desired, o Observed, now time.Time) Plan {
 		b.gateway()
 		b.portals()
 		b.removeGonePods()
+		b.removeLeftVolumes()
 		b.removeClaims()
 		b.claims()
 		b.pods()
