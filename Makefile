@@ -109,7 +109,7 @@ unchanged: # goldens are what the code makes of them
 .PHONY: test-unit
 test-unit: race
 	@echo '--- tests'
-	go test $(RACE) $$(comm -23 <(go list ./... | sort) <($(ENGINE_PACKAGES) | sort))
+	go test $(RACE) -timeout 30m $$(comm -23 <(go list ./... | sort) <($(ENGINE_PACKAGES) | sort))
 
 .PHONY: test-engine
 test-engine: race build images
