@@ -46,10 +46,15 @@ func Down(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions)
 		}
 		return err
 	})
+	busy := keptNetwork(plan, errs)
 	if err := firstCauses(errs); err != nil {
 		return err
 	}
-	if err := verifyGone(ctx, eng, id, opts); err != nil || !opts.Volumes {
+	if busy != "" {
+		report(Event{Kind: EventNotice, Object: busy, Message: "it stays: the engine says that something is on it, " +
+			"which is another's container or an endpoint that it has lost count of; the next `cuepod up` uses it"})
+	}
+	if err := verifyGone(ctx, eng, id, opts, busy != ""); err != nil || !opts.Volumes {
 		return err
 	}
 	return removeBuilt(ctx, eng, id, opts)
@@ -105,14 +110,26 @@ func firstCauses(errs []error) error {
 	return errors.Join(out...)
 }
 
-func verifyGone(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions) error {
+// keptNetwork is the network that the engine does not let go, or "": what of the
+// app was on it is gone, so that is no failure. Its error is dropped.
+func keptNetwork(plan reconcile.Plan, errs []error) string {
+	for i, s := range plan.Steps {
+		if s.Op == reconcile.RemoveNetwork && engine.KindOf(errs[i]) == engine.NetworkInUse {
+			errs[i] = nil
+			return s.Object
+		}
+	}
+	return ""
+}
+
+func verifyGone(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions, networkStays bool) error {
 	left, err := observe(ctx, eng, id, nil, "")
 	if err != nil {
 		return err
 	}
 	what := names(left.all)
 	what = append(what, goingVolumes(left, opts.Volumes)...)
-	if left.network != "" {
+	if left.network != "" && !networkStays {
 		what = append(what, "network "+left.network)
 	}
 	if len(what) > 0 {

@@ -524,6 +524,47 @@ func TestDown_TouchesNothingForeign(t *testing.T) {
 	})
 }
 
+// Docker 20.10 loses count of many containers that start at once, and then
+// says for ever that something is on the network.
+func TestDown_ANetworkThatTheEngineKeepsIsNoFailure(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.ready()
+		spec := engine.ContainerSpec{Name: "guest", Image: "web:1", Network: "shop"}
+		id, err := r.eng.CreateContainer(t.Context(), spec)
+		if err == nil {
+			err = r.eng.StartContainer(t.Context(), id)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		var told []string
+		opts := DownOptions{Volumes: true, Report: func(e Event) {
+			if e.Kind == EventNotice {
+				told = append(told, e.Object+": "+e.Message)
+			}
+		}}
+		if err := Down(t.Context(), r.eng, r.id(), opts); err != nil {
+			t.Fatal(err)
+		}
+		if len(told) != 1 || !strings.Contains(told[0], ": it stays: the engine says") {
+			t.Errorf("told %q", told)
+		}
+		if diff := cmp.Diff([]string{"container guest", "network shop"}, r.everything()); diff != "" {
+			t.Errorf("left (-want +got):\n%s", diff)
+		}
+		if err := r.eng.RemoveContainer(t.Context(), id); err != nil {
+			t.Fatal(err)
+		}
+		r.ready() // on the network that is there
+		if err := Down(t.Context(), r.eng, r.id(), DownOptions{Volumes: true}); err != nil {
+			t.Fatal(err)
+		}
+		if left := r.everything(); len(left) > 0 {
+			t.Errorf("left in the end: %v", left)
+		}
+	})
+}
+
 func TestUp_EngineThatGoesAwayIsToldOnceAndWaitedFor(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.ready()

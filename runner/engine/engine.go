@@ -45,6 +45,8 @@ type Engine interface {
 
 	// CreateNetwork fails with SubnetTaken when the subnet overlaps another network's.
 	CreateNetwork(ctx context.Context, spec NetworkSpec) (id string, err error)
+	// RemoveNetwork fails with NetworkInUse when a container is on it, or when the
+	// engine has lost count: engines before 28 may, of many that start at once.
 	RemoveNetwork(ctx context.Context, id string) error
 	ListNetworks(ctx context.Context, labels map[string]string) ([]Network, error)
 
@@ -403,6 +405,7 @@ const (
 	NameTaken    Kind = "name in use"
 	PortTaken    Kind = "port in use"
 	SubnetTaken  Kind = "subnet in use"
+	NetworkInUse Kind = "network in use"
 	ImageMissing Kind = "image missing"
 	ImageInUse   Kind = "image in use"
 	BuildFailed  Kind = "build failed"

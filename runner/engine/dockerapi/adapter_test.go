@@ -108,6 +108,7 @@ func TestKindOf_EnginesWords(t *testing.T) {
 		{"start container", "failed to set up container networking: driver failed programming external connectivity on endpoint web (1f): failed to bind host port 127.0.0.1:80/tcp: address already in use", engine.PortTaken},
 		{"start container", "Ports are not available: exposing port TCP 127.0.0.1:80 -> 0.0.0.0:0: listen tcp 127.0.0.1:80", engine.PortTaken},
 		{"start container", "Address already in use", engine.Other}, // a fixed IP
+		{"remove network", "error while removing network: network shop id 5c has active endpoints", engine.NetworkInUse},
 		{"create network", "Pool overlaps with other one on this address space", engine.SubnetTaken},
 		{"create network", "invalid pool request: Pool overlaps with other one on this address space", engine.SubnetTaken},
 		{"create network", "subnet 10.1.0.0/24 is already used on the host or by another config", engine.SubnetTaken},

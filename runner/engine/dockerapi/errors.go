@@ -83,6 +83,7 @@ func sentences() []sentence {
 		{engine.PortTaken, "start container", []string{"port is already allocated"}},
 		{engine.PortTaken, "start container", []string{"bind", "address already in use"}}, // "address already in use" alone is a fixed IP
 		{engine.PortTaken, "start container", []string{"ports are not available"}},        // Docker Desktop
+		{engine.NetworkInUse, "remove network", []string{"has active endpoints"}},
 		{engine.SubnetTaken, "create network", []string{"overlap"}},
 		{engine.SubnetTaken, "create network", []string{"already used on the host"}}, // podman
 	}

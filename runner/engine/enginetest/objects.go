@@ -80,7 +80,7 @@ func testNetworks(t *testing.T, b *bench) {
 	spec := b.spec("user", "wait")
 	spec.Network = name
 	id := b.run(t, spec)
-	wantKind(t, b.Engine.RemoveNetwork(ctx, nets[0].ID), engine.Other) // in use
+	wantKind(t, b.Engine.RemoveNetwork(ctx, nets[0].ID), engine.NetworkInUse)
 	if err := b.Engine.RemoveContainer(ctx, id); err != nil {
 		t.Fatal(err)
 	}

@@ -131,7 +131,7 @@ func (e *Engine) RemoveNetwork(ctx context.Context, id string) error {
 		}
 		for _, b := range e.boxes {
 			if b.proc != nil && b.net == n {
-				return failf(engine.Other, "network %s has active endpoints", n.spec.Name)
+				return failf(engine.NetworkInUse, "network %s has active endpoints", n.spec.Name)
 			}
 		}
 		delete(e.networks, n.id)
