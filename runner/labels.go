@@ -22,6 +22,7 @@ const (
 	labelService    = "dev.cuepod.service"   // of a portal
 	labelHash       = "dev.cuepod.hash"
 	labelRevision   = "dev.cuepod.revision" // of the template that a pod was made from
+	labelOrdered    = "dev.cuepod.ordered"  // of a pod: it stops only after those with greater numbers
 	labelInfra      = "dev.cuepod.infra"    // ID of the infra container a member joined
 	labelRestarts   = "dev.cuepod.restarts"
 	labelBackoff    = "dev.cuepod.backoff"

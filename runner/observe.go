@@ -131,7 +131,7 @@ func (o *observation) sort(c *engine.Container) {
 		o.records = append(o.records, *c)
 	case reconcile.RoleInfra:
 		p := o.pod(pod, c)
-		p.Infra, p.Revision = &d, c.Labels[labelRevision]
+		p.Infra, p.Revision, p.Ordered = &d, c.Labels[labelRevision], c.Labels[labelOrdered] != ""
 	case reconcile.RoleApp, reconcile.RoleInit, reconcile.RoleSidecar:
 		p := o.pod(pod, c)
 		p.Members = append(p.Members, d)

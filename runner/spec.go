@@ -81,6 +81,9 @@ func infraSpec(id Identity, p *docker.Pod, image, network string, a addresses) e
 		labelRole: string(reconcile.RoleInfra), labelPod: p.Name, labelWorkload: p.Workload, labelHash: p.Hash, labelRevision: p.Revision,
 		labelJob: p.Job, labelRun: p.Run,
 	})
+	if p.Ordered {
+		labels[labelOrdered] = "true"
+	}
 	s := agentSpec(p.EngineName, image, labels, "pod")
 	s.Network, s.Hostname = network, p.Hostname
 	s.ShareableIPC, s.HostIPC = !p.HostIPC, p.HostIPC

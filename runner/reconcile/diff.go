@@ -253,6 +253,14 @@ func (b *builder) claims() {
 	}
 }
 
+// ordered reports whether a replica stops only after those with greater numbers.
+// That is on the pod itself: once the record says that there are to be none of
+// its workload, nothing else tells.
+func (b *builder) ordered(p *Pod) bool {
+	before := b.before[p.Name]
+	return p.Ordered || before != nil && before.Ordered
+}
+
 // removeGonePods takes down replicas that are not desired any more, the newest
 // first.
 func (b *builder) removeGonePods() {
@@ -272,8 +280,7 @@ func (b *builder) removeGonePods() {
 		} else if n := b.wanted[p.Workload]; n > 0 {
 			cause = fmt.Sprintf("replicas %d -> %d", b.running[p.Workload], n)
 		}
-		before := b.before[name]
-		if before == nil || !before.Ordered {
+		if !b.ordered(p) {
 			b.gone[name] = b.removePod(p, cause)
 			continue
 		}

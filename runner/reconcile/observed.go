@@ -69,6 +69,7 @@ type Pod struct {
 	Name     string
 	Workload string
 	Revision string // of its template, when it was made
+	Ordered  bool   // as docker.Pod.Ordered was, when it was made
 	Job, Run string // of a pod of a job
 	Infra    *Container
 	Members  []Container // init and app containers, also of an earlier infra

@@ -1,6 +1,8 @@
 package reconcile
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/cuepod/cuepod/targets/docker"
@@ -89,6 +91,69 @@ func TestOrdered_StopsAndChangesInReverse(t *testing.T) {
 		stops := infraSteps(p, StopContainer)
 		if !reaches(p, stops["web-0"], stops["web-1"]) || name == "down" && reaches(p, stops["db-0"], stops["web-1"]) {
 			t.Errorf("%s: web-0 does not wait for web-1, or db-0 does:\n%s", name, p)
+		}
+	}
+}
+
+// Whatever is left of a plan when it is dropped and made anew, and whatever the
+// record says by then, the replicas of a set stop from the last to the first.
+//
+// conformance:S118
+func TestOrdered_StopsInReverseThoughPlansAreDropped(t *testing.T) {
+	set := docker.Workload{Kind: docker.StatefulSet, Replicas: 3, MaxUnavailable: 1}
+	var three, zero, gone [2]Desired // strict or not
+	for i, strict := range []bool{false, true} {
+		empty := set
+		empty.Replicas = 0
+		three[i], zero[i], gone[i] = fleet(set, 1), fleet(empty, 1), fleet(empty, 1)
+		gone[i].State.Workloads = nil
+		three[i].Strict, zero[i].Strict, gone[i].Strict = strict, strict, strict
+	}
+	for i := range three {
+		for name, d := range map[string]Desired{"no replicas": zero[i], "no set": gone[i]} {
+			for cut := 3; cut < 9; cut++ { // a drain alone is repeated for ever
+				dropPlans(t, fleetWorld(t, three[i]), d, fmt.Sprintf("%s, %d steps", name, cut), cut, false)
+				dropPlans(t, fleetWorld(t, three[i]), d, fmt.Sprintf("%s, the last %d steps", name, cut), cut, true)
+			}
+		}
+	}
+}
+
+// dropPlans carries out a few steps of each plan, the first or the last that its
+// graph allows, until nothing is left to do.
+func dropPlans(t *testing.T, w *world, d Desired, name string, cut int, last bool) {
+	t.Helper()
+	for range 40 {
+		p := Diff(d, w.Observed, w.now)
+		do, done := w.doer(t, d, p), map[int]bool{}
+		for range min(cut, len(p.Steps)) {
+			next := none
+			for i, s := range p.Steps {
+				if !done[i] && !slices.ContainsFunc(s.After, func(a int) bool { return !done[a] }) {
+					checkTurn(t, name, w, s, p)
+					if next == none || last {
+						next = i
+					}
+				}
+			}
+			done[next] = true
+			do(p.Steps[next])
+		}
+	}
+	if len(w.Pods) > 0 {
+		t.Errorf("%s: there are still %v", name, sortedNames(w.Pods))
+	}
+}
+
+// checkTurn finds a step that begins the end of a pod while a later one is there.
+func checkTurn(t *testing.T, name string, w *world, s Step, p Plan) {
+	t.Helper()
+	if s.Op != Drain && s.Op != PreStop && s.Op != StopContainer && s.Op != RemoveContainer || s.Pod == "" {
+		return
+	}
+	for other := range w.Pods {
+		if serial(other) > serial(s.Pod) {
+			t.Fatalf("%s: %s while %s is there:\n%s", name, s, other, p)
 		}
 	}
 }

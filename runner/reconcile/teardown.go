@@ -22,7 +22,7 @@ func Teardown(project string, o Observed, volumes, records []string) Plan {
 	for _, name := range newestFirst(o.Pods) {
 		p := o.Pods[name]
 		ends := append(slices.Clone(turn[p.Workload]), b.removeMembers(p, cause, turn[p.Workload]...)...)
-		if before := b.before[name]; before != nil && before.Ordered {
+		if b.ordered(p) {
 			turn[p.Workload] = ends
 		}
 		gone = append(gone, ends...)

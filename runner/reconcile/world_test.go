@@ -179,7 +179,7 @@ func (w *world) create(t *testing.T, d Desired, s Step, must func(bool, string))
 			w.Pods[s.Pod] = &Pod{Name: s.Pod, Workload: p.Workload, Job: p.Job, Run: p.Run}
 		}
 		must(w.Pods[s.Pod].Infra == nil, "there is an infra container")
-		w.Pods[s.Pod].Revision = p.Revision
+		w.Pods[s.Pod].Revision, w.Pods[s.Pod].Ordered = p.Revision, p.Ordered
 		w.Pods[s.Pod].Infra = &c
 	default:
 		dc := d.State.Pod(s.Pod).Container(s.Container)

@@ -110,7 +110,7 @@ func setOf(name string) string { return strings.ReplaceAll(setCUE, "@NAME@", nam
 
 func setScalesCase(file string) Case {
 	return Case{
-		Name: "set-scales", Rows: rows(file, "StatefulSet, Scaling"), Items: []int{118}, CUE: setOf("set-scales"), Pending: "a set that goes to no replicas was seen to stop out of order when its plan was dropped",
+		Name: "set-scales", Rows: rows(file, "StatefulSet, Scaling"), Items: []int{118}, CUE: setOf("set-scales"),
 		Check: func(r *Run) {
 			for n := range 3 {
 				pod := fmt.Sprint("set-scales-", n)
