@@ -23,7 +23,7 @@ type controllers struct {
 	pods    []Instance        // there are to be now
 	replace map[string]string // of those: to be made anew though they live, and why
 	causes  map[string]string // why a replica is removed, or made beyond the wanted ones
-	unknown map[string]bool   // of those: of a revision that the record does not know
+	unknown map[string]bool   // stay as they are: of a revision that the record does not know
 	earlier []Instance        // what replicas of earlier revisions were made from
 	waits   []Wait
 }
@@ -251,9 +251,11 @@ func (c *controllers) keep(w *docker.Workload, r *replica) {
 		c.keepHeld(w, r)
 	case made != nil:
 		c.pods = append(c.pods, *made)
-	case r.want != nil: // it is not touched as long as it lives
+	default: // it is not touched as long as it lives
 		c.unknown[r.name] = true
-		c.pods = append(c.pods, *r.want)
+		if r.want != nil {
+			c.pods = append(c.pods, *r.want)
+		}
 	}
 }
 
@@ -424,7 +426,7 @@ func Moves(d Desired, o *Observed, now time.Time) map[string]bool {
 		out[name] = true
 	}
 	for name, p := range o.Pods {
-		if p.Job == "" && s.Pod(name) == nil {
+		if p.Job == "" && s.Pod(name) == nil && !c.unknown[name] {
 			out[name] = true
 		}
 	}

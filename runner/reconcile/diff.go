@@ -155,8 +155,10 @@ func (b *builder) record() {
 		cause = "the definition changed"
 	}
 	step := b.add(Step{Op: WriteRecord, Object: "app " + b.desired.State.App, Role: RoleRecord, Cause: cause}, b.loadStep, b.networkStep, vault)
-	// It brings the secrets. Where they are known, nothing has to wait for it.
-	if r == nil || r.Incomplete || !slices.EqualFunc(r.State.Secrets, b.desired.State.Secrets, docker.Secret.Equal) {
+	// It brings the secrets. Where they are known, nothing has to wait for it, but
+	// pods of a rollout: what they are made from has to be known if this is the
+	// last that comes to pass.
+	if r == nil || r.Incomplete || b.desired.Strict || !slices.EqualFunc(r.State.Secrets, b.desired.State.Secrets, docker.Secret.Equal) {
 		b.recordStep = step
 	}
 }
@@ -271,7 +273,7 @@ func (b *builder) removeGonePods() {
 	turn := map[string]int{} // by ordered workload: the removal of the replica before
 	for _, name := range newestFirst(b.observed.Pods) {
 		p := b.observed.Pods[name]
-		if wanted[name] || p.Job != "" {
+		if wanted[name] || p.Job != "" || b.control.unknown[name] {
 			continue
 		}
 		cause := "pod " + p.Workload + " is not defined any more"
