@@ -104,3 +104,15 @@ func TestInfraSpec_HostNetwork(t *testing.T) {
 		t.Errorf("address %s, want %s", got, a.host())
 	}
 }
+
+// That a replica stops in its turn is read back from what is there.
+func TestSpecs_TellThatAPodIsOrdered(t *testing.T) {
+	for _, ordered := range []bool{true, false} {
+		spec := infraSpec(Identity{App: "shop", Root: "/src"}, &docker.Pod{Name: "web-0", Ordered: ordered}, "agent:1", "net", candidate("x", 0))
+		seen := &observation{Observed: reconcile.Observed{Pods: map[string]*reconcile.Pod{}}}
+		seen.sort(&engine.Container{Labels: spec.Labels})
+		if got := seen.Pods["web-0"].Ordered; got != ordered {
+			t.Errorf("ordered %v is read as %v", ordered, got)
+		}
+	}
+}
