@@ -45,6 +45,8 @@ func inPlay(t *testing.T, pod app.Pod, f func(t *testing.T, p *play)) {
 			n, _ := w.Stdin.Read(ask)
 			p.note(strings.Join(w.Args, " ") + " " + strings.TrimSpace(string(ask[:n])))
 			fmt.Fprint(w.Stderr, "connection refused")
+			p.mu.Lock()
+			defer p.mu.Unlock()
 			return p.codes["get"]
 		}})
 		pod.Kind, pod.Replicas = "Deployment", 1
@@ -120,7 +122,16 @@ func (p *play) hook(ctx context.Context, w fake.Process) int {
 		return 1
 	}
 	p.note("hook " + w.Args[0] + " done")
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.codes[w.Args[0]]
+}
+
+// exitHook sets the exit code of a hook's next runs.
+func (p *play) exitHook(name string, code int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.codes[name] = code
 }
 
 func actor(name, args string, change ...func(*app.Container)) app.Container {
@@ -215,10 +226,10 @@ func TestStart_AHookThatFails(t *testing.T) {
 	pod := app.Pod{TerminationGracePeriodSeconds: 30,
 		Containers: []app.Container{actor("a", "slow 1", postStart("a 1"), preStop("bye 1")), actor("b", "serve")}}
 	inPlay(t, pod, func(t *testing.T, p *play) {
-		p.codes["a"] = 7
+		p.exitHook("a", 7)
 		p.up()
 		time.Sleep(3500 * time.Millisecond)
-		p.codes["a"] = 0
+		p.exitHook("a", 0)
 		time.Sleep(time.Minute)
 		p.want("0 a starts", "0 hook a", "1 hook a done", "1 b starts", "1 hook bye", "2 hook bye done", "2 a TERM", "3 a ends",
 			"3 a starts", "3 hook a", "4 hook a done")
