@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -249,6 +250,9 @@ func TestPullImage_Credentials(t *testing.T) {
 		env := map[string]string{"DOCKER_CONFIG": "/conf", "DOCKER_AUTH_CONFIG": fmt.Sprintf(`{"auths":{%q:{"auth":%q}}}`, reg.host, auth)}
 		if password == "" {
 			delete(env, "DOCKER_AUTH_CONFIG")
+		}
+		if host, ok := os.LookupEnv("DOCKER_HOST"); ok {
+			env["DOCKER_HOST"] = host
 		}
 		c, err := New(Options{LookupEnv: lookup(env), ReadFile: reader(nil)})
 		if err != nil {
