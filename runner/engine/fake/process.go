@@ -110,8 +110,8 @@ func (e *Engine) finish(b *box, p *process, code int, oom bool) {
 	b.proc, b.net, b.publish, b.ip = nil, nil, nil, netip.Addr{}
 	b.state, b.exitCode, b.oom, b.finished = engine.Exited, code, oom, time.Now()
 	p.exitCode = code
+	close(p.killed) // first: who is asked to stop by a kill must see that it is one
 	p.terminate()
-	close(p.killed)
 	p.stdin.Close()
 	p.stdout.close()
 	b.logs.end()
