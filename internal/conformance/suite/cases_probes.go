@@ -129,7 +129,7 @@ app: pods: {
 					return p.Name == "probe-loopback-0" && (p.Ready || p.Container("main").Ready || p.Container("tcp").Ready || p.Container("grpc").Ready)
 				})
 				r.Logs("probe-client-0", "dial probe-loopback:8080: refused", "dial probe-none:8081: refused")
-				r.Matches("probe-client-0", `^dial probe-without:80: (refused|reset)$`)
+				r.Matches("probe-client-0", `^dial probe-without:80: (refused|reset|.*connection reset by peer)$`)
 			},
 		}, {
 			Name: "probe-http-ways", Items: []int{29, 36, 38},
