@@ -70,7 +70,7 @@ func (o *observation) findDetached() {
 		all = append(all, p.Infra)
 	}
 	for _, c := range all {
-		if c == nil || c.State != reconcile.Running || o.find(func(e *engine.Container) bool { return e.ID == c.ID }).HostNetwork {
+		if c == nil || c.State != reconcile.Running || o.byID(c.ID).HostNetwork {
 			continue
 		}
 		ip, err := netip.ParseAddr(c.IP)
@@ -240,7 +240,7 @@ func (o *observation) judge(status api.Status, extra map[string]string, hooks ma
 	}
 }
 
-// containerID finds a container by its name on the engine.
+// find is the first container that matches, or nil.
 func (o *observation) find(match func(*engine.Container) bool) *engine.Container {
 	for i := range o.all {
 		if match(&o.all[i]) {
@@ -248,6 +248,11 @@ func (o *observation) find(match func(*engine.Container) bool) *engine.Container
 		}
 	}
 	return nil
+}
+
+// byID is the container with that ID, or nil.
+func (o *observation) byID(id string) *engine.Container {
+	return o.find(func(c *engine.Container) bool { return c.ID == id })
 }
 
 // infra is the infra container of a pod, or nil.
@@ -263,11 +268,10 @@ func (o *observation) member(pod, name string) *engine.Container {
 	if p == nil {
 		return nil
 	}
-	i := slices.IndexFunc(p.Members, func(m reconcile.Container) bool { return m.Key == name })
-	if i < 0 {
-		return nil
+	if m := p.Member(name); m != nil {
+		return o.byID(m.ID)
 	}
-	return o.find(func(c *engine.Container) bool { return c.ID == p.Members[i].ID })
+	return nil
 }
 
 // isMember reports whether a container is one that a definition names.
@@ -281,7 +285,7 @@ func isMember(c *engine.Container) bool {
 
 // runs reports whether the container with that ID does.
 func (o *observation) runs(id string) bool {
-	c := o.find(func(c *engine.Container) bool { return c.ID == id })
+	c := o.byID(id)
 	return c != nil && c.State == engine.Running
 }
 

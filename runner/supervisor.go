@@ -395,16 +395,15 @@ func (r *supervisor) noticeExits(ctx context.Context, before *observation) {
 // forgetStopped drops marks on containers that are gone.
 func (r *supervisor) forgetStopped() {
 	l := &r.loop
+	gone := func(id string) bool { return l.seen.byID(id) == nil }
 	for _, marks := range []map[string]bool{l.stopping, l.unhealthy} {
 		for id := range marks {
-			if l.seen.find(func(c *engine.Container) bool { return c.ID == id }) == nil {
+			if gone(id) {
 				delete(marks, id)
 			}
 		}
 	}
-	l.clocks.forget(func(id string) bool {
-		return l.seen.find(func(c *engine.Container) bool { return c.ID == id }) == nil
-	})
+	l.clocks.forget(gone)
 }
 
 func wasRunning(p *reconcile.Pod, id string) bool {

@@ -277,7 +277,7 @@ func (r *supervisor) tellExit(ctx context.Context, p *reconcile.Pod, m *reconcil
 		return // it is done
 	}
 	how := fmt.Sprintf("exited with code %d", m.ExitCode)
-	if c := r.loop.seen.find(func(c *engine.Container) bool { return c.ID == m.ID }); c != nil && c.OOMKilled {
+	if m.OOMKilled {
 		how = "was killed for using more memory than its limit"
 	}
 	next := "starting it again"

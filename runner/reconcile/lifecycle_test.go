@@ -148,7 +148,7 @@ func TestLife_ASidecarGatesUntilItHasStarted(t *testing.T) {
 	for _, s := range plan.Steps[:plan.stepOf(StartContainer, "proxy")+1] {
 		w.apply(t, d, s)
 	}
-	w.Pods["web-0"].member("proxy").Up = false // its startup probe goes on
+	w.Pods["web-0"].Member("proxy").Up = false // its startup probe goes on
 	plan = Diff(d, w.Observed, now)
 	if await := plan.stepOf(AwaitStarted, "proxy"); await < 0 || !plan.waitsFor(plan.stepOf(StartContainer, "migrate"), await) {
 		t.Errorf("nothing waits for the sidecar:\n%s", plan)
@@ -157,13 +157,13 @@ func TestLife_ASidecarGatesUntilItHasStarted(t *testing.T) {
 		t.Errorf("what is done is done again:\n%s", plan)
 	}
 
-	w.Pods["web-0"].member("proxy").Up = true
+	w.Pods["web-0"].Member("proxy").Up = true
 	if plan = Diff(d, w.Observed, now); plan.stepOf(AwaitStarted, "proxy") >= 0 {
 		t.Errorf("waits for what has started:\n%s", plan)
 	}
 
 	// While it crashes, nothing behind it starts.
-	proxy := w.Pods["web-0"].member("proxy")
+	proxy := w.Pods["web-0"].Member("proxy")
 	proxy.State, proxy.Up, proxy.ExitCode, proxy.Finished, proxy.Backoff = Exited, false, 1, now, 1
 	if plan = Diff(d, w.Observed, now); !plan.Empty() || len(plan.Waits) != 1 {
 		t.Errorf("want to wait for the back-off:\n%s", plan)
@@ -177,13 +177,13 @@ func TestLife_WhatExitsIsRestartedAloneAndInitContainersStayDone(t *testing.T) {
 		d := lifePod()
 		w := runningLife(t, d)
 		before := w.running()
-		m := w.Pods["web-0"].member(name)
+		m := w.Pods["web-0"].Member(name)
 		m.State, m.ExitCode, m.Finished = Exited, 0, w.now
 		w.settle(t, d)
 		if got, want := changedContainers(before, w.running()), "~life_web-0_"+name; got != want {
 			t.Errorf("%s: touched %q, want %q", name, got, want)
 		}
-		if got := w.Pods["web-0"].member(name).Restarts; got != 1 {
+		if got := w.Pods["web-0"].Member(name).Restarts; got != 1 {
 			t.Errorf("%s: %d restarts", name, got)
 		}
 	}
@@ -199,7 +199,7 @@ func TestLife_InitContainersThatAreGoneWereDone(t *testing.T) {
 	for _, s := range plan.Steps[:plan.stepOf(StartContainer, "migrate")+1] {
 		w.apply(t, d, s)
 	}
-	w.remove(w.Pods["web-0"].member("first").ID)
+	w.remove(w.Pods["web-0"].Member("first").ID)
 	if plan := Diff(d, w.Observed, now); plan.stepOf(CreateContainer, "first") >= 0 {
 		t.Errorf("runs again:\n%s", plan)
 	}
@@ -244,7 +244,7 @@ func TestLife_AChangedSidecarIsReplacedInTheLivingPod(t *testing.T) {
 func TestLife_AFailedHookStopsTheContainerAndItIsRestarted(t *testing.T) {
 	d := lifePod()
 	w := runningLife(t, d)
-	w.Pods["web-0"].member("api").PostStart = HookFailed
+	w.Pods["web-0"].Member("api").PostStart = HookFailed
 	plan := Diff(d, w.Observed, w.now)
 	stop := plan.stepOf(StopContainer, "api")
 	if stop < 0 || plan.Steps[stop].Cause != "PostStartHookError" || !plan.waitsFor(stop, plan.stepOf(PreStop, "api")) || plan.stepOf(CreateContainer, "api") >= 0 {
@@ -252,7 +252,7 @@ func TestLife_AFailedHookStopsTheContainerAndItIsRestarted(t *testing.T) {
 	}
 	w.carryOut(t, d, plan)
 	w.settle(t, d)
-	if m := w.Pods["web-0"].member("api"); m.State != Running || m.Restarts != 1 || m.PostStart != HookDone {
+	if m := w.Pods["web-0"].Member("api"); m.State != Running || m.Restarts != 1 || m.PostStart != HookDone {
 		t.Errorf("after the restart: %+v", m)
 	}
 }
@@ -280,13 +280,13 @@ func TestLife_AMadeContainerIsStarted(t *testing.T) {
 	for _, s := range plan.Steps[:plan.stepOf(StartContainer, "first")] {
 		w.apply(t, d, s)
 	}
-	made := w.Pods["web-0"].member("first").ID
+	made := w.Pods["web-0"].Member("first").ID
 	plan = Diff(d, w.Observed, now)
 	if plan.stepOf(CreateContainer, "first") >= 0 || plan.stepOf(StartContainer, "first") < 0 {
 		t.Errorf("made twice:\n%s", plan)
 	}
 	w.settle(t, d)
-	if got := w.Pods["web-0"].member("first").ID; got != made {
+	if got := w.Pods["web-0"].Member("first").ID; got != made {
 		t.Errorf("another container: %s, want %s", got, made)
 	}
 }
@@ -304,7 +304,7 @@ func TestLife_AFailedProbeHasAGraceOfItsOwn(t *testing.T) {
 		want      int64
 	}{{"api", true, liveness}, {"api", false, startup}, {"ui", true, 30}} {
 		w := runningLife(t, d)
-		m := w.Pods["web-0"].member(tt.container)
+		m := w.Pods["web-0"].Member(tt.container)
 		m.Unhealthy, m.Up = "it does not answer", tt.up
 		plan := Diff(d, w.Observed, w.now)
 		stop := plan.stepOf(StopContainer, tt.container)
@@ -340,10 +340,10 @@ func TestLife_NeverAndALostSandbox(t *testing.T) {
 func TestLife_ANewSandboxRunsTheInitContainersAgain(t *testing.T) {
 	d := lifePod()
 	w := runningLife(t, d)
-	first := w.Pods["web-0"].member("first").ID
+	first := w.Pods["web-0"].Member("first").ID
 	w.Pods["web-0"].Infra.State = Exited
 	w.settle(t, d)
-	if w.Pods["web-0"].member("first").ID == first {
+	if w.Pods["web-0"].Member("first").ID == first {
 		t.Error("the init container did not run again")
 	}
 }
@@ -373,7 +373,7 @@ func TestLife_DoneBeforeTheDeadline(t *testing.T) {
 	d := lifePod(func(p *docker.Pod) { p.ActiveDeadline, p.RestartPolicy = 60, docker.RestartNever })
 	w := runningLife(t, d)
 	for _, name := range []string{"api", "ui"} {
-		m := w.Pods["web-0"].member(name)
+		m := w.Pods["web-0"].Member(name)
 		m.State, m.Finished = Exited, now.Add(time.Second)
 	}
 	w.now = now.Add(2 * time.Minute)
@@ -422,7 +422,7 @@ func TestEnded(t *testing.T) {
 		d := lifePod(tt.pod)
 		w := runningLife(t, d)
 		for name, code := range tt.exits {
-			m := w.Pods["web-0"].member(name)
+			m := w.Pods["web-0"].Member(name)
 			m.State, m.ExitCode = Exited, code
 		}
 		if got := Ended(&d.State.Pods[0], w.Pods["web-0"]); got != tt.want {
@@ -443,7 +443,7 @@ func TestEnded_ByAnInitContainer(t *testing.T) {
 		for _, s := range plan.Steps[:plan.stepOf(StartContainer, "first")+1] {
 			w.apply(t, d, s)
 		}
-		m := w.Pods["web-0"].member("first")
+		m := w.Pods["web-0"].Member("first")
 		m.State, m.ExitCode, m.Finished = Exited, 1, now
 		if got := Ended(&d.State.Pods[0], w.Pods["web-0"]); got != tt.want {
 			t.Errorf("pod %q, own %q: %q, want %q", tt.pod, tt.own, got, tt.want)
@@ -464,7 +464,7 @@ func TestLife_RestartAllContainers(t *testing.T) {
 	})
 	broken := func() *world {
 		w := runningLife(t, d)
-		m := w.Pods["web-0"].member("ui")
+		m := w.Pods["web-0"].Member("ui")
 		m.State, m.ExitCode, m.Finished = Exited, 42, w.now
 		return w
 	}
@@ -489,7 +489,7 @@ func TestLife_RestartAllContainers(t *testing.T) {
 		}
 	}
 	w.settle(t, d)
-	if got := w.Pods["web-0"].member("ui").Restarts; got != 1 {
+	if got := w.Pods["web-0"].Member("ui").Restarts; got != 1 {
 		t.Errorf("%d restarts", got)
 	}
 }
@@ -524,7 +524,7 @@ func TestJob_WithASidecar(t *testing.T) {
 	if !slices.Equal(ops, want) {
 		t.Errorf("steps %q, want %q", ops, want)
 	}
-	m := w.Pods["batch-0"].member("run")
+	m := w.Pods["batch-0"].Member("run")
 	m.State, m.ExitCode, m.Finished = Exited, 0, w.now
 	plan := Diff(w.d, w.Observed, w.now)
 	if !strings.Contains(plan.String(), "complete, 1 pod succeeded") || plan.stepOf(PreStop, "proxy") < 0 || plan.stepOf(StopContainer, "proxy") < 0 {

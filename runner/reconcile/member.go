@@ -9,8 +9,8 @@ import (
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
-// member is the observed container of that name, or nil.
-func (p *Pod) member(name string) *Container {
+// Member is the observed container of that name, or nil.
+func (p *Pod) Member(name string) *Container {
 	for i := range p.Members {
 		if p.Members[i].Key == name {
 			return &p.Members[i]

@@ -119,7 +119,7 @@ func (o *Pod) endedAnyhow() Phase {
 // living is the container of that name, unless it joined an infra container
 // that is gone.
 func (o *Pod) living(name string) *Container {
-	m := o.member(name)
+	m := o.Member(name)
 	if m != nil && o.Infra != nil && m.Infra != o.Infra.ID {
 		return nil
 	}
