@@ -77,18 +77,11 @@ func (b *bench) lend(ctx context.Context, a *app, ref *reference, h hand) outcom
 func (b *bench) supervised(ctx context.Context, a *app, ref *reference, label string, fault func(*session) error) outcome {
 	o := outcome{point: point{shape: a.shape, verb: "supervised", side: "hands"}, label: label, met: true}
 	o.err = func() error {
-		if err := a.be("a"); err != nil {
-			return err
-		}
-		b.proxy.Set()
-		s, err := b.foreground(a)
+		s, err := b.readyInForeground(ctx, a)
 		if err != nil {
 			return err
 		}
 		defer s.end()
-		if err := s.says(ctx, "is ready", 1); err != nil {
-			return err
-		}
 		before, err := descriptors(s.cmd.Process.Pid)
 		if err != nil {
 			return err

@@ -163,18 +163,11 @@ func (b *bench) recover(ctx context.Context, a *app, ref *reference, variant str
 
 // killReload saves the other variant under a supervisor that is to die of it.
 func (b *bench) killReload(ctx context.Context, a *app, ref *reference, rule sockfault.Rule, o *outcome) error {
-	if err := a.be("a"); err != nil {
-		return err
-	}
-	b.proxy.Set()
-	s, err := b.foreground(a)
+	s, err := b.readyInForeground(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer s.end()
-	if err := s.says(ctx, "is ready", 1); err != nil {
-		return err
-	}
 	b.proxy.Set(rule)
 	if err := a.be("b"); err != nil {
 		return err
@@ -243,6 +236,24 @@ func (b *bench) foreground(a *app, args ...string) (*session, error) {
 		defer close(s.done)
 		_ = s.cmd.Wait() // how it ended is in its state
 	}()
+	return s, nil
+}
+
+// readyInForeground brings the first variant up without a fault, and gives the
+// session once all is ready.
+func (b *bench) readyInForeground(ctx context.Context, a *app) (*session, error) {
+	if err := a.be("a"); err != nil {
+		return nil, err
+	}
+	b.proxy.Set()
+	s, err := b.foreground(a)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.says(ctx, "is ready", 1); err != nil {
+		s.end()
+		return nil, err
+	}
 	return s, nil
 }
 
