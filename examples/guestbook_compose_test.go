@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cuepod/cuepod/internal/testtool"
 )
 
 // TestGuestbook_Compose runs the compiled file with the real docker compose, as
@@ -21,7 +23,7 @@ func TestGuestbook_Compose(t *testing.T) {
 	t.Setenv("REDIS_PASSWORD", "not-a-secret-$HOME-$$") // what compose would interpolate, if it did
 	file := filepath.Join(t.TempDir(), "compose.yaml")
 	holder := "cuepod-holder:" + project
-	run(t, time.Minute, buildTool(t), "compile", "--target", "compose", "--holder-image", holder, "--load-holder", "-o", file, "guestbook")
+	run(t, time.Minute, testtool.Cuepod(t), "compile", "--target", "compose", "--holder-image", holder, "--load-holder", "-o", file, "guestbook")
 	t.Cleanup(func() {
 		if _, stderr, err := try(context.WithoutCancel(t.Context()), time.Minute, "docker", "image", "rm", holder); err != nil {
 			t.Errorf("clean up: %v\n%s", err, stderr)

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cuepod/cuepod/internal/testtool"
 )
 
 // What the guestbook needs on the engine, and where it answers.
@@ -27,7 +29,7 @@ func TestGuestbook_Up(t *testing.T) {
 	requireEngine(t)
 	requireImages(t, guestbookImages...)
 	requirePortFree(t, nodePort)
-	tool := buildTool(t)
+	tool := testtool.Cuepod(t)
 	dir := copyOfGuestbook(t)
 	cuepod := func(args ...string) string { return run(t, startLimit, tool, append(args, dir)...) }
 	t.Cleanup(func() {

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cuepod/cuepod/internal/testtool"
 )
 
 // session is a `cuepod up` in the foreground, as a developer has it.
@@ -169,7 +171,7 @@ func readyToRun(t *testing.T) (tool, dir string) {
 	requireEngine(t)
 	requireImages(t, guestbookImages...)
 	requirePortFree(t, nodePort)
-	tool, dir = buildTool(t), copyOfGuestbook(t)
+	tool, dir = testtool.Cuepod(t), copyOfGuestbook(t)
 	downAtEnd(t, tool, dir)
 	return tool, dir
 }

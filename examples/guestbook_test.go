@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/cuepod/cuepod/compiler"
+	"github.com/cuepod/cuepod/internal/testtool"
 	"github.com/cuepod/cuepod/targets/compose"
 	"github.com/cuepod/cuepod/targets/docker"
 	"github.com/cuepod/cuepod/targets/kubernetes"
@@ -26,7 +27,7 @@ var goldens = map[string]string{
 // TestGuestbook_Goldens compares what the command prints with the files beside
 // the example. CUEPOD_UPDATE=1 rewrites them.
 func TestGuestbook_Goldens(t *testing.T) {
-	tool := buildTool(t)
+	tool := testtool.Cuepod(t)
 	for target, name := range goldens {
 		t.Run(target, func(t *testing.T) {
 			goldenCompile{"guestbook", name, []string{"--target", target}}.check(t, tool, filepath.Join("guestbook", "golden"))

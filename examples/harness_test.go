@@ -16,41 +16,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cuepod/cuepod/internal/testtool"
 	"github.com/cuepod/cuepod/runner"
 )
-
-// buildTool gives the path of a cuepod to test: $CUEPOD when it is set, as the
-// Makefile does, else one built from this tree.
-func buildTool(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv("CUEPOD"); path != "" {
-		return path
-	}
-	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "make", "build", "BIN="+dir)
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("make build: %v\n%s", err, out)
-	}
-	return filepath.Join(dir, "cuepod")
-}
 
 // requireEngine skips the test where no engine answers, unless
 // CUEPOD_REQUIRE_ENGINE=1 makes that a failure, as in CI.
 func requireEngine(t *testing.T) {
 	t.Helper()
-	if os.Getenv("CUEPOD_UPDATE") != "" {
-		t.Skip("there is nothing to rewrite")
-	}
-	out, err := exec.CommandContext(t.Context(), "docker", "version", "--format", "{{.Server.Version}}").CombinedOutput()
-	if err == nil {
-		return
-	}
-	message := fmt.Sprintf("no engine answers docker version: %v %s", err, bytes.TrimSpace(out))
-	if os.Getenv("CUEPOD_REQUIRE_ENGINE") == "1" {
-		t.Fatal(message)
-	}
-	t.Skip(message + "; `make test` starts one")
+	testtool.Docker(t, os.Getenv("CUEPOD_REQUIRE_ENGINE") == "1")
 }
 
 // requireImages is requireEngine for images that nobody can pull.

@@ -5,10 +5,11 @@ import (
 	"testing"
 
 	"github.com/cuepod/cuepod/compiler"
+	"github.com/cuepod/cuepod/internal/testtool"
 )
 
 func TestPlatform_Goldens(t *testing.T) {
-	tool := buildTool(t)
+	tool := testtool.Cuepod(t)
 	for _, g := range []goldenCompile{
 		{"platform/bookshop", "dev.yaml", []string{"--target", "kubernetes", "--env", "dev"}},
 		{"platform/bookshop", "prod.yaml", []string{"--target", "kubernetes", "--env", "prod"}},

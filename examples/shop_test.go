@@ -16,10 +16,11 @@ import (
 	"time"
 
 	"github.com/cuepod/cuepod/compiler"
+	"github.com/cuepod/cuepod/internal/testtool"
 )
 
 func TestShop_Goldens(t *testing.T) {
-	tool := buildTool(t)
+	tool := testtool.Cuepod(t)
 	for _, g := range []goldenCompile{
 		{"shop", "kubernetes.yaml", []string{"--target", "kubernetes"}},
 		{"shop", "kubernetes-prod.yaml", []string{"--target", "kubernetes", "--env", "prod"}},
@@ -78,7 +79,7 @@ func TestShop_Up(t *testing.T) {
 	requireEngine(t)
 	requireImages(t, shopImages...)
 	requirePortFree(t, shopPort)
-	tool := buildTool(t)
+	tool := testtool.Cuepod(t)
 	dir := copyOfShop(t)
 	downAtEnd(t, tool, dir)
 	run(t, startLimit, tool, "up", "-d", "--wait", dir)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cuepod/cuepod/internal/testtool"
 )
 
 // TestStarter is the first quarter of an hour with cuepod: what `cuepod init`
@@ -15,7 +17,7 @@ import (
 func TestStarter(t *testing.T) {
 	requireEngine(t)
 	requireImages(t, "nginx:1.29")
-	tool := buildTool(t)
+	tool := testtool.Cuepod(t)
 	parent, err := filepath.EvalSymlinks(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

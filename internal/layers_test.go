@@ -85,7 +85,7 @@ func rules() []rule {
 			reason: "finds times from values; somebody else waits for them",
 		},
 		{
-			packages: "internal/conformance/...", mayImport: []string{"internal/conformance/..."},
+			packages: "internal/conformance/...", mayImport: []string{"internal/conformance/...", "internal/testtool"},
 			never:  []string{anyModule},
 			reason: "tables, marks and cases that see cuepod from outside alone, as a command",
 		},
@@ -169,6 +169,11 @@ func rules() []rule {
 			packages: "internal/faultsweep", mayImport: []string{"internal/sockfault", "runner", "runner/engine", "runner/engine/...", "targets/docker"},
 			never:  []string{cueModule, composeModule, kubernetes},
 			reason: "drives the real cuepod against a real engine, from outside",
+		},
+		{
+			packages: "internal/testtool",
+			never:    []string{anyModule},
+			reason:   "finds the tools that tests from outside run",
 		},
 		{
 			packages: "internal/runnerbench/...",

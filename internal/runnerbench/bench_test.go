@@ -2,31 +2,18 @@ package main
 
 import (
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cuepod/cuepod/internal/testtool"
 )
 
 // TestRun_MeasuresAndLeavesNothing runs the smallest comparison whole.
 func TestRun_MeasuresAndLeavesNothing(t *testing.T) {
-	if out, err := exec.CommandContext(t.Context(), "docker", "version").CombinedOutput(); err != nil {
-		if os.Getenv("CUEPOD_REQUIRE_ENGINE") == "1" {
-			t.Fatalf("docker version: %v\n%s", err, out)
-		}
-		t.Skip("no engine answers docker version")
-	}
-	tool := os.Getenv("CUEPOD")
-	if tool == "" {
-		bin := t.TempDir()
-		build := exec.CommandContext(t.Context(), "make", "-C", "../..", "build", "BIN="+bin)
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("make build: %v\n%s", err, out)
-		}
-		tool = filepath.Join(bin, "cuepod")
-	}
+	testtool.Docker(t, os.Getenv("CUEPOD_REQUIRE_ENGINE") == "1")
+	tool := testtool.Cuepod(t)
 	var table strings.Builder
 	if err := run(t.Context(), &table, tool, 1, "2"); err != nil {
 		t.Fatal(err)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/cuepod/cuepod/internal/testtool"
 )
 
 // The tests run where CUEPOD_REQUIRE_ENGINE=1, or where an engine answers.
@@ -33,37 +33,6 @@ func repeats(t *testing.T) int {
 		t.Fatalf("CUEPOD_CONFORMANCE_REPEAT=%s is no number of repeats", text)
 	}
 	return n
-}
-
-// buildTool gives the path of a cuepod to test: $CUEPOD when it is set, as the
-// Makefile does, else one built from this tree.
-func buildTool(t *testing.T) string {
-	t.Helper()
-	if path := os.Getenv("CUEPOD"); path != "" {
-		return path
-	}
-	dir := t.TempDir()
-	build := exec.CommandContext(t.Context(), "make", "build", "BIN="+dir)
-	build.Dir = "../../.."
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("make build: %v\n%s", err, out)
-	}
-	return filepath.Join(dir, "cuepod")
-}
-
-func requireEngine(t *testing.T) {
-	t.Helper()
-	if os.Getenv("CUEPOD_UPDATE") != "" {
-		t.Skip("there is nothing to rewrite")
-	}
-	_, err := command(t.Context(), nil, "docker", "version", "--format", "{{.Server.Version}}")
-	if err == nil {
-		return
-	}
-	if os.Getenv("CUEPOD_REQUIRE_ENGINE") == "1" {
-		t.Fatal(err)
-	}
-	t.Skipf("no engine answers; `make conformance` starts one: %v", err)
 }
 
 // chosen are the cases to run: what is pending is told and left out, or run in
@@ -93,9 +62,9 @@ func TestConformance(t *testing.T) {
 	if err := validate(Cases()); err != nil {
 		t.Fatal(err)
 	}
-	requireEngine(t)
+	testtool.Docker(t, os.Getenv("CUEPOD_REQUIRE_ENGINE") == "1")
 	cases := chosen(t)
-	tool, repeat := buildTool(t), repeats(t)
+	tool, repeat := testtool.Cuepod(t), repeats(t)
 	if err := makeImages(t.Context(), t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
