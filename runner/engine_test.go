@@ -20,9 +20,9 @@ import (
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
-// openEngine returns the engine with the image enginetest.Ref on it, or skips
-// the test; with CUEPOD_REQUIRE_ENGINE=1 it fails it.
-func openEngine(t *testing.T) (engine.Engine, engine.Info) {
+// connect returns the engine, or skips the test; with CUEPOD_REQUIRE_ENGINE=1
+// it fails it.
+func connect(t *testing.T) (engine.Engine, engine.Info) {
 	t.Helper()
 	var info engine.Info
 	eng, err := dockerapi.New(dockerapi.Options{})
@@ -36,6 +36,13 @@ func openEngine(t *testing.T) (engine.Engine, engine.Info) {
 		t.Skipf("no engine: %v", err)
 	}
 	t.Cleanup(func() { eng.Close() })
+	return eng, info
+}
+
+// openEngine is connect for tests that need the image enginetest.Ref.
+func openEngine(t *testing.T) (engine.Engine, engine.Info) {
+	t.Helper()
+	eng, info := connect(t)
 	archive, err := enginetest.Archive(enginetest.BuildProgram(t, info.Arch))
 	if err != nil {
 		t.Fatal(err)

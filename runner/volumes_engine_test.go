@@ -14,7 +14,6 @@ import (
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/agent/agenttest"
 	"github.com/cuepod/cuepod/runner/engine"
-	"github.com/cuepod/cuepod/runner/engine/dockerapi"
 	"github.com/cuepod/cuepod/runner/engine/enginetest"
 	"github.com/cuepod/cuepod/targets/docker"
 )
@@ -31,22 +30,11 @@ type stage struct {
 	opts  docker.Options
 }
 
-// newStage needs an engine: see openEngine. The agent and the program are built
+// newStage needs an engine: see connect. The agent and the program are built
 // once for all tests of the caller.
 func newStage(t *testing.T) *stage {
 	t.Helper()
-	eng, err := dockerapi.New(dockerapi.Options{})
-	var info engine.Info
-	if err == nil {
-		info, err = eng.Info(t.Context())
-	}
-	if err != nil {
-		if os.Getenv("CUEPOD_REQUIRE_ENGINE") == "1" {
-			t.Fatal(err)
-		}
-		t.Skipf("no engine: %v", err)
-	}
-	t.Cleanup(func() { eng.Close() })
+	eng, info := connect(t)
 	archive, err := enginetest.ArchiveAs(lookImage, agenttest.Binary(t, "./testdata/look", info.Arch))
 	if err != nil {
 		t.Fatal(err)
