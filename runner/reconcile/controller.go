@@ -26,10 +26,28 @@ type controllers struct {
 	unknown map[string]bool   // stay as they are: of a revision that the record does not know
 	earlier []Instance        // what replicas of earlier revisions were made from
 	waits   []Wait
+
+	// Looked up for every replica.
+	instances map[string]*Instance     // of the definition, those of a surge included, by name
+	wanted    map[string][]*docker.Pod // by workload
+	seen      map[string][]*Pod        // by workload, without those of jobs
 }
 
 func newControllers(d Desired, o *Observed) *controllers {
-	return &controllers{desired: d, observed: o, replace: map[string]string{}, causes: map[string]string{}, unknown: map[string]bool{}}
+	c := &controllers{
+		desired: d, observed: o, replace: map[string]string{}, causes: map[string]string{}, unknown: map[string]bool{},
+		instances: instancesOf(d.State), wanted: map[string][]*docker.Pod{}, seen: map[string][]*Pod{},
+	}
+	for i := range d.State.Pods {
+		p := &d.State.Pods[i]
+		c.wanted[p.Workload] = append(c.wanted[p.Workload], p)
+	}
+	for _, p := range o.Pods {
+		if p.Job == "" {
+			c.seen[p.Workload] = append(c.seen[p.Workload], p)
+		}
+	}
+	return c
 }
 
 // replica is one pod of a workload, there or not.
@@ -57,8 +75,8 @@ func (c *controllers) control(now time.Time) *docker.State {
 	}
 	out := *s
 	out.Pods, out.Volumes = nil, slices.DeleteFunc(slices.Clone(s.Volumes), func(v docker.Volume) bool {
-		p := s.Pod(v.Pod)
-		return p != nil && controlled[p.Workload]
+		i := c.instances[v.Pod]
+		return i != nil && controlled[i.Pod.Workload]
 	})
 	for i := range s.Pods {
 		if p := &s.Pods[i]; !controlled[p.Workload] {
@@ -99,16 +117,13 @@ func (c *controllers) workload(w *docker.Workload) {
 func (c *controllers) replicas(w *docker.Workload) []replica {
 	var out []replica
 	known := map[string]bool{}
-	s := c.desired.State
-	for i := range s.Pods {
-		if p := &s.Pods[i]; p.Workload == w.Name {
-			known[p.Name] = true
-			out = append(out, replica{name: p.Name, ordinal: p.Ordinal, want: instanceIn(s, p.Name), seen: c.observed.Pods[p.Name]})
-		}
+	for _, p := range c.wanted[w.Name] {
+		known[p.Name] = true
+		out = append(out, replica{name: p.Name, ordinal: p.Ordinal, want: c.instances[p.Name], seen: c.observed.Pods[p.Name]})
 	}
-	for name, p := range c.observed.Pods {
-		if p.Workload == w.Name && p.Job == "" && !known[name] {
-			out = append(out, replica{name: name, ordinal: serial(name), want: instanceIn(s, name), seen: p, surplus: true})
+	for _, p := range c.seen[w.Name] {
+		if !known[p.Name] {
+			out = append(out, replica{name: p.Name, ordinal: serial(p.Name), want: c.instances[p.Name], seen: p, surplus: true})
 		}
 	}
 	slices.SortFunc(out, func(x, y replica) int {

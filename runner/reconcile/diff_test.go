@@ -2,6 +2,7 @@ package reconcile
 
 import (
 	"flag"
+	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/targets/docker"
 	"github.com/google/go-cmp/cmp"
 )
@@ -426,6 +428,29 @@ func BenchmarkDiff(b *testing.B) {
 	w := newWorld("postgres:1", "web:1", "log:1")
 	for b.Loop() {
 		if Diff(d, w.Observed, now).Empty() {
+			b.Fatal("nothing to do")
+		}
+	}
+}
+
+// BenchmarkDiff_Workloads plans 1000 Deployments of a pod with a volume: what a
+// look costs in an app of that size before there is anything to do.
+func BenchmarkDiff_Workloads(b *testing.B) {
+	a := &app.App{Name: "shop"}
+	for i := range 1000 {
+		a.Pods = append(a.Pods, app.Pod{
+			Name: fmt.Sprintf("web%d", i), Kind: "Deployment", Replicas: 1,
+			Volumes:    []app.Volume{{Name: "tmp", EmptyDir: &app.EmptyDir{}}},
+			Containers: []app.Container{{Name: "main", Image: "web:1", ImagePullPolicy: "Never"}},
+		})
+	}
+	s, _, err := docker.Render(a, docker.Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w := newWorld("web:1")
+	for b.Loop() {
+		if Diff(Desired{State: s, AgentImage: "agent"}, w.Observed, now).Empty() {
 			b.Fatal("nothing to do")
 		}
 	}

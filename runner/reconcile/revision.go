@@ -73,6 +73,28 @@ func instanceIn(s *docker.State, name string) *Instance {
 	return nil
 }
 
+// instancesOf is instanceIn for all replicas of a state.
+func instancesOf(s *docker.State) map[string]*Instance {
+	out := map[string]*Instance{}
+	add := func(pods []docker.Pod, volumes []docker.Volume) {
+		for i := range pods {
+			if out[pods[i].Name] == nil {
+				out[pods[i].Name] = &Instance{Pod: pods[i]}
+			}
+		}
+		for _, v := range volumes {
+			if i := out[v.Pod]; i != nil {
+				i.Volumes = append(i.Volumes, v)
+			}
+		}
+	}
+	add(s.Pods, s.Volumes)
+	for i := range s.Workloads {
+		add(s.Workloads[i].Surge, s.Workloads[i].SurgeVolumes)
+	}
+	return out
+}
+
 func volumesOf(all []docker.Volume, pod string) []docker.Volume {
 	var out []docker.Volume
 	for _, v := range all {
@@ -99,7 +121,7 @@ func Present(d Desired, o *Observed) *docker.State {
 		if w == nil || p.Job != "" {
 			continue
 		}
-		want := instanceIn(s, name)
+		want := c.instances[name]
 		if i := c.current(w, want, p); i != nil && (want == nil || i != want) {
 			found = append(found, *i)
 		} else if s.Pod(name) == nil && want != nil && p.Revision == want.Pod.Revision {
