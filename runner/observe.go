@@ -295,10 +295,5 @@ func (o *observation) living(pod, container string) *reconcile.Container {
 	if p == nil || p.Infra == nil {
 		return nil
 	}
-	for i := range p.Members {
-		if m := &p.Members[i]; m.Key == container && m.Infra == p.Infra.ID {
-			return m
-		}
-	}
-	return nil
+	return p.Living(container)
 }
