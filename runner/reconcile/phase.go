@@ -26,13 +26,13 @@ func Ended(p *docker.Pod, o *Pod) Phase {
 	}
 	for i := range p.Init {
 		c := &p.Init[i]
-		if m := o.living(c.Name); !c.Sidecar && m.failed() && Stays(p, c, m) {
+		if m := o.Living(c.Name); !c.Sidecar && m.failed() && Stays(p, c, m) {
 			return Failed
 		}
 	}
 	ended, failed := 0, 0
 	for i := range p.Containers {
-		m := o.living(p.Containers[i].Name)
+		m := o.Living(p.Containers[i].Name)
 		if m.ended() && Stays(p, &p.Containers[i], m) {
 			ended++
 		}
@@ -72,7 +72,7 @@ func Overdue(p *docker.Pod, o *Pod) bool {
 	}
 	done := 0
 	for i := range p.Containers {
-		m := o.living(p.Containers[i].Name)
+		m := o.Living(p.Containers[i].Name)
 		switch {
 		case m == nil || !m.ended() || !Stays(p, &p.Containers[i], m):
 		case m.Finished.Before(deadline):
@@ -92,7 +92,7 @@ func Outdated(p *docker.Pod, o *Pod) bool {
 		return true
 	}
 	return slices.ContainsFunc(p.Containers, func(c docker.Container) bool {
-		m := o.living(c.Name)
+		m := o.Living(c.Name)
 		return m != nil && m.Hash != c.Hash
 	})
 }
@@ -116,9 +116,9 @@ func (o *Pod) endedAnyhow() Phase {
 	return phase
 }
 
-// living is the container of that name, unless it joined an infra container
+// Living is the container of that name, unless it joined an infra container
 // that is gone.
-func (o *Pod) living(name string) *Container {
+func (o *Pod) Living(name string) *Container {
 	m := o.Member(name)
 	if m != nil && o.Infra != nil && m.Infra != o.Infra.ID {
 		return nil
@@ -155,10 +155,6 @@ func (o *Pod) finished() time.Time {
 	}
 	return at
 }
-
-// Living is the container of that name, unless it joined an infra container
-// that is gone; nil when there is none.
-func (o *Pod) Living(name string) *Container { return o.living(name) }
 
 // Restarts reports whether a container that has ended is started again.
 func (o *Pod) Restarts(p *docker.Pod, m *Container) bool {

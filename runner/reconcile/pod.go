@@ -70,7 +70,7 @@ func (b *builder) endedPod(p *docker.Pod, o *Pod, phase Phase) int {
 
 func (b *builder) endedChange(p *docker.Pod, o *Pod) string {
 	for i := range p.Containers {
-		if m := o.living(p.Containers[i].Name); m != nil && m.Hash != p.Containers[i].Hash {
+		if m := o.Living(p.Containers[i].Name); m != nil && m.Hash != p.Containers[i].Hash {
 			return "container " + m.Key + ": " + b.containerChange(&p.Containers[i], p.Name)
 		}
 	}
@@ -140,7 +140,7 @@ func (b *builder) mendRunning(p *docker.Pod, o *Pod, turn int) (last int, disrup
 // nil.
 func resetBy(p *docker.Pod, o *Pod) *Container {
 	for _, c := range slices.Concat(p.Init, p.Containers) {
-		if m := o.living(c.Name); m != nil && m.State == Exited {
+		if m := o.Living(c.Name); m != nil && m.State == Exited {
 			if action, _ := c.RuleFor(m.ExitCode); action == docker.RestartAll {
 				return m
 			}
@@ -212,7 +212,7 @@ func (b *builder) disruption(p *docker.Pod, o *Pod) (cause string, image int) {
 		return "", none // a pod of a job does not follow a change
 	}
 	for _, c := range p.Lasting() {
-		if m := o.living(c.Name); m.running() {
+		if m := o.Living(c.Name); m.running() {
 			cause := b.replaceCause(c, m, p.Name)
 			if cause == "" {
 				continue

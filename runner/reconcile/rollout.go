@@ -61,7 +61,7 @@ func (b *builder) stopOutdated(p *docker.Pod, o *Pod) bool {
 	}
 	drained := b.add(Step{Op: Drain, Object: "pod " + p.Name, Pod: p.Name, Cause: cause}, image)
 	for i := range p.Containers {
-		m := o.living(p.Containers[i].Name)
+		m := o.Living(p.Containers[i].Name)
 		if m.running() && b.replaceCause(&p.Containers[i], m, p.Name) != "" {
 			b.removeAlone(memberStep(p.Name, m, b.replaceCause(&p.Containers[i], m, p.Name)), m, drained)
 		}

@@ -202,7 +202,7 @@ func (b *builder) serves(d docker.Dependency) bool {
 }
 
 func started(p *docker.Pod, o *Pod) bool {
-	return !slices.ContainsFunc(p.Containers, func(c docker.Container) bool { return !o.living(c.Name).running() })
+	return !slices.ContainsFunc(p.Containers, func(c docker.Container) bool { return !o.Living(c.Name).running() })
 }
 
 // missingClaim is a volume of a claim that the job mounts and that nobody has

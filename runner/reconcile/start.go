@@ -138,7 +138,7 @@ func (l *launch) step(object string, role Role, c *docker.Container) Step {
 // beyond them all once a regular container was begun.
 func (l *launch) nextInit() int {
 	begun := func(c docker.Container) bool {
-		m := l.o.living(c.Name)
+		m := l.o.Living(c.Name)
 		return m != nil && (m.State != Created || m.ended()) // one that is only made says nothing: they are made ahead
 	}
 	if slices.ContainsFunc(l.p.Containers, begun) {
@@ -155,7 +155,7 @@ func (l *launch) nextInit() int {
 // initContainer plans a container that runs to its end. It reports whether the
 // next may be planned.
 func (b *builder) initContainer(l *launch, c *docker.Container) bool {
-	m := l.o.living(c.Name)
+	m := l.o.Living(c.Name)
 	step := l.step("init container", RoleInit, c)
 	if m != nil && m.State == Exited && m.ExitCode == 0 && m.Error == "" {
 		return true
@@ -198,7 +198,7 @@ func (b *builder) initContainer(l *launch, c *docker.Container) bool {
 // comes behind it waits until it has started. It reports whether the next
 // container may be planned.
 func (b *builder) sidecar(l *launch, c *docker.Container, gates bool) bool {
-	m := l.o.living(c.Name)
+	m := l.o.Living(c.Name)
 	step := l.step("sidecar", RoleSidecar, c)
 	started, ok := b.keep(l, step, c, m)
 	if !gates {
@@ -221,7 +221,7 @@ func (b *builder) sidecar(l *launch, c *docker.Container, gates bool) bool {
 // regular plans one of the containers that the pod is for. It reports whether
 // the next may be planned.
 func (b *builder) regular(l *launch, c *docker.Container) bool {
-	m := l.o.living(c.Name)
+	m := l.o.Living(c.Name)
 	step := l.step("container", RoleApp, c)
 	last, ok := b.keep(l, step, c, m)
 	if last != none {
