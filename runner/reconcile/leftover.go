@@ -14,8 +14,7 @@ func (b *builder) removeLeftVolumes() {
 		if b.defined.Job(w) != nil {
 			continue // its pods may have the same names
 		}
-		prefix := docker.VolumeName(b.desired.State.Prefix(), w, "")
-		prefix = strings.TrimSuffix(prefix, "_") + "-"
+		prefix := docker.InfraName(b.desired.State.Prefix(), w+"-")
 		for _, name := range sortedNames(b.observed.Volumes) {
 			rest, ok := strings.CutPrefix(name, prefix)
 			number, _, of := strings.Cut(rest, "_")
