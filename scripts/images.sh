@@ -124,6 +124,9 @@ PASSWORD
 		printf 'CREATE DATABASE "%s";\n' "$POSTGRES_DB" | postgres --single -j postgres
 	fi
 fi
+if [ "$1" = postgres ]; then
+	chmod 700 "$PGDATA" 2>/dev/null || : # a pod's fsGroup may write to it, which the server takes for a mistake
+fi
 exec "$@"
 END
 }

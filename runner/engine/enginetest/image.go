@@ -16,7 +16,7 @@ import (
 )
 
 // Ref is the reference of the suite's image.
-const Ref = "cuepod-enginetest:latest"
+const Ref = "cuepod-enginetest:1"
 
 // programPath is where the test program is in the image.
 const programPath = "/testprog"
