@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,13 +71,6 @@ func TestConformance(t *testing.T) {
 	for n, batch := range batches(cases, repeat, batchSize) {
 		got := runBatch(t, tool, fmt.Sprintf("conformance-%d", n+1), repeat, batch)
 		results = append(results, got...)
-		for _, r := range got {
-			t.Run(r.Case.Name, func(t *testing.T) {
-				if r.Wrong != "" {
-					t.Error(r.Wrong)
-				}
-			})
-		}
 	}
 	text := Report(results)
 	if path := os.Getenv("CUEPOD_CONFORMANCE_REPORT"); path != "" {
@@ -87,6 +79,12 @@ func TestConformance(t *testing.T) {
 		}
 	}
 	t.Logf("\n%s", text)
+	// What failed comes last, where the end of a long output shows it.
+	for _, r := range results {
+		if r.Wrong != "" {
+			t.Errorf("case %s: %s", r.Case.Name, r.Wrong)
+		}
+	}
 }
 
 // runBatch runs one app, looks at all its cases at once, and ends it.
@@ -128,8 +126,10 @@ func runBatch(t *testing.T, tool, app string, repeat int, cases []Case) []Result
 		}
 	}
 	t.Logf("%s: %d cases, looked at after %.0f s, down after %.0f s", app, len(cases), looked.Seconds(), time.Since(begin).Seconds())
-	if slices.ContainsFunc(results, func(r Result) bool { return r.Wrong != "" }) {
-		t.Logf("cuepod up said:\n%s", w.said())
+	for _, r := range results {
+		if r.Wrong != "" {
+			t.Logf("of %s, cuepod up said:\n%s", r.Case.Name, w.said(r.Case.Name))
+		}
 	}
 	return results
 }

@@ -151,10 +151,18 @@ func (w *world) log(container string) []string {
 	return append([]string(nil), w.lines[container]...)
 }
 
-func (w *world) said() string {
+// said is what cuepod up said of whatever has about in its name, and of nothing
+// in particular.
+func (w *world) said(about string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.talk.String()
+	var out strings.Builder
+	for line := range strings.Lines(w.talk.String()) {
+		if f := strings.Fields(line); strings.Contains(line, about) || len(f) < 2 || f[1] != "plan" && f[1] != "done" {
+			out.WriteString(line)
+		}
+	}
+	return out.String()
 }
 
 // deadline is until when a check that began then may wait.
