@@ -361,6 +361,36 @@ func TestCronJob_OfTheAppIsReadyWhateverItsRunsDo(t *testing.T) {
 	})
 }
 
+// On an engine this slow, a run of the CronJob is always being started.
+func TestCronJob_UpOnceDoesNotWaitForItsRuns(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		w := r.addWork(takes(time.Second, 0))
+		r.shape = withJobs(aJob("report", func(j *docker.Job) {
+			j.Cron = &docker.Cron{Schedule: "* * * * *", ConcurrencyPolicy: docker.AllowConcurrent}
+		}))
+		r.eng.SetHook(func(_ context.Context, ph fake.Phase, op, object string) error {
+			if ph == fake.Before && op == "CreateContainer" && strings.Contains(object, "report") {
+				time.Sleep(20 * time.Second)
+			}
+			return nil
+		})
+		stop := r.up()
+		time.Sleep(3 * time.Minute)
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		if w.count() == 0 {
+			t.Fatal("no run began")
+		}
+		cfg := r.config()
+		cfg.Once, cfg.Timeout = true, 10*time.Minute
+		if err := up(t.Context(), cfg, nil); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Hour) // what was begun ends
+	})
+}
+
 func TestUp_BadScheduleIsAnErrorOfTheDefinition(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		bad := withJobs(aJob("report", func(j *docker.Job) { j.Cron = &docker.Cron{Schedule: "61 * * * *"} }))

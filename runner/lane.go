@@ -18,6 +18,7 @@ type lane struct {
 	scope    reconcile.Scope
 	state    *docker.State           // of the plan under way, with the pods of jobs
 	cancel   context.CancelCauseFunc // of the plan under way; nil when there is none
+	aside    bool                    // the plan under way is about runs of CronJobs alone
 	wake     time.Time               // when a wait of the plan under way is over; zero for never
 	failures int                     // plans that failed in a row
 	retryAt  time.Time               // no plan before this, after a failure
@@ -31,6 +32,10 @@ func (l *lane) drop() {
 		l.cancel(errStale)
 	}
 }
+
+// holds reports whether the plan under way is one that whoever waits for the app
+// to be as it should has to wait for. There is always a next run of a CronJob.
+func (l *lane) holds() bool { return l.busy() && !l.aside }
 
 // lanes are both, the one that makes what the other needs first.
 func (r *supervisor) lanes() []*lane { return []*lane{&r.loop.main, &r.loop.jobs} }

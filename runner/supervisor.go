@@ -506,6 +506,7 @@ func (r *supervisor) start(ctx context.Context, lane *lane, plan reconcile.Plan)
 	applyCtx, cancel := context.WithCancelCause(ctx)
 	lane.wake = plan.Wake()
 	lane.cancel, lane.state = cancel, reconcile.WithJobs(plan.State, &l.seen.Observed, plan)
+	lane.aside = reconcile.OnlyCrons(plan, lane.state, &l.seen.Observed)
 	l.rollouts.begin(r.moves())
 	e := &executor{supervisor: r, desired: l.desired, state: lane.state, earlier: plan.Earlier, slots: l.slots, backoff: r.backoff(),
 		begin: func(s reconcile.Step) *fetch { return r.beginFetch(ctx, s, lane.state) },

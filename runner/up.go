@@ -159,7 +159,7 @@ func (r *supervisor) done() (bool, error) {
 	if r.onlyRun != "" {
 		return r.runOver(), nil
 	}
-	if !r.cfg.Once || l.seen == nil || l.stale || l.jobs.busy() {
+	if !r.cfg.Once || l.seen == nil || l.stale || l.jobs.holds() {
 		return false, nil
 	}
 	if failed := r.failed(); len(failed) > 0 {
@@ -169,7 +169,10 @@ func (r *supervisor) done() (bool, error) {
 		}
 		return true, errors.Join(err, r.drainApply())
 	}
-	return l.ready && !l.main.busy(), nil
+	if !l.ready || l.main.busy() {
+		return false, nil
+	}
+	return true, r.drainApply()
 }
 
 func (r *supervisor) deadline() <-chan time.Time {

@@ -153,3 +153,32 @@ func (b *builder) outlived(j *docker.Job, r *Job) bool {
 	}
 	return true
 }
+
+// OnlyCrons reports whether all that a plan does is for runs of CronJobs; the
+// state is one WithJobs.
+func OnlyCrons(p Plan, s *docker.State, o *Observed) bool {
+	for _, step := range p.Steps {
+		workload := step.Workload
+		if step.Job != nil {
+			workload = step.Job.Workload
+		} else if pod := s.Pod(step.Pod); pod != nil {
+			workload = pod.Workload
+		} else if run := o.run(step.ID); run != nil {
+			workload = run.Workload
+		}
+		if j := s.Job(workload); j == nil || j.Cron == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// run is the run that a container stands for, or nil.
+func (o *Observed) run(id string) *Job {
+	for i := range o.Jobs {
+		if r := &o.Jobs[i]; r.ID == id || slices.Contains(r.Stale, id) {
+			return r
+		}
+	}
+	return nil
+}
