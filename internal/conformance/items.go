@@ -30,7 +30,7 @@ func lifecycle() []Item {
 	return []Item{
 		{1, "A pod's phase: Failed when an init container failed for good; Pending until init containers and sidecars are through; Running while a container runs or waits to; Succeeded or Failed once all have ended", Same, ""},
 		{2, "CrashLoopBackOff is why a container waits, and never a phase: the pod stays Running", Same, ""},
-		{3, "Why a container waits, in Kubernetes' words: ContainerCreating, PodInitializing, CrashLoopBackOff, RunContainerError, CreateContainerConfigError, CreateContainerError, PostStartHookError, ErrImagePull, ImagePullBackOff, ErrImageNeverPull, InvalidImageName", Same, ""},
+		{3, "Why a container waits, in Kubernetes' words: ContainerCreating, PodInitializing, CrashLoopBackOff, RunContainerError, CreateContainerConfigError, CreateContainerError, PostStartHookError, ErrImagePull, ImagePullBackOff, ErrImageNeverPull, InvalidImageName", Divergence, "all but two: a name that is none is refused before anything starts, with its line; that a postStart hook failed is told when it happens, with PostStartHookError, and what waits afterwards is the back-off"},
 		{4, "Conditions of a pod: PodReadyToStartContainers, Initialized, ContainersReady and Ready; that of a pod that succeeded is not Ready, with the reason PodCompleted", Same, ""},
 		{5, "Init containers run one at a time, in order, each to exit code 0", Same, ""},
 		{6, "An init container that fails is run again after its back-off, and with restartPolicy Never fails the pod", Same, ""},
