@@ -31,7 +31,8 @@ type outageWorld struct {
 	long time.Duration
 }
 
-// outages are F13 to F16, F22 and F43 of reliability.
+// outages are what befalls whole engines. That address pools run out is none: an
+// app's network has a subnet of our choice.
 func outages() []outage {
 	return []outage{
 		{"the engine restarts", nil, false, func(ctx context.Context, w *outageWorld) error { return w.d.restart(ctx, syscall.SIGTERM) }},
@@ -59,6 +60,9 @@ func outages() []outage {
 			return join(err, w.a.be("a"))
 		}},
 		{"the engine pauses", nil, true, func(ctx context.Context, w *outageWorld) error { return w.d.pause(ctx, w.long) }},
+		{"the firewall is flushed", nil, true, func(_ context.Context, w *outageWorld) error {
+			return join(w.d.enter("iptables", "-F").Run(), w.d.enter("iptables", "-t", "nat", "-F").Run())
+		}},
 		{"the disk is full", nil, true, func(ctx context.Context, w *outageWorld) error {
 			if err := w.d.fill(); err != nil {
 				return err
