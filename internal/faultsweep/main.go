@@ -79,26 +79,21 @@ func sweep(ctx context.Context, cfg config, out io.Writer) error {
 	}
 	cfg.tool = b.tool
 	began := time.Now()
-	t := newTable()
+	t := newTable(out)
 	for _, shape := range cfg.shapes {
-		if err := b.sweepShape(ctx, cfg, shape, t, out); err != nil {
+		if err := b.sweepShape(ctx, cfg, shape, t); err != nil {
 			return errors.Join(err, b.close())
 		}
 	}
 	if cfg.outages {
-		err := sweepOutages(ctx, cfg, t, func(o outcome) {
-			t.add(o)
-			if o.err != nil {
-				fmt.Fprintf(out, "FAILED %s: %v\n", o.name(), o.err)
-			}
-		})
+		err := sweepOutages(ctx, cfg, t)
 		if errors.Is(err, errNoDaemon) {
 			fmt.Fprintln(out, "outages are left out:", err)
 		} else if err != nil {
 			return errors.Join(err, b.close())
 		}
 	}
-	t.print(out)
+	t.print()
 	fmt.Fprintf(out, "seed %d, %s\n", cfg.seed, time.Since(began).Round(time.Second))
 	return errors.Join(t.verdict(), b.close())
 }
@@ -106,7 +101,7 @@ func sweep(ctx context.Context, cfg config, out io.Writer) error {
 // handsEach is how many hands a sample of one takes: there is one app for them.
 const handsEach = 3
 
-func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *table, out io.Writer) error {
+func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *table) error {
 	a, err := b.newApp(ctx, shape)
 	if err != nil {
 		return err
@@ -115,18 +110,12 @@ func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *tab
 	if err != nil {
 		return fmt.Errorf("shape %s, undisturbed: %w", shape, err)
 	}
-	tell := func(o outcome) {
-		t.add(o)
-		if o.err != nil {
-			fmt.Fprintf(out, "FAILED %s: %v\n", o.name(), o.err)
-		}
-	}
 	if cfg.kills {
 		for _, v := range verbs() {
 			for _, side := range []sockfault.Action{sockfault.KillBefore, sockfault.KillAfter} {
 				for _, p := range points(shape, v, side, ref.points[v], cfg.sample, cfg.seed) {
 					if ctx.Err() == nil && cfg.only.MatchString(p.String()) {
-						tell(b.kill(ctx, a, ref, p))
+						t.add(b.kill(ctx, a, ref, p))
 					}
 				}
 			}
@@ -135,7 +124,7 @@ func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *tab
 	if cfg.hands && shape == "services" {
 		for i, h := range hands() {
 			if ctx.Err() == nil && cfg.only.MatchString("hand/"+h.name) && (cfg.sample == 0 || (i+int(cfg.seed))%len(hands()) < cfg.sample*handsEach) {
-				tell(b.lend(ctx, a, ref, h))
+				t.add(b.lend(ctx, a, ref, h))
 			}
 		}
 	}
@@ -150,7 +139,7 @@ func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *tab
 		// Each sample takes another fault of each endpoint.
 		chosen := cfg.sample == 0 || (i*7+int(cfg.seed))%len(cases) < cfg.sample
 		if ctx.Err() == nil && chosen && cfg.only.MatchString(f.String()) {
-			tell(b.breakAnswer(ctx, a, ref, f))
+			t.add(b.breakAnswer(ctx, a, ref, f))
 		}
 	}
 	return ctx.Err()

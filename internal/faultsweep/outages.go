@@ -77,7 +77,7 @@ func outages() []outage {
 }
 
 // sweepOutages has each outage befall an app on a private engine of its own.
-func sweepOutages(ctx context.Context, cfg config, t *table, tell func(outcome)) error {
+func sweepOutages(ctx context.Context, cfg config, t *table) error {
 	for i, out := range outages() {
 		if ctx.Err() != nil || !cfg.only.MatchString("outage/"+out.name) || cfg.sample > 0 && (i+int(cfg.seed))%len(outages()) >= cfg.sample {
 			continue
@@ -88,7 +88,7 @@ func sweepOutages(ctx context.Context, cfg config, t *table, tell func(outcome))
 			return err
 		}
 		o.err = join(o.err, err)
-		tell(o)
+		t.add(o)
 	}
 	return ctx.Err()
 }

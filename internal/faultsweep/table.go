@@ -3,11 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 )
 
-// table counts outcomes by what was swept.
+// table counts outcomes by what was swept. It tells failures at once, and how a
+// row came out when the next begins.
 type table struct {
+	out   io.Writer
 	order []string
 	rows  map[string]*row
 }
@@ -16,7 +19,7 @@ type row struct {
 	total, met, failed, worst int
 }
 
-func newTable() *table { return &table{rows: map[string]*row{}} }
+func newTable(out io.Writer) *table { return &table{out: out, rows: map[string]*row{}} }
 
 // name is how a person finds it again.
 func (o outcome) name() string {
@@ -30,6 +33,7 @@ func (t *table) add(o outcome) {
 	key := fmt.Sprintf("%s\t%s\t%s", o.shape, o.verb, o.side)
 	r := t.rows[key]
 	if r == nil {
+		t.endRow()
 		r = &row{}
 		t.rows[key], t.order = r, append(t.order, key)
 	}
@@ -39,12 +43,22 @@ func (t *table) add(o outcome) {
 	}
 	if o.err != nil {
 		r.failed++
+		fmt.Fprintf(t.out, "FAILED %s: %v\n", o.name(), o.err)
 	}
 	r.worst = max(r.worst, o.calls)
 }
 
-func (t *table) print(out io.Writer) {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+func (t *table) endRow() {
+	if len(t.order) == 0 {
+		return
+	}
+	key := t.order[len(t.order)-1]
+	fmt.Fprintf(t.out, "%s: %d points, %d failed\n", strings.ReplaceAll(key, "\t", " "), t.rows[key].total, t.rows[key].failed)
+}
+
+func (t *table) print() {
+	t.endRow()
+	w := tabwriter.NewWriter(t.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "APP\tWHAT\tFAULT\tPOINTS\tMET\tFAILED\tMOST CALLS TO RECOVER")
 	for _, key := range t.order {
 		r := t.rows[key]
