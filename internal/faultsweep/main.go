@@ -110,6 +110,7 @@ func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *tab
 	if err != nil {
 		return fmt.Errorf("shape %s, undisturbed: %w", shape, err)
 	}
+	fmt.Fprintf(t.out, "%s: %d requests of up, %d of a reload, %d of down\n", shape, ref.points[up], ref.points[reload], ref.points[down])
 	if cfg.kills {
 		for _, v := range verbs() {
 			for _, side := range []sockfault.Action{sockfault.KillBefore, sockfault.KillAfter} {
