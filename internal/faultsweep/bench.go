@@ -117,8 +117,8 @@ type result struct {
 const patience = 3 * time.Minute
 
 // run runs cuepod to its end.
-func (b *bench) run(ctx context.Context, args ...string) (result, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+func (b *bench) run(all context.Context, args ...string) (result, error) {
+	ctx, cancel := context.WithTimeout(all, patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.tool, args...)
 	var out bytes.Buffer
@@ -126,7 +126,10 @@ func (b *bench) run(ctx context.Context, args ...string) (result, error) {
 	cmd.WaitDelay = time.Second
 	began := time.Now()
 	err := cmd.Run()
-	if ctx.Err() != nil {
+	switch {
+	case all.Err() != nil:
+		return result{}, all.Err()
+	case ctx.Err() != nil:
 		return result{}, fmt.Errorf("cuepod %s: not done after %v:\n%s", strings.Join(args, " "), patience, &out)
 	}
 	r := b.resultOf(err)
