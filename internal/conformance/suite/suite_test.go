@@ -128,7 +128,7 @@ func runBatch(t *testing.T, tool, app string, repeat int, cases []Case) []Result
 	t.Logf("%s: %d cases, looked at after %.0f s, down after %.0f s", app, len(cases), looked.Seconds(), time.Since(begin).Seconds())
 	for _, r := range results {
 		if r.Wrong != "" {
-			t.Logf("of %s, cuepod up said:\n%s", r.Case.Name, w.said(r.Case.Name))
+			t.Logf("%s: %s\ncuepod up said:\n%s", r.Case.Name, r.Wrong, w.said(r.Case.Name))
 		}
 	}
 	return results
