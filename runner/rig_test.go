@@ -41,6 +41,8 @@ type rig struct {
 	root   string              // of the module; "" is one that does not exist
 	calls  int                 // see standsIn
 	sees   func(api.Status)    // every verdict of the stand-in; may be nil
+	garble int                 // so many messages reach the stand-in in pieces
+	mute   bool                // the stand-in says nothing
 	snap   api.Snapshot        // what the stand-in was told last
 
 	options docker.Options // Strict makes the supervisor strict, too
@@ -77,6 +79,16 @@ func (r *rig) runAgent(ctx context.Context, p fake.Process) int {
 		for {
 			select {
 			case msg := <-lines:
+				r.mu.Lock()
+				mute, garbled := r.mute, r.garble > 0
+				r.garble--
+				r.mu.Unlock()
+				if garbled {
+					_ = writeLine(p.Stdout, api.FromGateway{Garbled: true})
+				}
+				if garbled || mute {
+					continue
+				}
 				if msg.Snapshot != nil && msg.Snapshot.Generation >= last.Generation {
 					last = *msg.Snapshot
 				}

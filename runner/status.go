@@ -17,13 +17,16 @@ import (
 
 // Status is how an app is, for ps.
 type Status struct {
-	App        string          `json:"app"`
-	Root       string          `json:"root"`
-	Supervised bool            `json:"supervised"` // unset by the runner; the command knows
-	Pods       []PodStatus     `json:"pods"`
-	Jobs       []JobStatus     `json:"jobs,omitempty"` // runs, those of CronJobs included
-	CronJobs   []CronJobStatus `json:"cronJobs,omitempty"`
-	Services   []ServiceStatus `json:"services"`
+	App        string `json:"app"`
+	Root       string `json:"root"`
+	Supervised bool   `json:"supervised"` // unset by the runner; the command knows
+	// Unknown is why the gateway's word is missing, and with it what is ready; ""
+	// when it is there, or when no gateway runs.
+	Unknown  string          `json:"unknown,omitempty"`
+	Pods     []PodStatus     `json:"pods"`
+	Jobs     []JobStatus     `json:"jobs,omitempty"` // runs, those of CronJobs included
+	CronJobs []CronJobStatus `json:"cronJobs,omitempty"`
+	Services []ServiceStatus `json:"services"`
 }
 
 // JobStatus is one run of a job.
@@ -102,8 +105,9 @@ func List(ctx context.Context, eng engine.Engine) ([]App, error) {
 	return slices.Compact(apps), nil
 }
 
-// gatewayPatience is how long status waits for the gateway's word.
-const gatewayPatience = 3 * time.Second
+// gatewayPatience is how long status waits for the gateway's word. One that is
+// well says it at once; a machine may be slow.
+const gatewayPatience = 10 * time.Second
 
 // GetStatus tells how an app is, in Kubernetes' words. Readiness is the
 // gateway's word; without a gateway nothing is ready.
@@ -115,9 +119,12 @@ func GetStatus(ctx context.Context, eng engine.Engine, id Identity) (Status, err
 	if len(seen.all) == 0 {
 		return Status{}, fmt.Errorf("app %s: %w", id.App, ErrNoApp)
 	}
-	status := askGateway(ctx, eng, seen)
+	status, err := askGateway(ctx, eng, seen)
 	seen.judge(status, nil, nil)
 	out := Status{App: id.App, Root: id.Root, Pods: []PodStatus{}, Services: []ServiceStatus{}}
+	if err != nil {
+		out.Unknown = fmt.Sprintf("the gateway does not answer (%v): what is ready is not known", err)
+	}
 	if seen.Record == nil {
 		return out, nil
 	}
@@ -141,34 +148,41 @@ func GetStatus(ctx context.Context, eng engine.Engine, id Identity) (Status, err
 }
 
 // askGateway asks for a status over a line of its own; the supervisor's line
-// stays as it is.
-func askGateway(ctx context.Context, eng engine.Engine, seen *observation) api.Status {
+// stays as it is. It has nothing to say where no gateway runs.
+func askGateway(ctx context.Context, eng engine.Engine, seen *observation) (api.Status, error) {
 	if seen.Gateway == nil || seen.Gateway.State != reconcile.Running {
-		return api.Status{}
+		return api.Status{}, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, gatewayPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, gatewayPatience, fmt.Errorf("nothing within %v", gatewayPatience))
 	defer cancel()
-	answers := make(chan api.Status, 1)
+	heard, ended := make(chan api.FromGateway), make(chan error, 1)
 	l, err := openLink(ctx, eng, seen.Gateway.ID, func(msg api.FromGateway) {
-		if msg.Status != nil {
-			select {
-			case answers <- *msg.Status:
-			default:
-			}
+		select {
+		case heard <- msg:
+		case <-ctx.Done():
 		}
-	}, func(error) {})
+	}, func(err error) { ended <- err })
 	if err != nil {
-		return api.Status{}
+		return api.Status{}, err
 	}
 	defer l.close()
-	if err := l.send(api.ToGateway{Report: true}); err != nil {
-		return api.Status{}
-	}
-	select {
-	case s := <-answers:
-		return s
-	case <-ctx.Done():
-		return api.Status{}
+	for garbled := true; ; {
+		if garbled {
+			if err := l.send(api.ToGateway{Report: true}); err != nil {
+				return api.Status{}, err
+			}
+		}
+		select {
+		case msg := <-heard:
+			if msg.Status != nil {
+				return *msg.Status, nil
+			}
+			garbled = msg.Garbled
+		case err := <-ended:
+			return api.Status{}, err
+		case <-ctx.Done():
+			return api.Status{}, context.Cause(ctx)
+		}
 	}
 }
 

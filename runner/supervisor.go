@@ -266,11 +266,29 @@ func (r *supervisor) followGateway(ctx context.Context) {
 		r.log.Debug("gateway does not answer", "error", err)
 		return
 	}
-	if err := opened.send(api.ToGateway{Bootstrap: &api.Bootstrap{Key: l.secrets.vault.Key}, Report: true}); err != nil {
+	if err := opened.send(r.greeting()); err != nil {
 		opened.close()
 		return
 	}
 	l.link, l.status, l.lastSent = opened, api.Status{}, api.Snapshot{}
+}
+
+// greeting is what a line to the gateway begins with.
+func (r *supervisor) greeting() api.ToGateway {
+	return api.ToGateway{Bootstrap: &api.Bootstrap{Key: r.loop.secrets.vault.Key}, Report: true}
+}
+
+// sendAgain repeats what the gateway may not have understood.
+func (r *supervisor) sendAgain() {
+	l := &r.loop
+	err := l.link.send(r.greeting())
+	if err == nil && l.lastSent.Generation != 0 {
+		err = l.link.send(api.ToGateway{Snapshot: &l.lastSent})
+	}
+	if err != nil {
+		r.log.Debug("not sent again", "error", err)
+		l.link.close()
+	}
 }
 
 func (r *supervisor) receive(from *link, msg api.FromGateway) {
@@ -280,6 +298,9 @@ func (r *supervisor) receive(from *link, msg api.FromGateway) {
 	}
 	if msg.Error != "" {
 		r.problem("gateway", msg.Error)
+	}
+	if msg.Garbled {
+		r.sendAgain()
 	}
 	if msg.Status == nil {
 		return

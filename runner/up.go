@@ -77,7 +77,10 @@ func Plan(ctx context.Context, cfg Config) (reconcile.Plan, error) {
 		return reconcile.Plan{}, err
 	}
 	if cfg.Strict { // what a rollout comes to next depends on what is ready
-		status := askGateway(ctx, cfg.Engine, l.seen)
+		status, err := askGateway(ctx, cfg.Engine, l.seen)
+		if err != nil {
+			return reconcile.Plan{}, fmt.Errorf("gateway: %w", err)
+		}
 		l.rollouts.received = time.Now()
 		l.seen.judge(status, nil, nil)
 		l.rollouts.note(l.seen, status, l.rollouts.received)

@@ -697,6 +697,51 @@ func changing(op string) bool {
 	return false
 }
 
+// All that attach to a gateway write to one stream: a ps may part a snapshot, and
+// a snapshot the question of a ps.
+func TestUp_WhatWasGarbledOnTheWayToTheGatewayIsSentAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.garble = 3 // the greeting, the snapshot, and one of those sent again
+		r.ready()
+		stop := r.up()
+		r.mu.Lock()
+		r.garble = 1
+		r.mu.Unlock()
+		r.edit(func(a *app.App) { a.Pods[1].Containers[0].Image = "web:2" })
+		time.Sleep(time.Minute)
+		if got := r.told(); !strings.Contains(got, "plan : container web-1/app: image web:1 -> web:2\nready : shop is ready in") {
+			t.Errorf("told:\n%s", got)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+		r.mu.Lock()
+		r.garble = 2
+		r.mu.Unlock()
+		for _, p := range r.status().Pods {
+			if !p.Ready {
+				t.Errorf("pod %s is not ready", p.Name)
+			}
+		}
+	})
+}
+
+// A ps that hears nothing says so: it does not say that nothing is ready.
+func TestGetStatus_TellsThatTheGatewayDoesNotAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.ready()
+		if got := r.status().Unknown; got != "" {
+			t.Errorf("a gateway that is well: %q", got)
+		}
+		r.mu.Lock()
+		r.mute = true
+		r.mu.Unlock()
+		if got := r.status().Unknown; !strings.Contains(got, "the gateway does not answer") {
+			t.Errorf("one that says nothing: %q", got)
+		}
+	})
+}
+
 func TestUp_UnhealthyContainerIsRestartedWhileARolloutWaits(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.eng.AddImage("web:1", fake.Image{Run: serve, Exec: func(context.Context, fake.Process) int { return 7 }})

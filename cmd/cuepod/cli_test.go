@@ -418,8 +418,13 @@ never    @daily        Europe/Berlin  true     0       -              -
 	}
 	b.Reset()
 	printStatus(&b, appStatus{Status: runner.Status{App: "shop", Root: "/r"}}, style{}, now)
-	if !strings.Contains(b.String(), "unsupervised") {
+	if !strings.Contains(b.String(), "unsupervised") || strings.Contains(b.String(), "!") {
 		t.Errorf("without a supervisor:\n%s", b.String())
+	}
+	b.Reset()
+	printStatus(&b, appStatus{Status: runner.Status{App: "shop", Root: "/r", Unknown: "the gateway does not answer"}}, style{}, now)
+	if !strings.Contains(b.String(), "! the gateway does not answer\n\nPOD") {
+		t.Errorf("without an answer of the gateway:\n%s", b.String())
 	}
 }
 

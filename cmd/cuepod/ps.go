@@ -128,6 +128,9 @@ func printStatus(w io.Writer, st appStatus, s style, now time.Time) {
 		supervised = fmt.Sprintf("supervised by pid %d", st.Supervisor)
 	}
 	fmt.Fprintf(w, "%s  %s  %s\n\n", s.paint(bold, st.App), st.Root, supervised)
+	if st.Unknown != "" {
+		fmt.Fprintf(w, "%s %s\n\n", s.paint(red, "!"), st.Unknown)
+	}
 	var pods table
 	pods.add("POD", "READY", "STATUS", "RESTARTS", "AGE", "IP")
 	for _, p := range st.Pods {

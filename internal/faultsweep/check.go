@@ -64,7 +64,7 @@ func (b *bench) checkReady(ctx context.Context, a *app) error {
 	}
 	for _, p := range st.Pods {
 		if !p.Ready && p.Phase != "Succeeded" {
-			return fmt.Errorf("I4: up succeeded and pod %s is %s and not ready", p.Name, p.Phase)
+			return fmt.Errorf("I4: up succeeded and pod %s is %s and not ready:\n%s", p.Name, p.Phase, r.out)
 		}
 	}
 	return nil

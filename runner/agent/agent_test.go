@@ -32,9 +32,10 @@ type hub struct {
 	control string
 	http    string
 
-	mu     sync.Mutex
-	status *api.Status
-	errors []string
+	mu      sync.Mutex
+	status  *api.Status
+	errors  []string
+	garbled int
 }
 
 func newHub(t *testing.T) *hub {
@@ -57,7 +58,7 @@ func newHub(t *testing.T) *hub {
 		newGateway(gatewayConfig{stdin: inR, stdout: outW, log: quiet(), control: control, http: web}).run(ctx)
 	})
 	wg.Go(func() {
-		readLines(outR, maxLine, h.heard)
+		readLines(outR, maxLine, h.heard, nil)
 	})
 	t.Cleanup(func() {
 		cancel()
@@ -72,6 +73,9 @@ func newHub(t *testing.T) *hub {
 func (h *hub) heard(m api.FromGateway) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if m.Garbled {
+		h.garbled++
+	}
 	if m.Status != nil {
 		h.status = m.Status
 	}
@@ -107,6 +111,22 @@ func (h *hub) await(what string, ok func(api.Status) bool) {
 		}
 		return nil
 	})
+}
+
+// A line that another writer parted is none, and the gateway says so.
+func TestGateway_TellsThatALineWasGarbled(t *testing.T) {
+	h := newHub(t)
+	h.write(`{"snapshot":{"generation":7,"po` + "\n" + `{"report":true}` + "\n" + `ds":[]}}` + "\n")
+	agenttest.Eventually(t, func() error {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if h.garbled != 2 || h.status == nil {
+			return fmt.Errorf("garbled %d times, status %+v", h.garbled, h.status)
+		}
+		return nil
+	})
+	h.send(api.ToGateway{Snapshot: &api.Snapshot{Generation: 7}})
+	h.await("the snapshot", func(s api.Status) bool { return s.Generation == 7 })
 }
 
 // agent is a pod's agent in this process, its probes told what to find.

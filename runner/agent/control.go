@@ -75,7 +75,7 @@ func (g *gateway) serveAgent(ctx context.Context, conn net.Conn, known func()) {
 	})
 	_ = readLines(in, maxReport, func(m api.FromAgent) { // its end is the agent's leaving, whatever the cause
 		g.do(ctx, func(s *gatewayState) { s.reported(a, m) })
-	})
+	}, nil)
 }
 
 func readHello(conn net.Conn, in *bufio.Reader) (api.Hello, error) {

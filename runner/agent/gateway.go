@@ -114,7 +114,7 @@ func (g *gateway) run(ctx context.Context) {
 	defer cancel()
 	go followLines(ctx, g.stdin, func(m api.ToGateway) {
 		g.do(ctx, func(s *gatewayState) { s.hear(m) })
-	})
+	}, func() { g.out.Note(api.FromGateway{Garbled: true}) })
 	g.wg.Go(func() { g.write(ctx) })
 	g.wg.Go(func() { g.acceptAgents(ctx) })
 	g.wg.Go(func() { _ = g.router.Serve(ctx, g.http) })

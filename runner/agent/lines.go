@@ -2,6 +2,7 @@ package agent
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,15 +21,19 @@ const (
 )
 
 // readLines calls take for each line of r that is one JSON value of type T. Any
-// other line is passed over: a writer that was killed may leave half of one. It
+// other line is passed over: garbled, which may be nil, is called for it. It
 // returns at the end of r or its first error; nil means the end.
-func readLines[T any](r io.Reader, limit int, take func(T)) error {
+func readLines[T any](r io.Reader, limit int, take func(T), garbled func()) error {
 	in := bufio.NewReader(r)
 	for {
 		line, err := readLine(in, limit)
 		var v T
-		if len(line) > 0 && json.Unmarshal(line, &v) == nil {
-			take(v)
+		if line = bytes.TrimSpace(line); len(line) > 0 {
+			if json.Unmarshal(line, &v) == nil {
+				take(v)
+			} else if garbled != nil {
+				garbled()
+			}
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -60,9 +65,9 @@ func readLine(in *bufio.Reader, limit int) ([]byte, error) {
 
 // followLines is readLines over a stream whose end is not the end. It returns
 // when ctx is done, but cannot interrupt a read.
-func followLines[T any](ctx context.Context, r io.Reader, take func(T)) {
+func followLines[T any](ctx context.Context, r io.Reader, take func(T), garbled func()) {
 	for ctx.Err() == nil {
-		_ = readLines(r, maxLine, take) // an error is an end, too
+		_ = readLines(r, maxLine, take, garbled) // an error is an end, too
 		select {
 		case <-time.After(eofPause):
 		case <-ctx.Done():

@@ -116,7 +116,7 @@ func (p *pod) run(ctx context.Context) {
 		case boots <- b:
 		case <-ctx.Done():
 		}
-	})
+	}, nil)
 	p.wg.Go(func() { p.call(ctx, boots) })
 	var last api.ToAgent
 	var again <-chan time.Time
@@ -278,7 +278,7 @@ func (p *pod) talk(ctx context.Context, b api.Bootstrap) (heard bool, err error)
 		case p.orders <- m:
 		case <-ctx.Done():
 		}
-	})
+	}, nil)
 	if err == nil {
 		err = io.EOF
 	}

@@ -235,6 +235,10 @@ type FromGateway struct {
 	Status *Status `json:"status,omitempty"`
 	// Error is something a person should see: a port that cannot be bound.
 	Error string `json:"error,omitempty"`
+	// Garbled tells that a line came in that is no message: all that attach write to
+	// one stream, whose long lines others' short ones may part, and one that was
+	// killed leaves half a line. Whoever sent a message lately sends it again.
+	Garbled bool `json:"garbled,omitempty"`
 }
 
 // Status is how the pods are. The gateway sends it on every change.
