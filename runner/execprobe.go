@@ -17,7 +17,7 @@ import (
 
 // Exec probes run here, through the engine, as the agent cannot enter another
 // container. Their verdicts go to the gateway with every snapshot; while no
-// supervisor runs, the last verdict stands.
+// supervisor runs, the last verdict stands, and the next supervisor goes on from it.
 
 // execKey names one exec probe of one container instance.
 type execKey struct {
@@ -78,6 +78,9 @@ func (r *supervisor) runExecProbes(ctx context.Context) {
 				}
 				key := execKey{m.ID, spec.Kind}
 				wanted[key] = true
+				if !l.heard && l.exec.probes[key] == nil {
+					continue // what there is to go on from is not known yet
+				}
 				r.startExecProbe(ctx, key, spec, p, c.Name, m.Started)
 			}
 		}
@@ -96,7 +99,7 @@ func (r *supervisor) startExecProbe(ctx context.Context, key execKey, spec docke
 	if old != nil && reflect.DeepEqual(old.spec, spec) {
 		return
 	}
-	worker := probe.NewWorker(spec.Kind)
+	worker := resumed(spec.Kind, key.container, r.loop.status.Pods[pod.Name].Containers[container])
 	if old != nil { // a changed probe goes on from the verdict there was
 		old.cancel()
 		worker.Verdict, worker.Message = old.worker.Verdict, old.worker.Message
@@ -104,8 +107,25 @@ func (r *supervisor) startExecProbe(ctx context.Context, key execKey, spec docke
 	probeCtx, cancel := context.WithCancel(ctx)
 	p := &execProbe{pod: pod.Name, spec: spec, worker: worker, cancel: cancel}
 	r.loop.exec.probes[key] = p
+	if worker.Hold {
+		return
+	}
 	target := execTarget{pod: *pod, container: container, id: key.container, since: since}
 	go r.execLoop(probeCtx, key, p, target)
+}
+
+// resumed is a probe of a container of which something is known: what was said of
+// it holds until the probe says otherwise.
+func resumed(kind, id string, known api.ContainerStatus) probe.Worker {
+	w := probe.NewWorker(kind)
+	switch {
+	case known.ID != id:
+	case kind == api.Startup && known.Started:
+		w.Verdict, w.Hold = probe.Success, true
+	case kind == api.Readiness && known.Ready:
+		w.Verdict = probe.Success
+	}
+	return w
 }
 
 // execTarget is the container that a probe runs in.

@@ -46,6 +46,49 @@ func TestUp_ExecProbeThatCannotBeCarriedOutChangesNothing(t *testing.T) {
 
 // Initial delays count from when the container started, for exec probes too,
 // whoever supervises by then.
+// What one supervisor's probes found holds for the next, which may be gone before
+// its own probes have found anything.
+func TestUp_ExecVerdictsOutliveTheirSupervisor(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		slow := make(chan struct{})
+		close(slow)
+		r.eng.AddImage("web:1", fake.Image{Run: serve, Exec: func(ctx context.Context, _ fake.Process) int {
+			select {
+			case <-slow:
+				return 0
+			case <-ctx.Done():
+				return 1
+			}
+		}})
+		check := func() *app.Probe {
+			return &app.Probe{Exec: &app.ExecAction{Command: []string{"check"}}, PeriodSeconds: 10, TimeoutSeconds: 60, SuccessThreshold: 1, FailureThreshold: 3}
+		}
+		c := &r.app.Pod("db").Containers[0]
+		c.StartupProbe, c.ReadinessProbe = check(), check()
+		r.ready()
+		slow = make(chan struct{})
+		wasReady := func() bool { return r.status().Pods[0].Ready }
+		for range 2 {
+			r.ready()
+			if !wasReady() {
+				t.Fatal("the pod is not ready any more though nothing found it so")
+			}
+		}
+		stop := r.up()
+		time.Sleep(time.Minute)
+		if !wasReady() {
+			t.Error("the pod is not ready any more while its probes take their time")
+		}
+		time.Sleep(5 * time.Minute) // three of them failed
+		if wasReady() {
+			t.Error("the pod is ready though its probe fails")
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 func TestUp_ExecProbesCountTheirDelayFromTheStart(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		var asked time.Time

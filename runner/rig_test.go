@@ -132,13 +132,19 @@ func (r *rig) judge(s api.Snapshot) api.Status {
 		}
 		pod := api.PodStatus{Connected: p.IP != "", Generation: s.Generation, Ready: p.IP != "" && !p.Draining, Containers: map[string]api.ContainerStatus{}}
 		for _, c := range p.Containers {
+			started := c.Running && !r.unborn[p.Name+"/"+c.Name]
 			ok := c.Running && !r.unfit[p.Name+"/"+c.Name]
 			for _, probe := range c.Probes {
-				if probe.HTTP == nil && probe.TCP == nil && probe.GRPC == nil && probe.Kind == api.Readiness {
+				switch network := probe.HTTP != nil || probe.TCP != nil || probe.GRPC != nil; {
+				case network:
+				case probe.Kind == api.Startup:
+					started = started && c.Exec[api.Startup]
+				case probe.Kind == api.Readiness:
 					ok = ok && c.Exec[api.Readiness]
 				}
 			}
-			pod.Containers[c.Name] = api.ContainerStatus{ID: c.ID, Started: c.Running && !r.unborn[p.Name+"/"+c.Name], Ready: ok}
+			ok = ok && started
+			pod.Containers[c.Name] = api.ContainerStatus{ID: c.ID, Started: started, Ready: ok}
 			pod.Ready = pod.Ready && ok
 		}
 		out.Pods[p.Name] = pod

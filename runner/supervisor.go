@@ -56,6 +56,7 @@ type supervisor struct {
 		secrets   *secrets
 		status    api.Status
 		link      *link
+		heard     bool // on this line: the gateway has said what is in force
 		lastSent  api.Snapshot
 		podSince  map[string]int64 // generation in which what a pod's agent must do last changed
 		sent      int64
@@ -260,7 +261,7 @@ func (r *supervisor) followGateway(ctx context.Context) {
 	}
 	var opened *link
 	opened, err := openLink(ctx, r.cfg.Engine, g.ID,
-		func(msg api.FromGateway) { _ = r.call(ctx, func() { r.receive(opened, msg) }) },
+		func(msg api.FromGateway) { _ = r.call(ctx, func() { r.receive(ctx, opened, msg) }) },
 		func(error) { r.lost <- opened })
 	if err != nil {
 		r.log.Debug("gateway does not answer", "error", err)
@@ -270,7 +271,7 @@ func (r *supervisor) followGateway(ctx context.Context) {
 		opened.close()
 		return
 	}
-	l.link, l.status, l.lastSent = opened, api.Status{}, api.Snapshot{}
+	l.link, l.heard, l.status, l.lastSent = opened, false, api.Status{}, api.Snapshot{}
 }
 
 // greeting is what a line to the gateway begins with.
@@ -291,7 +292,7 @@ func (r *supervisor) sendAgain() {
 	}
 }
 
-func (r *supervisor) receive(from *link, msg api.FromGateway) {
+func (r *supervisor) receive(ctx context.Context, from *link, msg api.FromGateway) {
 	l := &r.loop
 	if from != l.link {
 		return
@@ -313,13 +314,20 @@ func (r *supervisor) receive(from *link, msg api.FromGateway) {
 		l.sent, l.lastSent = l.status.Generation, api.Snapshot{}
 		r.push()
 	}
+	if !l.heard {
+		l.heard = true
+		r.runExecProbes(ctx)
+		r.push()
+	}
 	r.judge()
 }
 
-// push gives the gateway a snapshot if it differs from the last one.
+// push gives the gateway a snapshot if it differs from the last one. The first
+// goes out once the gateway has said what is in force: it carries verdicts that
+// only the supervisor before us had found.
 func (r *supervisor) push() {
 	l := &r.loop
-	if l.link == nil || l.secrets == nil || l.seen.Network == "" {
+	if l.link == nil || !l.heard || l.secrets == nil || l.seen.Network == "" {
 		return
 	}
 	in := snapshotInput{
