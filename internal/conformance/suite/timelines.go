@@ -2,6 +2,8 @@ package suite
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -52,7 +54,12 @@ func (s Scenario) Case() Case {
 	return Case{
 		Name: s.Name, Items: s.Items, Negative: s.Negative, Pending: s.Pending, CUE: s.CUE, Relations: len(s.Relations) + len(s.Counts),
 		Check: func(r *Run) {
-			s.each(r, func(r *Run, pod string) { r.Happens(pod, s.Until, max(s.Times, 1)) })
+			s.each(r, func(r *Run, pod string) {
+				r.Happens(pod, s.Until, max(s.Times, 1))
+				for _, who := range s.players() {
+					r.Happens(pod, who+" start", 1)
+				}
+			})
 			if s.Act != nil {
 				s.each(r, func(r *Run, pod string) { s.Act(r, pod) })
 			}
@@ -68,6 +75,26 @@ func (s Scenario) Case() Case {
 			})
 		},
 	}
+}
+
+// players are the containers that a scenario says something of. All have to have
+// started before the app is ended: on a slow machine some do long after others.
+func (s Scenario) players() []string {
+	all := map[string]bool{}
+	add := func(event string) {
+		who, _, _ := strings.Cut(event, " ")
+		all[who] = true
+	}
+	for _, rel := range s.Relations {
+		add(rel.Before)
+		add(rel.After)
+	}
+	for event, n := range s.Counts {
+		if n > 0 {
+			add(event)
+		}
+	}
+	return slices.Sorted(maps.Keys(all))
 }
 
 // when is when an event happened: "main start" the first time, "main start#2"
@@ -244,24 +271,24 @@ func stopScenarios() []Scenario {
 			Counts:    map[string]int{"a term": 0, "b usr1": 0},
 		}, {
 			Name: "time-kill", Items: []int{45, 46}, Until: "a beat",
-			CUE: `app: pods: "time-kill": _timed & {replicas: _repeat, terminationGracePeriodSeconds: 3
+			CUE: `app: pods: "time-kill": _timed & {replicas: _repeat, terminationGracePeriodSeconds: 6
 	containers: a: {args: ["mark start", "trap ignore", "loop 100ms mark beat", "wait"]}
 }`,
 			Relations: join(chain("a term", "a beat#last"), []Relation{{"a term", "a beat#last", 2 * second}}),
 			Counts:    map[string]int{"a term": 1, "a start": 1},
 		}, {
 			Name: "time-floor", Items: []int{46}, Until: "a beat",
-			CUE: `app: pods: "time-floor": _timed & {replicas: _repeat, terminationGracePeriodSeconds: 5
+			CUE: `app: pods: "time-floor": _timed & {replicas: _repeat, terminationGracePeriodSeconds: 15
 	containers: a: {args: ["mark start", "trap ignore", "loop 100ms mark beat", "wait"]
 		lifecycle: preStop: exec: command: ["/witness", "mark prestop", "sleep 60s", "mark prestopped"]}
 }`,
 			// The hook has used up the grace period: 2 s are left all the same. (The
 			// hook's time begins before its program does.)
-			Relations: join(chain("a prestop", "a term", "a beat#last"), []Relation{{"a prestop", "a term", second}, {"a term", "a beat#last", second * 3 / 2}}),
+			Relations: join(chain("a prestop", "a term", "a beat#last"), []Relation{{"a prestop", "a term", second}, {"a term", "a beat#last", second}}),
 			Counts:    map[string]int{"a prestopped": 0},
 		}, {
 			Name: "time-shared-grace", Items: []int{49}, Until: "a start",
-			CUE: `app: pods: "time-shared-grace": _timed & {replicas: _repeat, terminationGracePeriodSeconds: 2
+			CUE: `app: pods: "time-shared-grace": _timed & {replicas: _repeat, terminationGracePeriodSeconds: 8
 	initContainers: {s1: {` + sidecar + `, ` + stays + `}, s2: {` + sidecar + `, args: ["mark start", "trap ignore", "loop 100ms mark beat", "wait"]}}
 	containers: a: {args: ["mark start", "trap ignore", "loop 100ms mark beat", "wait"]}
 }`,

@@ -20,8 +20,8 @@ import (
 // Patience of checks. The machine may be slow, and an app of thirty pods takes
 // its time to come up.
 const (
-	startPatience = 4 * time.Minute // from the start of the app
-	stepPatience  = time.Minute     // from the start of a check, or its last edit
+	startPatience = 10 * time.Minute // from the start of the app
+	stepPatience  = 3 * time.Minute  // from the start of a check, or its last edit
 	downPatience  = 3 * time.Minute
 )
 
