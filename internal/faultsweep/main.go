@@ -88,7 +88,7 @@ func sweep(ctx context.Context, cfg config, out io.Writer) error {
 	if cfg.outages {
 		err := sweepOutages(ctx, cfg, t)
 		if errors.Is(err, errNoDaemon) {
-			fmt.Fprintln(out, "outages are left out:", err)
+			t.say("outages are left out: %v", err)
 		} else if err != nil {
 			return errors.Join(err, b.close())
 		}
@@ -110,7 +110,7 @@ func (b *bench) sweepShape(ctx context.Context, cfg config, shape string, t *tab
 	if err != nil {
 		return fmt.Errorf("shape %s, undisturbed: %w", shape, err)
 	}
-	fmt.Fprintf(t.out, "%s: %d requests of up, %d of a reload, %d of down\n", shape, ref.points[up], ref.points[reload], ref.points[down])
+	t.say("%s: %d requests of up, %d of a reload, %d of down", shape, ref.points[up], ref.points[reload], ref.points[down])
 	if cfg.kills {
 		for _, v := range verbs() {
 			for _, side := range []sockfault.Action{sockfault.KillBefore, sockfault.KillAfter} {

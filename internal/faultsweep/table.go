@@ -13,6 +13,7 @@ type table struct {
 	out   io.Writer
 	order []string
 	rows  map[string]*row
+	open  bool // the last row was not told yet
 }
 
 type row struct {
@@ -35,7 +36,7 @@ func (t *table) add(o outcome) {
 	if r == nil {
 		t.endRow()
 		r = &row{}
-		t.rows[key], t.order = r, append(t.order, key)
+		t.rows[key], t.order, t.open = r, append(t.order, key), true
 	}
 	r.total++
 	if o.met {
@@ -48,10 +49,17 @@ func (t *table) add(o outcome) {
 	r.worst = max(r.worst, o.calls)
 }
 
+// say tells something between two rows.
+func (t *table) say(format string, args ...any) {
+	t.endRow()
+	fmt.Fprintf(t.out, format+"\n", args...)
+}
+
 func (t *table) endRow() {
-	if len(t.order) == 0 {
+	if !t.open {
 		return
 	}
+	t.open = false
 	key := t.order[len(t.order)-1]
 	fmt.Fprintf(t.out, "%s: %d points, %d failed\n", strings.ReplaceAll(key, "\t", " "), t.rows[key].total, t.rows[key].failed)
 }
