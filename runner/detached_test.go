@@ -116,3 +116,25 @@ func TestUp_APausedContainerIsNotReady(t *testing.T) {
 		})
 	}
 }
+
+// What holds an app together is told of, too.
+func TestUp_APausedGatewayIsTold(t *testing.T) {
+	for _, name := range []string{"shop_gateway", "shop_portal_web"} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.ready()
+				r.up()
+				if err := r.eng.SetPaused(name, true); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(time.Minute)
+				if got := r.told(); strings.Count(got, "it is paused; `docker unpause "+name+"` lets it go on") != 1 {
+					t.Errorf("told:\n%s", got)
+				}
+				if got := r.status().Unknown; (name == "shop_gateway") != strings.Contains(got, "docker unpause") {
+					t.Errorf("what ps does not know: %q", got)
+				}
+			})
+		})
+	}
+}

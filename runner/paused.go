@@ -23,8 +23,25 @@ func pausedWords(c *reconcile.Container) string {
 	return fmt.Sprintf("it is paused; `docker unpause %s` lets it go on", c.Name)
 }
 
+// pausedFrame are gateway and portals that are paused, by their names for people.
+func (o *observation) pausedFrame() map[string]*reconcile.Container {
+	out := map[string]*reconcile.Container{}
+	if g := o.Gateway; g != nil && g.Paused {
+		out["gateway"] = g
+	}
+	for service, p := range o.Portals {
+		if p.Paused {
+			out["portal "+service] = p
+		}
+	}
+	return out
+}
+
 // tellPaused tells about containers that are paused.
 func (r *supervisor) tellPaused() {
+	for object, c := range r.loop.seen.pausedFrame() {
+		r.problem(object, pausedWords(c))
+	}
 	for name, p := range r.loop.seen.Pods {
 		if p.Infra != nil && p.Infra.Paused {
 			r.problem("pod "+name, pausedWords(p.Infra))

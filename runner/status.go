@@ -150,8 +150,11 @@ func GetStatus(ctx context.Context, eng engine.Engine, id Identity) (Status, err
 // askGateway asks for a status over a line of its own; the supervisor's line
 // stays as it is. It has nothing to say where no gateway runs.
 func askGateway(ctx context.Context, eng engine.Engine, seen *observation) (api.Status, error) {
-	if seen.Gateway == nil || seen.Gateway.State != reconcile.Running {
+	switch g := seen.Gateway; {
+	case g == nil || g.State != reconcile.Running:
 		return api.Status{}, nil
+	case g.Paused:
+		return api.Status{}, errors.New(pausedWords(g))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, gatewayPatience, fmt.Errorf("nothing within %v", gatewayPatience))
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -81,6 +82,10 @@ func (r *supervisor) notReady() []string {
 		return []string{"gateway: not on the line"}
 	}
 	var out []string
+	paused := l.seen.pausedFrame()
+	for _, object := range slices.Sorted(maps.Keys(paused)) {
+		out = append(out, object+": "+pausedWords(paused[object]))
+	}
 	for i := range l.desired.Pods {
 		p := l.present.Pod(l.desired.Pods[i].Name)
 		if r.available(p.Name) && podStarted(v, p) || reconcile.Ended(p, l.seen.Pods[p.Name]) == reconcile.Succeeded {
