@@ -125,7 +125,8 @@ func (s *script) do(command string, args []string) error {
 		return s.expect(args...)
 	case "quiet":
 		s.beats++
-		if err := os.WriteFile(s.sentinel, fmt.Append(nil, s.beats), 0o600); err != nil {
+		// At once: a slow machine may see a file that is emptied and filled change twice.
+		if err := save(s.sentinel, fmt.Sprint(s.beats)); err != nil {
 			return err
 		}
 		return s.expect(s.sentinel)
@@ -135,10 +136,7 @@ func (s *script) do(command string, args []string) error {
 	case "write":
 		return os.WriteFile(path, []byte(text), 0o600)
 	case "save":
-		if err := os.WriteFile(path+"~", []byte(text), 0o600); err != nil {
-			return err
-		}
-		return os.Rename(path+"~", path)
+		return save(path, text)
 	case "replace":
 		if err := os.Remove(path); err != nil {
 			return err
@@ -162,6 +160,14 @@ func (s *script) do(command string, args []string) error {
 	default:
 		return fmt.Errorf("no such command")
 	}
+}
+
+// save puts a file in place as an editor does that never leaves half of one.
+func save(path, text string) error {
+	if err := os.WriteFile(path+"~", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(path+"~", path)
 }
 
 func (s *script) times(count, path string) error {
