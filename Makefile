@@ -174,3 +174,9 @@ bench-compile: ## compare whole compiles with Helm's, as a table
 .PHONY: bench-run
 bench-run: build ## compare starts and stops of pods with docker run's, as a table
 	@$(USE_ENGINE); go run ./internal/runnerbench -cuepod $(CUEPOD)
+
+# LOSS are flags of the tool, such as
+# "-strict" or "-v".
+.PHONY: loss
+loss: agents ## change an app while clients ask it, count the requests that fail
+	@$(USE_ENGINE); go run -tags embedagent ./internal/losstest -changes $(or $(CHANGES),100) -swaps $(or $(SWAPS),30) $(LOSS)

@@ -171,6 +171,16 @@ func rules() []rule {
 			reason: "drives the real cuepod against a real engine, from outside",
 		},
 		{
+			packages: "internal/losstest", mayImport: []string{"internal/losstest/...", "compiler/app", "runner", "runner/agent/...", "runner/engine", "runner/engine/...", "targets/docker"},
+			never:  []string{cueModule, composeModule, kubernetes},
+			reason: "changes an app on a real engine while clients ask it",
+		},
+		{
+			packages: "internal/losstest/...", mayImport: []string{"internal/losstest/..."},
+			never:  []string{anyModule},
+			reason: "what runs in its containers: servers and clients that know nothing of us",
+		},
+		{
 			packages: "internal/testtool",
 			never:    []string{anyModule},
 			reason:   "finds the tools that tests from outside run",

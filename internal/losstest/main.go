@@ -1,0 +1,122 @@
+// Losstest changes an app again and again while clients ask it, from a pod of
+// the app and from the host, and counts the requests that fail:
+//
+//	go run -tags embedagent ./internal/losstest [-changes 100] [-swaps 30] [-strict]
+//
+// Rolling changes (of the environment, the image, the port, up and down) meet a
+// workload with two replicas or more; swaps replace the container of the only
+// replica there is. It prints a table and exits with 1 when a request failed.
+// It needs Linux and an engine on the same machine.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+
+	"github.com/cuepod/cuepod/runner"
+	"github.com/cuepod/cuepod/runner/agent/image"
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/engine/dockerapi"
+)
+
+// config is what to do.
+type config struct {
+	changes int
+	swaps   int
+	strict  bool
+	report  func(runner.Event) // may be nil
+}
+
+func main() {
+	var cfg config
+	flag.IntVar(&cfg.changes, "changes", 100, "rolling changes")
+	flag.IntVar(&cfg.swaps, "swaps", 30, "swaps of the only replica")
+	flag.BoolVar(&cfg.strict, "strict", false, "replace whole pods, as `cuepod up --strict` does")
+	verbose := flag.Bool("v", false, "tell what the supervisor does")
+	flag.Parse()
+	if *verbose {
+		cfg.report = func(e runner.Event) { fmt.Fprintln(os.Stderr, e.Kind, e.Object, e.Message) }
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := command(ctx, os.Stdout, cfg); err != nil {
+		fmt.Fprintln(os.Stderr, "losstest:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// command finds the engine, the agent and the program, and runs.
+func command(ctx context.Context, w io.Writer, cfg config) error {
+	eng, err := dockerapi.New(dockerapi.Options{})
+	if err != nil {
+		return err
+	}
+	defer eng.Close()
+	info, err := eng.Info(ctx)
+	if err != nil {
+		return err
+	}
+	if !info.Local {
+		return fmt.Errorf("engine %s: it has to be on this machine, whose clients ask the pods", info.Endpoint)
+	}
+	program, err := build(ctx, info.Arch)
+	if err != nil {
+		return err
+	}
+	result, err := run(ctx, eng, agentImage, program, cfg)
+	if err != nil {
+		return err
+	}
+	result.print(w)
+	return result.verdict()
+}
+
+func agentImage(arch string) (string, []byte, error) {
+	binary, args, err := image.Find(arch)
+	if err != nil {
+		return "", nil, err
+	}
+	ref, archive := image.Archive(binary, arch, args...)
+	return ref, archive, nil
+}
+
+// build makes the program of the image.
+func build(ctx context.Context, arch string) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "losstest-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "prog")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, "github.com/cuepod/cuepod/internal/losstest/prog")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build the program of the image: %w\n%s", err, text)
+	}
+	return os.ReadFile(out)
+}
+
+// run does everything once the engine is there.
+func run(ctx context.Context, eng engine.Engine, agent runner.AgentImage, program []byte, cfg config) (result *table, err error) {
+	b, err := newBench(ctx, eng, agent, program, cfg)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if closeErr := b.close(); err == nil {
+			err = closeErr
+		}
+	}()
+	t := newTable()
+	if err := b.roll(ctx, t); err != nil {
+		return nil, err
+	}
+	return t, b.swaps(ctx, t)
+}

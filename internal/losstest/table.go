@@ -1,0 +1,92 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cuepod/cuepod/internal/losstest/load"
+)
+
+// table is what was seen: by change, and by who asked and how.
+type table struct {
+	order   []string // of changes
+	changes map[string]*row
+	kinds   seen
+	bare    []time.Duration // the engine's kill and start, see twin
+}
+
+// row is what the clients saw of all changes of one sort.
+type row struct {
+	n     int
+	seen  load.Count
+	waits []time.Duration // the worst of each change
+}
+
+func newTable() *table { return &table{changes: map[string]*row{}, kinds: newSeen()} }
+
+// changed notes a change.
+func (t *table) changed(name string, s seen) {
+	r := t.add(name, s)
+	r.n++
+	r.waits = append(r.waits, s.total().Worst)
+}
+
+// add notes what belongs to no change of its own.
+func (t *table) add(name string, s seen) *row {
+	if t.changes[name] == nil {
+		t.changes[name] = &row{}
+		t.order = append(t.order, name)
+	}
+	r := t.changes[name]
+	r.seen = r.seen.Add(s.total())
+	t.kinds.add(s)
+	return r
+}
+
+func (t *table) total() load.Count { return t.kinds.total() }
+
+// verdict is an error when a request failed.
+func (t *table) verdict() error {
+	if n := t.total(); n.Failed > 0 {
+		return fmt.Errorf("%d of %d requests failed: %s", n.Failed, n.Requests, strings.Join(n.Errors, "; "))
+	}
+	return nil
+}
+
+func (t *table) print(w io.Writer) {
+	fmt.Fprint(w, "| change | changes | requests | failed | resent | worst wait | median of the worst |\n|---|---|---|---|---|---|---|\n")
+	for _, name := range t.order {
+		r := t.changes[name]
+		fmt.Fprintf(w, "| %s | %d | %d | %d | %d | %s | %s |\n", name, r.n, r.seen.Requests, r.seen.Failed, r.seen.Resent, ms(r.seen.Worst), ms(median(r.waits)))
+	}
+	fmt.Fprint(w, "\n| requests | from a pod | failed | resent | worst wait | from the host | failed | resent | worst wait |\n|---|---|---|---|---|---|---|---|---|\n")
+	for _, kind := range load.Kinds() {
+		fmt.Fprintf(w, "| %s", kind)
+		for _, c := range []load.Counts{t.kinds.pod, t.kinds.host} {
+			fmt.Fprintf(w, " | %d | %d | %d | %s", c[kind].Requests, c[kind].Failed, c[kind].Resent, ms(c[kind].Worst))
+		}
+		fmt.Fprintln(w, " |")
+	}
+	if swaps := t.changes["swap"]; swaps != nil && len(t.bare) > 0 {
+		fmt.Fprintf(w, "\nThe engine's kill and start of the container: median %s, worst %s. Waits of a swap compared with it: median %.2f, worst %.2f.\n",
+			ms(median(t.bare)), ms(slices.Max(t.bare)), ratio(median(swaps.waits), median(t.bare)), ratio(swaps.seen.Worst, slices.Max(t.bare)))
+	}
+	for _, e := range t.total().Errors {
+		fmt.Fprintln(w, "failed:", e)
+	}
+}
+
+func ms(d time.Duration) string { return fmt.Sprintf("%d ms", d.Milliseconds()) }
+
+func ratio(a, b time.Duration) float64 { return a.Seconds() / max(b.Seconds(), 1e-9) }
+
+func median(list []time.Duration) time.Duration {
+	if len(list) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(list))
+	return sorted[len(sorted)/2]
+}
