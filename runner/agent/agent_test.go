@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/cuepod/cuepod/runner/agent/agenttest"
 	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/agent/nft"
 	"github.com/cuepod/cuepod/runner/dns"
 	"github.com/cuepod/cuepod/runner/probe"
 )
@@ -157,7 +159,8 @@ func newAgent(t *testing.T, h *hub, name string) *agent {
 	a.dns = tcp.Addr().String()
 	udp.Close()
 	tcp.Close()
-	p, err := newPod(podConfig{stdin: inR, log: quiet(), resolvConf: conf, hosts: hosts, dnsAddr: netip.MustParseAddrPort(a.dns), probe: a.probe})
+	p, err := newPod(podConfig{stdin: inR, log: quiet(), resolvConf: conf, hosts: hosts, dnsAddr: netip.MustParseAddrPort(a.dns), probe: a.probe,
+		openPlane: func() (*nft.Plane, error) { return nil, errors.New("not in this test") }})
 	if err != nil {
 		t.Fatal(err)
 	}

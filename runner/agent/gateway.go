@@ -207,7 +207,7 @@ func (s *gatewayState) update() {
 	}
 	for _, p := range s.snapshot.Pods {
 		if a := s.agents[p.Name]; a != nil {
-			a.tell(api.ToAgent{Generation: s.snapshot.Generation, Namespace: s.snapshot.Namespace, Services: services, Pod: p})
+			a.tell(api.ToAgent{Generation: s.snapshot.Generation, Namespace: s.snapshot.Namespace, Services: services, Pod: p, ProxyMode: s.snapshot.ProxyMode})
 		}
 	}
 	if !reflect.DeepEqual(status, s.status) {

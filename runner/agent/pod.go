@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/agent/nft"
 	"github.com/cuepod/cuepod/runner/agent/volume"
 	"github.com/cuepod/cuepod/runner/dns"
 	"github.com/cuepod/cuepod/runner/probe"
@@ -39,6 +40,8 @@ type podConfig struct {
 	hosts      string // path; the same
 	dnsAddr    netip.AddrPort
 	probe      func(ctx context.Context, ip string, p api.Probe) probe.Outcome
+	// openPlane makes the rules that lead services' connections in the kernel.
+	openPlane func() (*nft.Plane, error)
 }
 
 // pod is the agent of one pod. One goroutine, run, applies what the gateway
@@ -56,6 +59,7 @@ type pod struct {
 	messages messages                  // of containers that ended
 	dirs     map[string]api.Dir        // whose rights are set, by path
 	named    identity
+	services servicePath
 	report   api.FromAgent
 
 	mu   sync.Mutex
@@ -73,6 +77,7 @@ func runPod(stdin io.Reader, log *log.Logger) error {
 		hosts:      "/etc/hosts",
 		dnsAddr:    netip.MustParseAddrPort("127.0.0.1:53"),
 		probe:      probe.Do,
+		openPlane:  openPlane,
 	})
 	if err != nil {
 		return err
@@ -95,6 +100,7 @@ func newPod(c podConfig) (*pod, error) {
 		files:     map[string]api.FileVolume{},
 		messages:  messages{map[string]bool{}},
 		dirs:      map[string]api.Dir{},
+		services:  servicePath{open: c.openPlane},
 	}
 	p.probes = probe.NewSet(c.probe, func() {
 		select {
@@ -138,16 +144,15 @@ func (p *pod) run(ctx context.Context) {
 	p.wg.Wait()
 }
 
-// apply makes everything as the gateway says. This is the one place where a
-// packet path in the pod's own network namespace would be put in force: from
-// m.Services, before the answer goes out.
+// apply makes everything as the gateway says. When the answer goes out, it is in
+// force: no new connection goes to an endpoint that m.Services does not have.
 //
 // What failed is tried again when the returned channel says so.
 func (p *pod) apply(ctx context.Context, m api.ToAgent) (again <-chan time.Time) {
-	errs := []error{p.messages.apply(m.Pod.MessagesDir, m.Pod.Messages), p.applyVolumes(m.Pod), p.applyNames(ctx, m)}
+	errs := []error{p.messages.apply(m.Pod.MessagesDir, m.Pod.Messages), p.applyVolumes(m.Pod), p.applyNames(ctx, m), p.services.apply(m)}
 	p.names.SetZone(dns.NewZone(m.Namespace, m.Services))
 	p.probes.Apply(m.Pod)
-	p.report.Generation, p.report.Error = m.Generation, ""
+	p.report.Generation, p.report.Error, p.report.Proxy = m.Generation, "", p.services.state
 	if err := errors.Join(errs...); err != nil {
 		p.report.Error = err.Error()
 		p.log.Printf("could not apply all of generation %d: %v", m.Generation, err)

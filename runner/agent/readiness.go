@@ -13,7 +13,7 @@ import (
 func podStatus(pod api.Pod, report *api.FromAgent, connected bool) api.PodStatus {
 	st := api.PodStatus{Connected: connected, Containers: make(map[string]api.ContainerStatus, len(pod.Containers))}
 	if report != nil {
-		st.Generation, st.Error = report.Generation, report.Error
+		st.Generation, st.Error, st.Proxy = report.Generation, report.Error, report.Proxy
 	}
 	st.Ready = report != nil && !pod.Draining && len(pod.Containers) > 0
 	for _, c := range pod.Containers {

@@ -29,6 +29,17 @@ const Marker = "CUEPOD_PROBE"
 // HTTPPort is where the gateway's HTTP router listens inside its container.
 const HTTPPort = 8080
 
+// ProbeMark is the mark (SO_MARK) of an agent's own probes: a port that is held
+// for a container's replacement lets them pass, to find the container.
+const ProbeMark = 0x63756570
+
+// Ways of services' connections, in kube-proxy's words for its modes. "" asks for
+// the best that a pod can have.
+const (
+	ProxyNFTables  = "nftables"  // by rules of the kernel in each pod, straight to an endpoint
+	ProxyUserspace = "userspace" // through the gateway, which carries them
+)
+
 // Zone is the DNS zone of services, as in Kubernetes.
 const Zone = "cluster.local"
 
@@ -81,6 +92,7 @@ type Snapshot struct {
 	Namespace  string    `json:"namespace"` // of services, for DNS
 	Services   []Service `json:"services"`
 	Pods       []Pod     `json:"pods"`
+	ProxyMode  string    `json:"proxyMode,omitempty"` // see ProxyNFTables
 	// Images are those that are not to be had, by reference. The gateway only
 	// keeps them for whoever asks how the pods are.
 	Images map[string]Image `json:"images,omitempty"`
@@ -256,6 +268,7 @@ type PodStatus struct {
 	Ready      bool                       `json:"ready"`
 	Since      int64                      `json:"since,omitempty"` // when it got ready, by the same clock; 0 when it is not
 	Error      string                     `json:"error,omitempty"` // why the agent could not apply
+	Proxy      Proxy                      `json:"proxy,omitzero"`  // as its agent said
 	Containers map[string]ContainerStatus `json:"containers"`
 }
 
@@ -284,6 +297,7 @@ type ToAgent struct {
 	Namespace  string    `json:"namespace"`
 	Services   []Service `json:"services"`
 	Pod        Pod       `json:"pod"`
+	ProxyMode  string    `json:"proxyMode,omitempty"` // that is asked for; "" is the best there is
 }
 
 // FromAgent is one line from an agent to the gateway.
@@ -291,4 +305,11 @@ type FromAgent struct {
 	Generation int64                      `json:"generation"` // applied so far
 	Error      string                     `json:"error,omitempty"`
 	Containers map[string]ContainerStatus `json:"containers,omitempty"`
+	Proxy      Proxy                      `json:"proxy,omitzero"`
+}
+
+// Proxy is the way that a pod's connections to services take.
+type Proxy struct {
+	Mode string `json:"mode"`          // ProxyNFTables or ProxyUserspace
+	Why  string `json:"why,omitempty"` // it is not the best one
 }

@@ -1,0 +1,126 @@
+package nft
+
+import (
+	"encoding/binary"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cuepod/cuepod/runner/proxy"
+)
+
+// The kernel's list of flows. Source: include/uapi/linux/netfilter/nfnetlink_conntrack.h.
+const (
+	ctGet    = 1
+	ctDelete = 2
+
+	ctaTupleOrig  = 1
+	ctaTupleReply = 2
+
+	ctaTupleIP    = 1
+	ctaTupleProto = 2
+
+	ctaIPv4Src = 1
+	ctaIPv4Dst = 2
+
+	ctaProtoNum     = 1
+	ctaProtoSrcPort = 2
+	ctaProtoDstPort = 3
+)
+
+// flow is a flow of datagrams that the kernel keeps: where the client sent them,
+// and who answers.
+type flow struct {
+	front    netip.AddrPort
+	endpoint netip.AddrPort
+	original []byte // the attribute that names the flow
+}
+
+func ctMessage(kind uint16, body []byte) message {
+	return message{kind: unix.NFNL_SUBSYS_CTNETLINK<<8 | kind, family: unix.AF_INET, body: body}
+}
+
+// forget has the kernel forget the flows of datagrams to these fronts that do not
+// end at one of the front's endpoints: a client's socket would else send to one
+// that has left for as long as it sends at all.
+func (s *socket) forget(fronts map[netip.AddrPort][]netip.AddrPort) error {
+	var stale []flow
+	err := s.ask(ctMessage(ctGet, nil).with(unix.NLM_F_DUMP), func(body []byte) {
+		f, ok := parseFlow(body)
+		if !ok {
+			return
+		}
+		if endpoints, ours := fronts[f.front]; ours && !slices.Contains(endpoints, f.endpoint) {
+			f.original = slices.Clone(f.original)
+			stale = append(stale, f)
+		}
+	})
+	for _, f := range stale {
+		var a attrs
+		a.bytes(ctaTupleOrig|unix.NLA_F_NESTED, f.original)
+		if gone := s.ask(ctMessage(ctDelete, a.b), func([]byte) {}); !errors.Is(gone, unix.ENOENT) {
+			err = errors.Join(err, gone)
+		}
+	}
+	return err
+}
+
+// parseFlow reads one entry of the list; it reports false for what is not UDP.
+func parseFlow(body []byte) (f flow, ok bool) {
+	var protocol byte
+	eachAttr(body, func(kind uint16, value []byte) {
+		switch kind {
+		case ctaTupleOrig:
+			f.original = value
+			_, f.front, protocol = parseTuple(value)
+		case ctaTupleReply:
+			f.endpoint, _, _ = parseTuple(value)
+		}
+	})
+	return f, protocol == protocolUDP && f.front.IsValid() && f.endpoint.IsValid()
+}
+
+func parseTuple(b []byte) (src, dst netip.AddrPort, protocol byte) {
+	var ips [2]netip.Addr
+	var ports [2]uint16
+	eachAttr(b, func(kind uint16, value []byte) {
+		eachAttr(value, func(inner uint16, value []byte) {
+			switch {
+			case kind == ctaTupleIP && len(value) == 4 && (inner == ctaIPv4Src || inner == ctaIPv4Dst):
+				ips[inner-ctaIPv4Src] = netip.AddrFrom4([4]byte(value))
+			case kind == ctaTupleProto && inner == ctaProtoNum && len(value) == 1:
+				protocol = value[0]
+			case kind == ctaTupleProto && len(value) == 2 && (inner == ctaProtoSrcPort || inner == ctaProtoDstPort):
+				ports[inner-ctaProtoSrcPort] = binary.BigEndian.Uint16(value)
+			}
+		})
+	})
+	return netip.AddrPortFrom(ips[0], ports[0]), netip.AddrPortFrom(ips[1], ports[1]), protocol
+}
+
+// eachAttr calls each for every attribute of a list.
+func eachAttr(b []byte, each func(kind uint16, value []byte)) {
+	ne := binary.NativeEndian
+	for len(b) >= attrHeader {
+		n := int(ne.Uint16(b))
+		if n < attrHeader || n > len(b) {
+			return
+		}
+		each(ne.Uint16(b[2:])&^(unix.NLA_F_NESTED|unix.NLA_F_NET_BYTEORDER), b[attrHeader:n])
+		b = b[min(len(b), (n+3)&^3):]
+	}
+}
+
+// datagramFronts are the UDP fronts among the changes, with the endpoints that
+// they have now.
+func (c Changes) datagramFronts(table proxy.Table) map[netip.AddrPort][]netip.AddrPort {
+	out := map[netip.AddrPort][]netip.AddrPort{}
+	for _, f := range c.Fronts {
+		if f.Front.Protocol == proxy.UDP {
+			out[f.Front.Addr] = table[f.Front].Endpoints
+		}
+	}
+	return out
+}

@@ -1,0 +1,135 @@
+// Package nft is the fast path of services: nftables rules in a pod's own
+// network namespace that lead a connection to a service's virtual address
+// straight to one of its endpoints, in the kernel.
+//
+// Three kinds of values, and no decisions outside of them:
+//
+//   - Rules is the table with its hooks. It is made once, at the pod's boot.
+//   - Content is what the table's map and sets hold. Fill makes it from services.
+//   - Changes is the way from one Content to the next, element by element.
+//
+// All three print, and all three are plain values on any system. A Plane carries
+// them out over netlink, on Linux. README.md draws the packet's way.
+package nft
+
+import (
+	"cmp"
+	"hash/fnv"
+	"net/netip"
+	"slices"
+
+	"github.com/cuepod/cuepod/runner/proxy"
+)
+
+const (
+	// Slots is how many elements of the map each port of a service has. A packet's
+	// slot is a random number below it. A power of two, because the rules mask it;
+	// 64 makes the shares of up to eight endpoints equal within an eighth, which
+	// pods that begin at different endpoints even out between them.
+	Slots = 64
+	// HoldPort is where connections to held ports arrive. Whoever holds a port
+	// listens there, on all addresses, before it does.
+	HoldPort = 15002
+	// nobodyPort is of UDP, and never listened on. A rule that rejects would have the
+	// client's write fail with "operation not permitted", which no network does.
+	nobodyPort = 15002
+)
+
+// Content is what the map and the sets hold.
+type Content struct {
+	// Fronts are the services' ports with the endpoints that this pod's connections
+	// go to, in the order of the slots: slot n belongs to endpoint n modulo their
+	// number. None means that connections are refused; datagrams then go to a port
+	// of the pod itself where nobody listens, whose kernel says so.
+	Fronts map[proxy.Front][]netip.AddrPort
+	// Held are the pod's own TCP ports whose new connections go to HoldPort, in order.
+	Held []uint16
+}
+
+// Stays says which endpoint a pod has at services with session affinity. The
+// pod is the client: its containers share its address.
+type Stays map[proxy.Front]Stay
+
+// Stay is one of them. Turn grows each time the endpoint is to be chosen anew.
+type Stay struct {
+	Endpoint netip.AddrPort
+	Turn     int
+}
+
+// Fill makes the content of the pod with the address self from the services'
+// table. The stays that it returns replace those it is given, which it leaves
+// alone: they keep an endpoint as long as it is there.
+//
+// Of a held port of this pod itself, connections that begin in the pod and come
+// through a service go to the holder at once: there is no second look at what a
+// rule has sent on its way.
+func Fill(table proxy.Table, self netip.Addr, held []uint16, stays Stays) (Content, Stays) {
+	c := Content{Fronts: make(map[proxy.Front][]netip.AddrPort, len(table)), Held: slices.Clone(held)}
+	next := Stays{}
+	for front, target := range table {
+		endpoints := slices.Clone(target.Endpoints)
+		slices.SortFunc(endpoints, netip.AddrPort.Compare)
+		endpoints = slices.Compact(endpoints)
+		switch {
+		case target.Affinity && len(endpoints) > 0:
+			next[front] = stay(front, self, endpoints, stays[front])
+			endpoints = []netip.AddrPort{next[front].Endpoint}
+		case front.Protocol == proxy.UDP && len(endpoints) == 0:
+			endpoints = []netip.AddrPort{netip.AddrPortFrom(self, nobodyPort)}
+		default:
+			endpoints = begin(front, self, endpoints)
+		}
+		for i, e := range endpoints {
+			if front.Protocol == proxy.TCP && e.Addr() == self && slices.Contains(held, e.Port()) {
+				endpoints[i] = netip.AddrPortFrom(self, HoldPort)
+			}
+		}
+		c.Fronts[front] = endpoints
+	}
+	slices.Sort(c.Held)
+	c.Held = slices.Compact(c.Held)
+	return c, next
+}
+
+// stay keeps the endpoint of before, or chooses the one that ranks first for
+// this client: another one for each turn, and for each client.
+func stay(front proxy.Front, self netip.Addr, endpoints []netip.AddrPort, before Stay) Stay {
+	if slices.Contains(endpoints, before.Endpoint) {
+		return before
+	}
+	first := slices.MaxFunc(endpoints, func(a, b netip.AddrPort) int {
+		return cmp.Compare(rank(front, self, a, before.Turn), rank(front, self, b, before.Turn))
+	})
+	return Stay{Endpoint: first, Turn: before.Turn}
+}
+
+// begin turns the endpoints so that each pod begins at another one: what is left
+// over when 64 is divided does not go to the same endpoints everywhere, and of
+// more than 64 endpoints each has its clients.
+func begin(front proxy.Front, self netip.Addr, endpoints []netip.AddrPort) []netip.AddrPort {
+	if len(endpoints) < 2 {
+		return endpoints
+	}
+	n := int(rank(front, self, netip.AddrPort{}, 0) % uint64(len(endpoints)))
+	turned := slices.Concat(endpoints[n:], endpoints[:n])
+	return turned[:min(len(turned), Slots)]
+}
+
+func rank(front proxy.Front, self netip.Addr, endpoint netip.AddrPort, turn int) uint64 {
+	h := fnv.New64a()
+	h.Write([]byte(front.Protocol))
+	h.Write(front.Addr.Addr().AsSlice())
+	h.Write([]byte{byte(front.Addr.Port() >> 8), byte(front.Addr.Port())})
+	h.Write(self.AsSlice())
+	h.Write(endpoint.Addr().AsSlice())
+	h.Write([]byte{byte(endpoint.Port() >> 8), byte(endpoint.Port()), byte(turn), byte(turn >> 8)})
+	return mix(h.Sum64())
+}
+
+// mix spreads what differs in the last bytes over all bits, which FNV alone does
+// not. Source: the finalizer of MurmurHash3.
+func mix(x uint64) uint64 {
+	x = (x ^ x>>33) * 0xff51afd7ed558ccd
+	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}

@@ -1,0 +1,161 @@
+package nft
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cuepod/cuepod/runner/proxy"
+)
+
+// Plane is the table of one network namespace, in the kernel. All methods are
+// safe for concurrent use, and return when the kernel has done what they say.
+type Plane struct {
+	self netip.Addr
+
+	mu    sync.Mutex
+	sock  *socket
+	table proxy.Table // wanted
+	held  []uint16    // the same
+	stays Stays
+	now   Content // in force
+	lost  bool    // a change failed half-way: nobody knows what is in force
+}
+
+// Open makes the table in the network namespace of this process, in place of
+// one of its name, for a pod with the IPv4 address self. The error says what the
+// kernel or the engine does not allow: services then have to go another way.
+func Open(self netip.Addr) (*Plane, error) {
+	if !self.Is4() {
+		return nil, fmt.Errorf("the pod's address %v is not of IPv4", self)
+	}
+	sock, err := openSocket()
+	if err != nil {
+		return nil, err
+	}
+	p := &Plane{self: self, sock: sock, stays: Stays{}}
+	if err := sock.transact(Rules(self).create()); err != nil {
+		sock.close()
+		return nil, fmt.Errorf("make rules of nf_tables: %w", reason(err))
+	}
+	// Without the list of flows, datagrams could not be told from a dead endpoint.
+	if err := sock.forget(nil); err != nil {
+		p.Close()
+		return nil, fmt.Errorf("read the kernel's list of flows: %w", err)
+	}
+	return p, nil
+}
+
+// reason is the first of the kernel's errors: those after it follow from it.
+func reason(err error) error {
+	for {
+		joined, ok := err.(interface{ Unwrap() []error })
+		if !ok || len(joined.Unwrap()) == 0 {
+			return err
+		}
+		err = joined.Unwrap()[0]
+	}
+}
+
+// Apply leads the services' connections as the table says. Connections that are
+// there stay where they are; datagrams to endpoints that left go elsewhere.
+func (p *Plane) Apply(table proxy.Table) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.table = table
+	return p.update()
+}
+
+// Hold sends new connections to these TCP ports of the pod to HoldPort instead:
+// those from outside, and those of the pod itself to its own address or through a
+// service. Connections to the loopback address are left alone, and so are those
+// with api.ProbeMark. It is no error to hold what is held.
+func (p *Plane) Hold(ports ...uint16) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = slices.Compact(slices.Sorted(slices.Values(slices.Concat(p.held, ports))))
+	return p.update()
+}
+
+// Release ends it. Connections that wait stay with their holder.
+func (p *Plane) Release(ports ...uint16) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held = slices.DeleteFunc(slices.Clone(p.held), func(h uint16) bool { return slices.Contains(ports, h) })
+	return p.update()
+}
+
+// Origin is the port of the pod that a connection was for which arrived at
+// HoldPort: dst is where its client sent it (SO_ORIGINAL_DST), which is a
+// service's address when the client is of the pod itself. 0 is none.
+func (p *Plane) Origin(dst netip.AddrPort) uint16 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if dst.Addr() == p.self && dst.Port() != HoldPort {
+		return dst.Port()
+	}
+	for _, e := range p.table[proxy.Front{Protocol: proxy.TCP, Addr: dst}].Endpoints {
+		if e.Addr() == p.self {
+			return e.Port()
+		}
+	}
+	return 0
+}
+
+// Close removes the table: whatever it led goes the way it would without.
+func (p *Plane) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer p.sock.close()
+	err := p.sock.transact([]message{Rules(p.self).remove()})
+	if errors.Is(err, unix.ENOENT) {
+		return nil
+	}
+	return err
+}
+
+// update brings what is in force to what is wanted. The caller holds the lock.
+func (p *Plane) update() error {
+	want, stays := Fill(p.table, p.self, p.held, p.stays)
+	changes := Diff(p.now, want)
+	if p.lost || p.carryOut(nil, changes) != nil {
+		// Somebody else was at the table, or a part of a change did not come through:
+		// all of it anew.
+		changes = Diff(Content{}, want)
+		if err := p.carryOut(Rules(p.self).create(), changes); err != nil {
+			p.lost = true
+			_ = p.sock.transact([]message{Rules(p.self).remove()}) // services go the way they would without
+			return fmt.Errorf("lead services in the kernel: %w", reason(err))
+		}
+		p.lost = false
+	}
+	p.now, p.stays = want, stays
+	if fronts := changes.datagramFronts(p.table); len(fronts) > 0 {
+		if err := p.sock.forget(fronts); err != nil {
+			p.lost = true // so that it is done again
+			return fmt.Errorf("forget flows of datagrams: %w", err)
+		}
+	}
+	return nil
+}
+
+// carryOut puts changes in force, the first of them together with what is before.
+func (p *Plane) carryOut(before []message, c Changes) error {
+	batches := c.batches()
+	if before != nil {
+		if len(batches) == 0 {
+			batches = [][]message{nil}
+		}
+		batches[0] = slices.Concat(before, batches[0])
+	}
+	for _, b := range batches {
+		if err := p.sock.transact(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
