@@ -76,11 +76,15 @@ func newBench(ctx context.Context, eng engine.Engine, agent runner.AgentImage, p
 	if b.ports, err = freePorts(ctx, b.id.App); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	b.up()
-	if err := b.change(ctx, func(s shape) shape { return s }); err != nil {
-		return nil, errors.Join(err, b.close())
+	serial, err := b.define(func(s shape) shape { return s })
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
-	if err := b.findClient(ctx); err != nil {
+	b.up()
+	if err = b.await(ctx, serial); err == nil {
+		err = b.findClient(ctx)
+	}
+	if err != nil {
 		return nil, errors.Join(err, b.close())
 	}
 	return b, nil
@@ -165,16 +169,26 @@ func (b *bench) update(f func()) {
 
 // change brings the app to another shape and waits until it is ready.
 func (b *bench) change(ctx context.Context, to func(shape) shape) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	var serial int
+	serial, err := b.define(to)
+	if err != nil {
+		return err
+	}
+	return b.await(ctx, serial)
+}
+
+// define makes another shape what is wanted, as somebody who saves a file.
+func (b *bench) define(to func(shape) shape) (serial int, err error) {
 	b.update(func() {
 		b.shape, serial = to(b.shape), b.serial+1
 		b.serial = serial
 	})
-	if err := os.WriteFile(b.input, []byte(strconv.Itoa(serial)), 0o600); err != nil {
-		return err
-	}
+	return serial, os.WriteFile(b.input, []byte(strconv.Itoa(serial)), 0o600)
+}
+
+// await waits until that shape is ready.
+func (b *bench) await(ctx context.Context, serial int) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	for {
 		b.mu.Lock()
 		ready, failed, changed := b.ready >= serial, b.failed, b.changed

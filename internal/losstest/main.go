@@ -30,6 +30,7 @@ type config struct {
 	changes int
 	swaps   int
 	strict  bool
+	only    string             // name of the one rolling change to make; "" for all in turn
 	report  func(runner.Event) // may be nil
 }
 
@@ -38,6 +39,7 @@ func main() {
 	flag.IntVar(&cfg.changes, "changes", 100, "rolling changes")
 	flag.IntVar(&cfg.swaps, "swaps", 30, "swaps of the only replica")
 	flag.BoolVar(&cfg.strict, "strict", false, "replace whole pods, as `cuepod up --strict` does")
+	flag.StringVar(&cfg.only, "only", "", "make rolling changes of this `sort` alone: env, image or port")
 	verbose := flag.Bool("v", false, "tell what the supervisor does")
 	flag.Parse()
 	if *verbose {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -17,7 +19,10 @@ func (b *bench) roll(ctx context.Context, t *table) error {
 	if err := b.begin(ctx, web, exchanges); err != nil {
 		return err
 	}
-	kinds := rolling()
+	kinds := slices.DeleteFunc(rolling(), func(c change) bool { return b.cfg.only != "" && c.name != b.cfg.only })
+	if len(kinds) == 0 {
+		return fmt.Errorf("there is no change %q", b.cfg.only)
+	}
 	for i := range b.cfg.changes {
 		if err := b.one(ctx, t, kinds[i%len(kinds)]); err != nil {
 			return err

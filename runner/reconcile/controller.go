@@ -25,6 +25,7 @@ type controllers struct {
 	causes  map[string]string // why a replica is removed, or made beyond the wanted ones
 	unknown map[string]bool   // stay as they are: of a revision that the record does not know
 	earlier []Instance        // what replicas of earlier revisions were made from
+	former  []Instance        // what containers were made from that are still to be replaced in place
 	waits   []Wait
 
 	// Looked up for every replica.
@@ -188,7 +189,10 @@ func (c *controllers) current(w *docker.Workload, want *Instance, p *Pod) *Insta
 	if held := c.held(w, &r); held != nil {
 		return held
 	}
-	if !c.desired.Strict || want != nil && p.Revision == want.Pod.Revision {
+	if !c.desired.Strict {
+		return halfway(want, c.observed.Record.former(want, p), p)
+	}
+	if want != nil && p.Revision == want.Pod.Revision {
 		return nil
 	}
 	return c.observed.Record.made(p.Name, p.Revision)
@@ -233,6 +237,9 @@ func (c *controllers) inPlace(w *docker.Workload, all []replica) {
 			c.later("pod "+r.name, "its "+string(w.Kind)+" is paused")
 		default:
 			c.pods = append(c.pods, *r.want)
+			if former := c.observed.Record.former(r.want, r.seen); former != nil {
+				c.former = append(c.former, *former)
+			}
 		}
 	}
 }

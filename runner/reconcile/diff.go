@@ -37,7 +37,7 @@ func Diff(d Desired, o Observed, now time.Time) Plan {
 	if d.Scope != AllButJobs {
 		b.jobs()
 	}
-	return Plan{Steps: b.steps, Waits: append(b.waits, b.control.waits...), Instances: b.instances, State: b.desired.State, Earlier: b.control.earlier}
+	return Plan{Steps: b.steps, Waits: append(b.waits, b.control.waits...), Instances: b.instances, State: b.desired.State, Earlier: b.control.remembered()}
 }
 
 const none = -1
@@ -136,7 +136,7 @@ func (b *builder) record() {
 	b.recordStep = none
 	r := b.observed.Record
 	if r != nil && !r.Incomplete && r.State.Equal(b.defined) && r.AgentImage == b.desired.AgentImage && r.Backoff.same(b.desired.Backoff) &&
-		r.Strict == b.desired.Strict && r.knows(b.control.earlier) {
+		r.Strict == b.desired.Strict && r.knows(b.control.remembered()) {
 		for _, l := range b.observed.Records {
 			b.add(Step{Op: RemoveContainer, Object: "record " + l.Name, Role: RoleRecord, Name: l.Name, ID: l.ID, Cause: "a later one has taken its place"})
 		}
