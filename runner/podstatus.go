@@ -16,12 +16,15 @@ type PodStatus struct {
 	Phase    string `json:"phase"`         // Pending, Running, Succeeded, Failed
 	// Status is what kubectl shows in its STATUS column: the phase, or what says
 	// more: Init:0/2, CrashLoopBackOff, Completed, Terminating.
-	Status      string            `json:"status"`
-	Reason      string            `json:"reason,omitempty"` // why the pod as a whole is as it is; mostly ""
-	Message     string            `json:"message,omitempty"`
-	QoSClass    string            `json:"qosClass,omitempty"`
-	Ready       bool              `json:"ready"` // it serves, in the gateway's word
-	IP          string            `json:"ip"`
+	Status   string `json:"status"`
+	Reason   string `json:"reason,omitempty"` // why the pod as a whole is as it is; mostly ""
+	Message  string `json:"message,omitempty"`
+	QoSClass string `json:"qosClass,omitempty"`
+	Ready    bool   `json:"ready"` // it serves, in the gateway's word
+	IP       string `json:"ip"`
+	// Proxy is the way of its connections to services, in its agent's word; nil
+	// while that has none.
+	Proxy       *api.Proxy        `json:"proxy,omitempty"`
 	Restarts    int               `json:"restarts"` // as kubectl counts: of init containers until they are done, then of the others
 	LastRestart time.Time         `json:"lastRestart,omitzero"`
 	Started     time.Time         `json:"started,omitzero"` // of its infra container
@@ -52,6 +55,9 @@ func (in podInput) status() PodStatus {
 	}
 	if i := in.seen.Infra; i != nil {
 		out.IP, out.Started = i.IP, i.Started
+	}
+	if in.word.Connected && in.word.Proxy.Mode != "" {
+		out.Proxy = &in.word.Proxy
 	}
 	for i := range p.Init {
 		out.Containers = append(out.Containers, in.container(&p.Init[i], true))

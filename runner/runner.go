@@ -59,15 +59,18 @@ type Config struct {
 	Secrets  SecretSources
 	// Strict replaces pods as Kubernetes does, see reconcile.Desired. The state
 	// that Compile gives has to be rendered with docker.Options.Strict.
-	Strict   bool
-	HTTPPort int               // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
-	Watch    bool              // recompile when inputs change
-	Offline  bool              // ask no registry: what is on the engine has to do
-	Once     bool              // return once everything is ready, leaving it running
-	Timeout  time.Duration     // with Once: how long to wait before NotReadyError; 0 means for ever
-	Backoff  reconcile.Backoff // between restarts of a container; "" means as recorded, else fast
-	Log      *slog.Logger
-	Report   func(Event) // called from one goroutine, must not block for long
+	Strict bool
+	// ProxyMode is the way that pods' connections to services take, see
+	// api.ProxyNFTables; "" is the best that each can have.
+	ProxyMode string
+	HTTPPort  int               // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
+	Watch     bool              // recompile when inputs change
+	Offline   bool              // ask no registry: what is on the engine has to do
+	Once      bool              // return once everything is ready, leaving it running
+	Timeout   time.Duration     // with Once: how long to wait before NotReadyError; 0 means for ever
+	Backoff   reconcile.Backoff // between restarts of a container; "" means as recorded, else fast
+	Log       *slog.Logger
+	Report    func(Event) // called from one goroutine, must not block for long
 }
 
 // AgentImage gives the docker-archive of the infra image for an architecture

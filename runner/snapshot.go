@@ -20,17 +20,20 @@ type snapshotInput struct {
 	secret   func(name, key string) (string, bool)
 	machine  docker.Machine
 	images   map[string]api.Image // that are not to be had
+	proxy    string               // mode, see Config.ProxyMode
 }
 
 // snapshot tells the gateway everything it has to know. Pods that do not run
 // yet are in it without an address, so that their services exist and refuse.
 func (in snapshotInput) snapshot() api.Snapshot {
-	s := api.Snapshot{App: in.state.App, Namespace: in.state.Namespace, Services: []api.Service{}, Pods: []api.Pod{}, Images: in.images}
+	s := api.Snapshot{App: in.state.App, Namespace: in.state.Namespace, Services: []api.Service{}, Pods: []api.Pod{}, Images: in.images, ProxyMode: in.proxy}
 	ips := map[string]string{}
 	for i := range in.state.Pods {
 		p := &in.state.Pods[i]
 		pod := in.pod(p)
-		ips[p.Name] = pod.IP
+		if reconcile.Ended(p, in.seen.Pods[p.Name]) == reconcile.NotEnded { // one that has ended is no endpoint
+			ips[p.Name] = pod.IP
+		}
 		s.Pods = append(s.Pods, pod)
 	}
 	for i := range in.state.Services {
@@ -40,7 +43,7 @@ func (in snapshotInput) snapshot() api.Snapshot {
 }
 
 func (in snapshotInput) service(s *docker.Service, ips map[string]string) api.Service {
-	out := api.Service{Name: s.Name, Headless: s.Headless, Affinity: s.Affinity, Ports: []api.ServicePort{}}
+	out := api.Service{Name: s.Name, Headless: s.Headless, Affinity: s.Affinity, AffinityTimeout: s.AffinityTimeout, NotReady: s.NotReady, Ports: []api.ServicePort{}}
 	if !s.Headless {
 		out.VIP = in.seen.addresses.vip(in.slots[s.Name])
 	}

@@ -332,7 +332,7 @@ func (r *supervisor) push() {
 	}
 	in := snapshotInput{
 		state: l.present, seen: l.seen, slots: l.slots, draining: l.draining, exec: l.exec.byContainer(), secret: l.secrets.lookup,
-		machine: r.machine, images: r.missingImages(time.Now()),
+		machine: r.machine, images: r.missingImages(time.Now()), proxy: r.cfg.ProxyMode,
 	}
 	snap := in.snapshot()
 	snap.Pods = append(snap.Pods, leaving(snap, l.lastSent, l.seen)...)

@@ -225,6 +225,9 @@ func (s *supervision) config() (runner.Config, error) {
 	cfg.Offline = s.f.offline
 	cfg.HTTPPort, cfg.Watch, cfg.Once, cfg.Timeout = s.f.httpPort, s.f.watch, s.f.once, s.f.timeout
 	cfg.Backoff = reconcile.Backoff(s.f.backoff)
+	if s.f.proxyMode != "auto" {
+		cfg.ProxyMode = s.f.proxyMode
+	}
 	cfg.Report = s.report
 	return cfg, err
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/reconcile"
 )
 
@@ -21,6 +22,7 @@ type upFlags struct {
 	timeout    time.Duration
 	httpPort   int
 	backoff    string
+	proxyMode  string
 	background bool // this is the process that up -d leaves behind
 }
 
@@ -42,6 +44,9 @@ background, which restarts nothing; so does up when the terminal goes away.
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.dir = dirArg(args)
 			if err := oneOf(cmd, "backoff", f.backoff, string(reconcile.FastBackoff), string(reconcile.KubernetesBackoff)); err != nil {
+				return err
+			}
+			if err := oneOf(cmd, "proxy-mode", f.proxyMode, "auto", api.ProxyNFTables, api.ProxyUserspace); err != nil {
 				return err
 			}
 			if f.wait {
@@ -74,6 +79,8 @@ background, which restarts nothing; so does up when the terminal goes away.
 	flags.IntVar(&f.httpPort, "http-port", 0, "host `port` of the HTTP router; default: the last one, or the first free from 8080")
 	flags.StringVar(&f.backoff, "backoff", string(reconcile.FastBackoff), "between restarts of a container: fast waits 1 s to 60 s, kubernetes 10 s to 300 s")
 	complete(cmd, "backoff", string(reconcile.FastBackoff), string(reconcile.KubernetesBackoff))
+	flags.StringVar(&f.proxyMode, "proxy-mode", "auto", "way of connections to services: nftables, in the kernel of each pod; userspace, through the gateway; auto is the best that a pod can have")
+	complete(cmd, "proxy-mode", "auto", api.ProxyNFTables, api.ProxyUserspace)
 	flags.BoolVar(&f.background, backgroundFlag, false, "")
 	_ = flags.MarkHidden(backgroundFlag) // it fails only for a flag that does not exist
 	return cmd

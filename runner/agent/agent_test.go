@@ -294,13 +294,19 @@ func TestGateway_MovesEndpointsAsProbesSay(t *testing.T) {
 		return nil
 	})
 
-	// Draining takes the last one out, whatever its probe says.
+	// The last one receives while it still serves on its way out, as in a cluster.
 	next := snapshot(8, vip, "web-0", "web-1")
 	next.Pods[0].Draining = true
 	h.send(api.ToGateway{Snapshot: next})
 	h.await("web-0 to drain", func(s api.Status) bool { return s.Generation == 8 && !s.Pods["web-0"].Ready })
+	if got, err := ask(vip+":18000", "x"); got != "from web-0" {
+		t.Errorf("a service whose last pod drains: %q, %v", got, err)
+	}
+	next.Generation, next.Pods[0].Containers[0].Running = 9, false
+	h.send(api.ToGateway{Snapshot: next})
+	h.await("web-0 to stop", func(s api.Status) bool { return s.Generation == 9 && !s.Pods["web-0"].Serving })
 	if _, err := net.Dial("tcp", vip+":18000"); err == nil {
-		t.Error("a service whose last pod drains takes connections")
+		t.Error("a service whose last pod is gone takes connections")
 	}
 }
 

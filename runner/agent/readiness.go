@@ -15,12 +15,13 @@ func podStatus(pod api.Pod, report *api.FromAgent, connected bool) api.PodStatus
 	if report != nil {
 		st.Generation, st.Error, st.Proxy = report.Generation, report.Error, report.Proxy
 	}
-	st.Ready = report != nil && !pod.Draining && len(pod.Containers) > 0
+	st.Serving = report != nil && len(pod.Containers) > 0
 	for _, c := range pod.Containers {
 		cs := containerStatus(c, report)
 		st.Containers[c.Name] = cs
-		st.Ready = st.Ready && cs.Ready
+		st.Serving = st.Serving && cs.Ready
 	}
+	st.Ready = st.Serving && !pod.Draining
 	return st
 }
 
@@ -74,23 +75,38 @@ func containerStatus(c api.Container, report *api.FromAgent) api.ContainerStatus
 	return out
 }
 
-// readyServices returns the services with the backends of ready pods only.
+// readyServices returns the services with those backends only that receive.
 func readyServices(services []api.Service, pods map[string]api.PodStatus) []api.Service {
 	out := make([]api.Service, 0, len(services))
 	for _, s := range services {
 		ports := make([]api.ServicePort, 0, len(s.Ports))
 		for _, p := range s.Ports {
-			var ready []api.Backend
-			for _, b := range p.Backends {
-				if b.IP != "" && pods[b.Pod].Ready {
-					ready = append(ready, b)
-				}
-			}
-			p.Backends = ready
+			p.Backends = receiving(s, p.Backends, pods)
 			ports = append(ports, p)
 		}
 		s.Ports = ports
 		out = append(out, s)
 	}
 	return out
+}
+
+// receiving are the backends that are ready, or, where none is, those that still
+// serve on their way out. A name without an address of its own stands for the
+// ready ones alone. Source: pkg/proxy/topology.go CategorizeEndpoints; CoreDNS'
+// kubernetes plugin.
+func receiving(s api.Service, backends []api.Backend, pods map[string]api.PodStatus) []api.Backend {
+	var ready, serving []api.Backend
+	for _, b := range backends {
+		switch st := pods[b.Pod]; {
+		case b.IP == "":
+		case s.NotReady || st.Ready:
+			ready = append(ready, b)
+		case st.Serving:
+			serving = append(serving, b)
+		}
+	}
+	if len(ready) > 0 || s.Headless {
+		return ready
+	}
+	return serving
 }

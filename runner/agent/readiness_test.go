@@ -63,6 +63,34 @@ func TestReadyServices(t *testing.T) {
 	}
 }
 
+// conformance:S93 S94 S110
+func TestReadyServices_WhoReceives(t *testing.T) {
+	backends := []api.Backend{{Pod: "a", IP: "a"}, {Pod: "b", IP: "b"}, {Pod: "c", IP: "c"}, {Pod: "d"}}
+	ready, leaving, not := api.PodStatus{Ready: true, Serving: true}, api.PodStatus{Serving: true}, api.PodStatus{}
+	for _, c := range []struct {
+		what    string
+		service api.Service
+		a, b, c api.PodStatus
+		want    string
+	}{
+		{"ready alone", api.Service{}, ready, leaving, not, "a"},
+		{"none ready: what still serves on its way out", api.Service{}, not, leaving, leaving, "bc"},
+		{"none at all", api.Service{}, not, not, not, ""},
+		{"a name without an address", api.Service{Headless: true}, not, leaving, leaving, ""},
+		{"publishNotReadyAddresses", api.Service{NotReady: true}, ready, leaving, not, "abc"},
+		{"and without an address", api.Service{NotReady: true, Headless: true}, not, leaving, not, "abc"},
+	} {
+		c.service.Ports = []api.ServicePort{{Port: 80, Backends: backends}}
+		got := ""
+		for _, b := range readyServices([]api.Service{c.service}, map[string]api.PodStatus{"a": c.a, "b": c.b, "c": c.c, "d": ready})[0].Ports[0].Backends {
+			got += b.IP
+		}
+		if got != c.want {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
+}
+
 func TestPortalTable(t *testing.T) {
 	table, err := portalTable([]string{"tcp/30080=10.1.2.140:80", "udp/53=10.1.2.141:53"})
 	if want := "TCP 0.0.0.0:30080 tcp/30080 -> 10.1.2.140:80\nUDP 0.0.0.0:53 udp/53 -> 10.1.2.141:53\n"; err != nil || table.String() != want {

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -9,9 +10,9 @@ import (
 	"time"
 )
 
-// affinityTimeout is how long a client stays with its endpoint after its last
+// DefaultTimeout is how long a client stays with its endpoint after its last
 // connection: Kubernetes' default for sessionAffinity ClientIP, in full.
-const affinityTimeout = 10800 * time.Second
+const DefaultTimeout = 10800 * time.Second
 
 // affinity remembers which endpoint a client has. Its size is bounded by the
 // clients of one network, and the expired are swept with each new table.
@@ -60,7 +61,7 @@ func (a *affinity) used(f Front, t *Target, client netip.Addr, endpoint netip.Ad
 	if a.stays == nil {
 		a.stays = map[stayKey]stay{}
 	}
-	a.stays[stayKey{f, client.Unmap()}] = stay{endpoint, now.Add(affinityTimeout)}
+	a.stays[stayKey{f, client.Unmap()}] = stay{endpoint, now.Add(cmp.Or(t.Timeout, DefaultTimeout))}
 }
 
 // sweep forgets the expired.

@@ -161,7 +161,7 @@ func TestServer_AffinityKeepsTheEndpoint(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 30 {
-		advance(affinityTimeout - time.Second) // each connection renews it
+		advance(DefaultTimeout - time.Second) // each connection renews it
 		if word, _ := hear(t, front); word != first {
 			t.Fatalf("got %q after %q", word, first)
 		}
@@ -184,7 +184,7 @@ func TestServer_AffinityKeepsTheEndpoint(t *testing.T) {
 	// It ends after the timeout: with fresh luck each time all are seen.
 	seen := map[string]bool{}
 	for range 100 {
-		advance(affinityTimeout + time.Second)
+		advance(DefaultTimeout + time.Second)
 		word, _ := hear(t, front)
 		seen[word] = true
 	}

@@ -13,6 +13,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 )
@@ -35,6 +36,7 @@ func (f Front) String() string { return f.Protocol + " " + f.Addr.String() }
 type Target struct {
 	Service   string           // for messages
 	Affinity  bool             // a client stays with its endpoint
+	Timeout   time.Duration    // with Affinity: after its last connection; 0 is DefaultTimeout
 	Endpoints []netip.AddrPort // empty: connections are refused
 }
 
@@ -79,7 +81,7 @@ func entry(ip netip.Addr, s api.Service, p api.ServicePort) (Front, Target, erro
 	if p.Port < 1 || p.Port > 65535 {
 		return Front{}, Target{}, errors.New("not a port")
 	}
-	t := Target{Service: s.Name, Affinity: s.Affinity}
+	t := Target{Service: s.Name, Affinity: s.Affinity, Timeout: time.Duration(s.AffinityTimeout) * time.Second}
 	for _, b := range p.Backends {
 		if b.IP == "" {
 			continue // the pod has no address yet

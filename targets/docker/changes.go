@@ -222,7 +222,10 @@ func serviceChanges(was, now *Service) []string {
 	if was.Headless != now.Headless {
 		out = append(out, fmt.Sprintf("headless %t -> %t", was.Headless, now.Headless))
 	}
-	if was.Affinity != now.Affinity {
+	if was.NotReady != now.NotReady {
+		out = append(out, fmt.Sprintf("publishNotReadyAddresses %t -> %t", was.NotReady, now.NotReady))
+	}
+	if was.Affinity != now.Affinity || was.AffinityTimeout != now.AffinityTimeout {
 		out = append(out, "sessionAffinity changed")
 	}
 	if !slices.Equal(was.Pods, now.Pods) {

@@ -133,6 +133,7 @@ func (r *renderer) checkContainer(path string, p *app.Pod, c *app.Container) {
 	r.checkResources(path+".resources", c)
 	r.checkPorts(path, p, c)
 	r.checkSeccomp(path+".securityContext", c.SecurityContext.SeccompProfile, c.Pos)
+	r.checkNetAdmin(path+".securityContext", p, c)
 	for _, e := range c.Env {
 		if ref := e.Source().ResourceFieldRef; ref != nil {
 			if _, _, ok := resourceVar(ref, c, p); !ok {
@@ -150,6 +151,28 @@ func (r *renderer) checkContainer(path string, p *app.Pod, c *app.Container) {
 			r.findings.Add(codeMountOption, at+".recursiveReadOnly", posOr(m.Pos, c.Pos), "whether mounts in the volume can be written to is the engine's matter", "")
 		}
 	}
+}
+
+// checkNetAdmin tells of what can lead its pod's connections elsewhere: the rules
+// are in the pod's own network, where a cluster has them on the node.
+func (r *renderer) checkNetAdmin(path string, p *app.Pod, c *app.Container) {
+	if p.HostNetwork {
+		return // such a pod has no rules
+	}
+	s := &c.SecurityContext
+	asks := func(name string) bool {
+		name = strings.TrimPrefix(name, "CAP_")
+		return name == "NET_ADMIN" || name == "ALL"
+	}
+	switch {
+	case isTrue(s.Privileged):
+		path += ".privileged"
+	case slices.ContainsFunc(s.Capabilities.Add, asks):
+		path += ".capabilities.add"
+	default:
+		return
+	}
+	r.findings.Add(codeNetAdmin, path, posOr(s.Pos, c.Pos), "the container can change the rules that lead its pod's connections to services", "")
 }
 
 func (r *renderer) checkSeccomp(path string, s *app.SeccompProfile, otherwise app.Pos) {

@@ -36,7 +36,6 @@ func emulated() targets.Support {
 		say("docker/resize", "a change of resources makes a new container", "Container.resizePolicy"),
 		say("docker/ephemeral", "it is an empty directory without a size", "Volume.ephemeral"),
 		say(codeClaimSize, "a volume of the engine has no size", "PersistentVolumeClaim.storage"),
-		say("docker/affinity-timeout", "a client keeps its pod for three hours after its last connection", "Service.sessionAffinityConfig"),
 	)
 }
 
@@ -51,7 +50,6 @@ func lost() targets.Support {
 		fields(targets.Cannot, "docker/ingress", "hosts and paths are not routed", "http://SERVICE.APP.localhost leads to a service",
 			"App.ingresses", "App.httpRoutes"),
 		say(codeAccount, "there is no Kubernetes API here that an account could use", "App.serviceAccounts"),
-		say("docker/not-ready", "only ready pods answer", "Service.publishNotReadyAddresses"),
 		say("docker/external-name", "the service's name is not known here", "Service.externalName"),
 		say(codeAddress, "the service is published on 127.0.0.1 alone",
 			"Service.externalIPs", "Service.loadBalancerIP", "Service.loadBalancerSourceRanges", "Service.loadBalancerClass", "Service.healthCheckNodePort"),

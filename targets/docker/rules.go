@@ -11,6 +11,7 @@ const (
 	codeIsolation   = "docker/isolation"
 	codeJob         = "docker/job"
 	codeMountOption = "docker/mount-option"
+	codeNetAdmin    = "docker/net-admin"
 	codeProbe       = "docker/probe"
 	codeResource    = "docker/resource"
 	codeRollout     = "docker/rollout"
@@ -22,7 +23,6 @@ const (
 func Rules() []targets.Rule {
 	const emulated, cannot = targets.Emulated, targets.Cannot
 	return []targets.Rule{
-		{Code: "docker/affinity-timeout", Level: emulated, Summary: "a client keeps its pod for three hours after its last connection"},
 		{Code: "docker/allocatable", Level: cannot, Summary: "how much space the machine has for files is not known, and what asks for it is left out"},
 		{Code: "docker/autoscaling", Level: cannot, Summary: "replicas do not follow the load"},
 		{Code: codeBlockDevice, Level: cannot, Summary: "there are no raw block devices"},
@@ -46,8 +46,8 @@ func Rules() []targets.Rule {
 		{Code: "docker/kubernetes-volume", Level: cannot, Summary: "an empty directory is in the place of a volume that only Kubernetes has"},
 		{Code: "docker/loopback", Level: emulated, Summary: "host ports are bound to 127.0.0.1"},
 		{Code: codeMountOption, Level: cannot, Summary: "the engine mounts in its own way"},
+		{Code: codeNetAdmin, Level: emulated, Summary: "a container with NET_ADMIN can change the rules that lead its own pod to services"},
 		{Code: "docker/network-policy", Level: cannot, Summary: "every pod may talk to every pod"},
-		{Code: "docker/not-ready", Level: cannot, Summary: "only ready pods answer for a service"},
 		{Code: "docker/object", Level: cannot, Summary: "an object of Kubernetes has no effect"},
 		{Code: codeProbe, Level: cannot, Summary: "probes speak the plain protocol"},
 		{Code: "docker/projection", Level: cannot, Summary: "what a cluster gives out is not among the files"},

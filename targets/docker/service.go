@@ -11,7 +11,10 @@ import (
 // service resolves the ports for every replica of the pods behind it, each by
 // its own container ports.
 func (r *renderer) service(s *app.Service, state *State) Service {
-	out := Service{Name: s.Name, Headless: s.Headless, Affinity: s.SessionAffinity == "ClientIP", Pods: []string{}}
+	out := Service{Name: s.Name, Headless: s.Headless, Affinity: s.SessionAffinity == "ClientIP", NotReady: s.PublishNotReadyAddresses, Pods: []string{}}
+	if c := s.SessionAffinityConfig; out.Affinity && c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
+		out.AffinityTimeout = *c.ClientIP.TimeoutSeconds
+	}
 	workloads := map[string]*app.Pod{} // of what answers: replicas and jobs
 	for _, behind := range r.app.Behind(s) {
 		for i := range state.Pods {

@@ -397,13 +397,16 @@ type GRPCProbe struct {
 
 // Service is a stable name, with a virtual IP unless headless.
 type Service struct {
-	Name     string        `json:"name"`
-	Headless bool          `json:"headless,omitempty"`
-	Affinity bool          `json:"affinity,omitempty"`
-	Ports    []ServicePort `json:"ports,omitempty"`
-	HTTP     bool          `json:"http,omitempty"` // speaks HTTP, as far as one can tell: people are shown its URL
-	Pods     []string      `json:"pods,omitempty"` // replicas that are endpoints when ready
-	Jobs     []string      `json:"jobs,omitempty"` // jobs whose pods are endpoints while they run and are ready
+	Name     string `json:"name"`
+	Headless bool   `json:"headless,omitempty"`
+	Affinity bool   `json:"affinity,omitempty"`
+	// AffinityTimeout is of Affinity, in seconds; 0 is Kubernetes' default.
+	AffinityTimeout int           `json:"affinityTimeout,omitempty"`
+	NotReady        bool          `json:"notReady,omitempty"` // publishNotReadyAddresses
+	Ports           []ServicePort `json:"ports,omitempty"`
+	HTTP            bool          `json:"http,omitempty"` // speaks HTTP, as far as one can tell: people are shown its URL
+	Pods            []string      `json:"pods,omitempty"` // replicas that are endpoints when ready
+	Jobs            []string      `json:"jobs,omitempty"` // jobs whose pods are endpoints while they run and are ready
 }
 
 // ServicePort is one port of a service, its target resolved for every pod.

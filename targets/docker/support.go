@@ -67,7 +67,7 @@ Probe.successThreshold Probe.failureThreshold Probe.terminationGracePeriodSecond
 HTTPGetAction.host HTTPGetAction.path HTTPGetAction.port HTTPGetAction.scheme HTTPGetAction.httpHeaders HTTPHeader.name HTTPHeader.value
 TCPSocketAction.host TCPSocketAction.port GRPCAction.port GRPCAction.service ExecAction.command
 SecurityContext.runAsUser SecurityContext.runAsGroup SecurityContext.runAsNonRoot SecurityContext.readOnlyRootFilesystem
-SecurityContext.capabilities Capabilities.add Capabilities.drop SecurityContext.privileged SecurityContext.procMount
+SecurityContext.capabilities Capabilities.drop SecurityContext.procMount
 SecurityContext.appArmorProfile AppArmorProfile.type AppArmorProfile.localhostProfile PodSecurityContext.appArmorProfile
 SecurityContext.seccompProfile PodSecurityContext.seccompProfile
 Volume.emptyDir Volume.configMap Volume.secret Volume.persistentVolumeClaim Volume.downwardAPI Volume.projected
@@ -83,7 +83,8 @@ ProjectedVolumeSource.sources ProjectedVolumeSource.defaultMode
 VolumeProjection.secret VolumeProjection.configMap VolumeProjection.downwardAPI
 SecretProjection.name SecretProjection.items SecretProjection.optional
 ConfigMapProjection.name ConfigMapProjection.items ConfigMapProjection.optional DownwardAPIProjection.items
-Service.pod Service.selector Service.headless Service.ports Service.sessionAffinity
+Service.pod Service.selector Service.headless Service.ports Service.sessionAffinity Service.sessionAffinityConfig
+Service.publishNotReadyAddresses SessionAffinityConfig.clientIP ClientIPConfig.timeoutSeconds
 ServicePort.port ServicePort.targetPort
 ConfigMap.data ConfigMap.files ConfigMap.binaryData
 Secret.keys SecretSource.external SecretSource.env SecretSource.file SecretSource.generate GenerateSecret.length
@@ -166,6 +167,8 @@ func partly() map[string]string {
 		"VolumeMount.recursiveReadOnly":          codeMountOption,
 		"SeccompProfile.type":                    codeIsolation,
 		"SeccompProfile.localhostProfile":        codeIsolation,
+		"SecurityContext.privileged":             codeNetAdmin,
+		"Capabilities.add":                       codeNetAdmin,
 		"EmptyDirVolumeSource.medium":            "docker/emptydir-medium",
 		"EmptyDirVolumeSource.sizeLimit":         "docker/emptydir-size",
 		"PersistentVolumeClaim.volumeMode":       codeBlockDevice,

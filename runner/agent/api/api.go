@@ -107,10 +107,15 @@ type Image struct {
 
 // Service is one service as the data plane sees it.
 type Service struct {
-	Name     string        `json:"name"`
-	VIP      string        `json:"vip,omitempty"` // "" for a headless service
-	Headless bool          `json:"headless,omitempty"`
-	Affinity bool          `json:"affinity,omitempty"` // sessionAffinity ClientIP
+	Name     string `json:"name"`
+	VIP      string `json:"vip,omitempty"` // "" for a headless service
+	Headless bool   `json:"headless,omitempty"`
+	Affinity bool   `json:"affinity,omitempty"` // sessionAffinity ClientIP
+	// AffinityTimeout is how long a client that opens no connection keeps its
+	// endpoint, in seconds; 0 is Kubernetes' default, three hours.
+	AffinityTimeout int `json:"affinityTimeout,omitempty"`
+	// NotReady is publishNotReadyAddresses: pods answer whether ready or not.
+	NotReady bool          `json:"notReady,omitempty"`
 	Ports    []ServicePort `json:"ports"`
 }
 
@@ -266,6 +271,7 @@ type PodStatus struct {
 	Connected  bool                       `json:"connected"`  // its agent is on the line
 	Generation int64                      `json:"generation"` // of the snapshot its agent has applied: files written, names served
 	Ready      bool                       `json:"ready"`
+	Serving    bool                       `json:"serving"`         // it would be ready were it not about to lose a container
 	Since      int64                      `json:"since,omitempty"` // when it got ready, by the same clock; 0 when it is not
 	Error      string                     `json:"error,omitempty"` // why the agent could not apply
 	Proxy      Proxy                      `json:"proxy,omitzero"`  // as its agent said
