@@ -63,7 +63,12 @@ func rules() []rule {
 			reason:   "the embedded schema: published on its own",
 		},
 		{
-			packages: "targets/docker", mayImport: []string{"compiler/app", "targets"},
+			packages: "targets/route",
+			never:    []string{anyModule}, notDirect: pureCore, notCalled: []string{"time.Now"},
+			reason: "what the gateway routes by: the model's end and the agent's beginning",
+		},
+		{
+			packages: "targets/docker", mayImport: []string{"compiler/app", "targets", "targets/route"},
 			never:     []string{cueModule, dockerClient, composeModule, module + "/runner"},
 			notDirect: pureCore, notCalled: []string{"time.Now"},
 			reason: "a pure function of the model, which the runner compares with what it observes",
@@ -106,8 +111,11 @@ func rules() []rule {
 			reason: "the interface, the fake and the suite both must pass know no engine in particular",
 		},
 		{
-			packages: "runner/agent/...", mayImport: []string{"runner/agent/...", "runner/dns", "runner/proxy", "runner/probe"},
-			never:  []string{cueModule, dockerClient, composeModule, kubernetes, cobraModule, module + "/compiler", module + "/targets"},
+			packages: "runner/agent/...", mayImport: []string{"runner/agent/...", "runner/dns", "runner/proxy", "runner/probe", "targets/route"},
+			never: []string{
+				cueModule, dockerClient, composeModule, kubernetes, cobraModule, module + "/compiler",
+				module + "/targets/docker", module + "/targets/compose", module + "/targets/kubernetes",
+			},
 			reason: "sits in every pod: it stays small and knows only its wire protocol",
 		},
 		{

@@ -26,7 +26,7 @@ type snapshotInput struct {
 // snapshot tells the gateway everything it has to know. Pods that do not run
 // yet are in it without an address, so that their services exist and refuse.
 func (in snapshotInput) snapshot() api.Snapshot {
-	s := api.Snapshot{App: in.state.App, Namespace: in.state.Namespace, Services: []api.Service{}, Pods: []api.Pod{}, Images: in.images, ProxyMode: in.proxy}
+	s := api.Snapshot{App: in.state.App, Namespace: in.state.Namespace, Services: []api.Service{}, Pods: []api.Pod{}, Images: in.images, ProxyMode: in.proxy, Routes: in.state.Routes}
 	ips := map[string]string{}
 	for i := range in.state.Pods {
 		p := &in.state.Pods[i]
@@ -48,7 +48,7 @@ func (in snapshotInput) service(s *docker.Service, ips map[string]string) api.Se
 		out.VIP = in.seen.addresses.vip(in.slots[s.Name])
 	}
 	for _, p := range s.Ports {
-		port := api.ServicePort{Name: p.Name, Port: p.Port, Protocol: p.Protocol, Backends: []api.Backend{}}
+		port := api.ServicePort{Name: p.Name, Port: p.Port, Protocol: p.Protocol, HTTP2: p.HTTP2, Backends: []api.Backend{}}
 		for _, pod := range s.Pods {
 			if target := p.Targets[pod]; target != 0 {
 				port.Backends = append(port.Backends, api.Backend{Pod: pod, IP: ips[pod], Port: target, Hostname: in.nameBelow(s, pod)})

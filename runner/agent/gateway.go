@@ -220,6 +220,7 @@ func (s *gatewayState) update() {
 
 // carry puts the endpoints in force.
 func (s *gatewayState) carry(services []api.Service) {
+	s.router.Set(router.NewTable(s.snapshot.App, services, s.snapshot.Routes))
 	table, err := proxy.NewTable(services)
 	if s.complete && reflect.DeepEqual(table, s.table) {
 		return
@@ -230,7 +231,6 @@ func (s *gatewayState) carry(services []api.Service) {
 	}
 	s.complete = err == nil
 	s.complain(err)
-	s.router.Set(router.NewTable(s.snapshot.App, services))
 }
 
 // complain tells the supervisor about an error, once.

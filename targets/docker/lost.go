@@ -36,6 +36,8 @@ func emulated() targets.Support {
 		say("docker/resize", "a change of resources makes a new container", "Container.resizePolicy"),
 		say("docker/ephemeral", "it is an empty directory without a size", "Volume.ephemeral"),
 		say(codeClaimSize, "a volume of the engine has no size", "PersistentVolumeClaim.storage"),
+		say(codeRouter, "the app's own gateway serves it", "Ingress.ingressClassName", "HTTPRoute.parentRefs"),
+		say(codeRouter, "the gateway makes the certificate itself", "IngressTLS.secretName"),
 	)
 }
 
@@ -47,8 +49,9 @@ func lost() targets.Support {
 	return merge(
 		lostOfPods(), lostOfContainers(), lostOfVolumes(),
 		say("docker/network-policy", "every pod may talk to every pod", "App.networkPolicies"),
-		fields(targets.Cannot, "docker/ingress", "hosts and paths are not routed", "http://SERVICE.APP.localhost leads to a service",
-			"App.ingresses", "App.httpRoutes"),
+		say(codeRoute, "the gateway mirrors no requests", "HTTPRouteFilter.requestMirror"),
+		say(codeRoute, "the gateway answers no CORS requests: the service has to", "HTTPRouteFilter.cors"),
+		say(codeRoute, "the filter is a cluster's, and left out", "HTTPRouteFilter.extensionRef"),
 		say(codeAccount, "there is no Kubernetes API here that an account could use", "App.serviceAccounts"),
 		say("docker/external-name", "the service's name is not known here", "Service.externalName"),
 		say(codeAddress, "the service is published on 127.0.0.1 alone",

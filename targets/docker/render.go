@@ -52,6 +52,7 @@ func Render(a *app.App, opts Options) (*State, []targets.Finding, error) {
 			s.Portals = append(s.Portals, p)
 		}
 	}
+	s.Routes = r.routes()
 	r.checkHostPorts(s)
 	r.check()
 	Support().Report(a, r.findings)

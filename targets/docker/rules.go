@@ -14,6 +14,8 @@ const (
 	codeNetAdmin    = "docker/net-admin"
 	codeProbe       = "docker/probe"
 	codeResource    = "docker/resource"
+	codeRoute       = "docker/route"
+	codeRouter      = "docker/router"
 	codeRollout     = "docker/rollout"
 	codeAddress     = "docker/service-address"
 	codeAccount     = "docker/service-account"
@@ -39,7 +41,6 @@ func Rules() []targets.Rule {
 		{Code: "docker/gate", Level: cannot, Summary: "nobody waits for a gate"},
 		{Code: "docker/hook-kind", Level: cannot, Summary: "a hook that opens a TCP connection is not run"},
 		{Code: "docker/host-port", Level: cannot, Summary: "only the first replica has the host port"},
-		{Code: "docker/ingress", Level: cannot, Summary: "hosts and paths are not routed: http://SERVICE.APP.localhost leads to a service"},
 		{Code: codeIsolation, Level: cannot, Summary: "the engine isolates containers in its own way"},
 		{Code: codeJob, Level: cannot, Summary: "a job is run here, by nobody else"},
 		{Code: "docker/kubernetes", Level: cannot, Summary: "a field for Kubernetes has no effect"},
@@ -55,6 +56,8 @@ func Rules() []targets.Rule {
 		{Code: "docker/resize", Level: emulated, Summary: "a change of resources makes a new container"},
 		{Code: codeResource, Level: cannot, Summary: "the engine limits the CPU and the memory of containers, and nothing else"},
 		{Code: codeRollout, Level: emulated, Summary: "without --strict containers are replaced within their pods; earlier revisions are in the definition's history"},
+		{Code: codeRoute, Level: cannot, Summary: "the gateway has no regular expressions, mirrors, CORS filters and extensions, and knows the app's services alone"},
+		{Code: codeRouter, Level: emulated, Summary: "the app's own gateway serves all routes, on 127.0.0.1, with certificates of the local authority"},
 		{Code: "docker/scheduling", Level: emulated, Summary: "one machine has nothing to choose between, and nobody empties it"},
 		{Code: "docker/sctp", Level: cannot, Summary: "services carry TCP and UDP"},
 		{Code: codeAccount, Level: cannot, Summary: "there is no Kubernetes API: pods have no account and no token"},

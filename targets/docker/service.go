@@ -32,7 +32,7 @@ func (r *renderer) service(s *app.Service, state *State) Service {
 		if port.Protocol == "SCTP" {
 			continue // checkService tells
 		}
-		d := ServicePort{Name: port.Name, Port: port.Port, Protocol: port.Protocol, Target: port.TargetPort.Name, Targets: map[string]int{}}
+		d := ServicePort{Name: port.Name, Port: port.Port, Protocol: port.Protocol, HTTP2: speaksHTTP2(&port), Target: port.TargetPort.Name, Targets: map[string]int{}}
 		for name, workload := range workloads {
 			if target := targetNumber(&port, workload); target != 0 { // as in Kubernetes, a pod without the named port is left out
 				d.Targets[name] = target
@@ -52,6 +52,15 @@ func speaksHTTP(p *app.ServicePort) bool {
 		return p.AppProtocol == "http" || p.AppProtocol == "kubernetes.io/ws"
 	}
 	return p.Protocol == "TCP" && (strings.HasPrefix(p.Name, "http") || strings.HasPrefix(p.Name, "web") || p.Port == 80)
+}
+
+// speaksHTTP2 tells from a port's protocol, or guesses from its name, that HTTP/2
+// is spoken without TLS. gRPC needs it.
+func speaksHTTP2(p *app.ServicePort) bool {
+	if p.AppProtocol != "" {
+		return p.AppProtocol == "kubernetes.io/h2c" || p.AppProtocol == "grpc" || p.AppProtocol == "h2c"
+	}
+	return p.Protocol == "TCP" && (p.Name == "grpc" || p.Name == "h2c" || strings.HasPrefix(p.Name, "grpc-") || strings.HasPrefix(p.Name, "h2c-"))
 }
 
 // targetNumber resolves a target port against all containers of the pod.

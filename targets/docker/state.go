@@ -6,7 +6,10 @@
 // observes and does the rest.
 package docker
 
-import "github.com/cuepod/cuepod/compiler/app"
+import (
+	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/targets/route"
+)
 
 // State is everything a running app consists of. Equal apps give equal bytes
 // as JSON.
@@ -22,6 +25,8 @@ type State struct {
 	Jobs      []Job      `json:"jobs,omitempty"`
 	Services  []Service  `json:"services"` // by name
 	Portals   []Portal   `json:"portals,omitempty"`
+	// Routes are what Ingresses and HTTPRoutes say, for the gateway.
+	Routes []route.Rule `json:"routes,omitempty"`
 }
 
 // Secret is a secret key whose value the runner has to get before the pods
@@ -414,6 +419,7 @@ type ServicePort struct {
 	Name     string         `json:"name"`
 	Port     int            `json:"port"`
 	Protocol string         `json:"protocol"`
+	HTTP2    bool           `json:"http2,omitempty"`  // speaks HTTP/2 in the clear, as gRPC does
 	Target   string         `json:"target,omitempty"` // the name by which pods have the port; "" for a number
 	Targets  map[string]int `json:"targets"`          // pod name, or name of a job, to port
 }

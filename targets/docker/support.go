@@ -83,6 +83,18 @@ ProjectedVolumeSource.sources ProjectedVolumeSource.defaultMode
 VolumeProjection.secret VolumeProjection.configMap VolumeProjection.downwardAPI
 SecretProjection.name SecretProjection.items SecretProjection.optional
 ConfigMapProjection.name ConfigMapProjection.items ConfigMapProjection.optional DownwardAPIProjection.items
+App.ingresses App.httpRoutes Ingress.rules Ingress.defaultBackend Ingress.tls IngressRule.paths
+IngressPath.service IngressPath.port IngressBackend.service IngressBackend.port IngressTLS.hosts
+HTTPRoute.hostnames HTTPRoute.rules HTTPRouteRule.name HTTPRouteRule.matches HTTPRouteRule.filters HTTPRouteRule.backendRefs
+HTTPRouteRule.timeouts HTTPRouteTimeouts.request HTTPRouteTimeouts.backendRequest
+HTTPRouteMatch.path HTTPRouteMatch.headers HTTPRouteMatch.queryParams HTTPRouteMatch.method HTTPPathMatch.value
+HTTPHeaderMatch.value HTTPQueryParamMatch.value HTTPRouteFilter.type HTTPRouteFilter.requestHeaderModifier
+HTTPRouteFilter.responseHeaderModifier HTTPRouteFilter.requestRedirect HTTPRouteFilter.urlRewrite
+HTTPHeaderFilter.set HTTPHeaderFilter.add HTTPHeaderFilter.remove GatewayHTTPHeader.value
+HTTPRequestRedirectFilter.scheme HTTPRequestRedirectFilter.hostname HTTPRequestRedirectFilter.path HTTPRequestRedirectFilter.port
+HTTPRequestRedirectFilter.statusCode HTTPURLRewriteFilter.hostname HTTPURLRewriteFilter.path HTTPPathModifier.type
+HTTPPathModifier.replaceFullPath HTTPPathModifier.replacePrefixMatch HTTPBackendRef.name HTTPBackendRef.port HTTPBackendRef.weight
+HTTPBackendRef.filters
 Service.pod Service.selector Service.headless Service.ports Service.sessionAffinity Service.sessionAffinityConfig
 Service.publishNotReadyAddresses SessionAffinityConfig.clientIP ClientIPConfig.timeoutSeconds
 ServicePort.port ServicePort.targetPort
@@ -128,9 +140,14 @@ func noted() map[string]string {
 		"PersistentVolumeClaim.labels":             noObject,
 		"PersistentVolumeClaim.annotations":        noObject,
 		"Secret.type":                              "no meaning to containers",
+		"Ingress.labels":                           noObject,
+		"Ingress.annotations":                      noObject,
+		"IngressPath.pathType":                     "ImplementationSpecific is a Prefix",
+		"HTTPRoute.labels":                         noObject,
+		"HTTPRoute.annotations":                    noObject,
 		"Service.labels":                           noObject,
 		"Service.annotations":                      noObject,
-		"ServicePort.appProtocol":                  "http tells that people may be shown a URL",
+		"ServicePort.appProtocol":                  "http tells that people may be shown a URL, kubernetes.io/h2c that the gateway has to speak HTTP/2",
 		"Service.internalTrafficPolicy":            oneNode,
 		"Service.trafficDistribution":              oneNode,
 		"Service.allocateLoadBalancerNodePorts":    "a LoadBalancer is published on the port's own number",
@@ -150,6 +167,13 @@ func partly() map[string]string {
 		"Pod.kubernetes":                         "docker/kubernetes",
 		"Container.kubernetes":                   "docker/kubernetes",
 		"Service.kubernetes":                     "docker/kubernetes",
+		"Ingress.kubernetes":                     "docker/kubernetes",
+		"HTTPPathMatch.type":                     codeRoute,
+		"HTTPHeaderMatch.type":                   codeRoute,
+		"HTTPQueryParamMatch.type":               codeRoute,
+		"HTTPBackendRef.group":                   codeRoute,
+		"HTTPBackendRef.kind":                    codeRoute,
+		"HTTPBackendRef.namespace":               codeRoute,
 		"Volume.kubernetes":                      "docker/kubernetes docker/kubernetes-volume",
 		"Pod.dependsOn":                          "docker/depends-on",
 		"Pod.hostUsers":                          codeIsolation,

@@ -13,7 +13,11 @@
 // empty line, because a supervisor that was killed may have left half of one.
 package api
 
-import "time"
+import (
+	"time"
+
+	"github.com/cuepod/cuepod/targets/route"
+)
 
 // ControlPort is where the gateway listens for agents, on its own address.
 const ControlPort = 4095
@@ -96,6 +100,8 @@ type Snapshot struct {
 	// Images are those that are not to be had, by reference. The gateway only
 	// keeps them for whoever asks how the pods are.
 	Images map[string]Image `json:"images,omitempty"`
+	// Routes are what Ingresses and HTTPRoutes say.
+	Routes []route.Rule `json:"routes,omitempty"`
 }
 
 // Image is why an image is not to be had.
@@ -123,7 +129,8 @@ type Service struct {
 type ServicePort struct {
 	Name     string    `json:"name"`
 	Port     int       `json:"port"`
-	Protocol string    `json:"protocol"` // TCP or UDP
+	Protocol string    `json:"protocol"`        // TCP or UDP
+	HTTP2    bool      `json:"http2,omitempty"` // speaks HTTP/2 in the clear
 	Backends []Backend `json:"backends"`
 }
 

@@ -98,6 +98,9 @@ type Request struct {
 	Fields         Fields
 }
 
+// Bytes returns the fields as they go over the wire, with the empty line at their end.
+func (f Fields) Bytes() []byte { return f.append(nil) }
+
 // Bytes returns the head as it goes over the wire.
 func (r *Request) Bytes() []byte {
 	return r.Fields.append(fmt.Appendf(nil, "%s %s HTTP/1.%d\r\n", r.Method, r.Target, r.Minor))
@@ -145,7 +148,7 @@ func ReadRequest(r *bufio.Reader) (*Request, error) {
 	method, rest, ok1 := strings.Cut(first, " ")
 	target, version, ok2 := strings.Cut(rest, " ")
 	minor, ok3 := minorOf(version)
-	if !ok1 || !ok2 || !ok3 || !isToken(method) || !isTarget(target) {
+	if !ok1 || !ok2 || !ok3 || !IsToken(method) || !IsTarget(target) {
 		return nil, fmt.Errorf("%w: request line %.80q", ErrHead, first)
 	}
 	if hosts := fields.Values("Host"); len(hosts) > 1 {
@@ -197,21 +200,27 @@ func readHead(r *bufio.Reader, skipEmpty bool) (first string, fields Fields, err
 			return "", nil, fmt.Errorf("%w: empty first line", ErrHead)
 		}
 	}
+	fields, err = readFields(r, &left)
+	return first, fields, err
+}
+
+// readFields reads up to the empty line.
+func readFields(r *bufio.Reader, left *int) (fields Fields, err error) {
 	for {
-		line, err := readLine(r, &left)
+		line, err := readLine(r, left)
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
 		if err != nil {
-			return "", nil, err
+			return nil, err
 		}
 		if line == "" {
-			return first, fields, nil
+			return fields, nil
 		}
 		name, value, ok := strings.Cut(line, ":")
 		value = strings.Trim(value, " \t")
-		if !ok || !isToken(name) || strings.ContainsFunc(value, isForbidden) {
-			return "", nil, fmt.Errorf("%w: header line %.80q", ErrHead, line)
+		if !ok || !IsToken(name) || !IsValue(value) {
+			return nil, fmt.Errorf("%w: header line %.80q", ErrHead, line)
 		}
 		fields = append(fields, Field{name, value})
 	}
@@ -240,9 +249,9 @@ func readLine(r *bufio.Reader, left *int) (string, error) {
 	return string(bytes.TrimSuffix(line, []byte{'\r'})), nil
 }
 
-// isTarget reports whether s is a target that a server is asked for: a path, an
+// IsTarget reports whether s is a target that a server is asked for: a path, an
 // absolute URL, or "*" (RFC 9112 3.2). CONNECT's, for proxies, is not.
-func isTarget(s string) bool {
+func IsTarget(s string) bool {
 	ok := s == "*" || strings.HasPrefix(s, "/") || authority(s) != ""
 	return ok && !strings.ContainsFunc(s, isControl)
 }
@@ -262,10 +271,13 @@ func authority(target string) string {
 
 func isControl(r rune) bool { return r <= ' ' || r == 0x7f }
 
+// IsValue reports whether s can be a field's value.
+func IsValue(s string) bool { return !strings.ContainsFunc(s, isForbidden) }
+
 func isForbidden(r rune) bool { return r == 0 || r == '\r' || r == '\n' }
 
-// isToken reports whether s is a token of RFC 9110 5.6.2.
-func isToken(s string) bool {
+// IsToken reports whether s is a token of RFC 9110 5.6.2.
+func IsToken(s string) bool {
 	if s == "" {
 		return false
 	}

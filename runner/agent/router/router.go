@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -99,16 +98,23 @@ type session struct {
 	router *Router
 	ctx    context.Context // of Serve; the session does not outlive it
 	client *peer
+	scheme string   // what the client speaks: http or https
 	kept   *backend // for the next request; nil when there is none
+	calls  callers
 
 	watching chan struct{} // closed when watch has ended; nil without one
 }
 
 func (r *Router) serve(ctx context.Context, conn net.Conn) {
-	s := &session{router: r, ctx: ctx, client: newPeer(conn)}
+	s := &session{router: r, ctx: ctx, client: newPeer(conn), scheme: "http"}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer s.calls.close()
 	defer s.drop()
+	if s.speaksHTTP2() {
+		s.serveHTTP2()
+		return
+	}
 	for s.next() {
 	}
 }
@@ -129,50 +135,72 @@ func (s *session) next() bool {
 	req, err := http1.ReadRequest(s.client.in)
 	if err != nil {
 		if errors.Is(err, http1.ErrHead) {
-			s.page(400, "Bad Request", "The request cannot be read: "+err.Error()+".\n")
+			s.refuse(err)
 		}
 		return false
 	}
 	body, err := req.Body()
 	if err != nil {
-		s.page(400, "Bad Request", "The request cannot be read: "+err.Error()+".\n")
+		s.refuse(err)
 		return false
 	}
 	if s.client.SetReadDeadline(time.Time{}) != nil {
 		return false
 	}
-	table := *s.router.table.Load()
-	route, ok := table.Lookup(req.Host())
-	switch {
-	case !ok:
-		s.page(404, "Not Found", notFound(req.Host(), table))
-		return false
-	case len(route.Endpoints) == 0:
-		s.page(503, "Service Unavailable", fmt.Sprintf("Service %s has no ready pod. Look at them with: cuepod ps\n", route.Service))
+	v := s.router.decide(req, s.scheme)
+	if v.answer != nil {
+		s.answer(v.answer)
 		return false
 	}
-	return s.exchange(route, req, body)
+	ctx, cancel := v.limit(s.ctx)
+	defer cancel()
+	if v.HTTP2 {
+		return s.translate(ctx, cancel, &v, req, body)
+	}
+	return s.exchange(ctx, cancel, &v, req, body)
+}
+
+// decide finds what becomes of a request, with the table in force.
+func (r *Router) decide(req *http1.Request, scheme string) verdict {
+	return r.table.Load().decide(question{
+		scheme: scheme, host: req.Host(), method: req.Method, target: origin(req.Target), header: req.Fields.Values, chance: rand.Uint64(),
+	})
+}
+
+// limit ends a request when its time is up.
+func (v *verdict) limit(ctx context.Context) (context.Context, context.CancelFunc) {
+	if v.timeout == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Duration(v.timeout)*time.Millisecond)
+}
+
+// failed is the answer to a request that got none.
+func (v *verdict) failed(ctx context.Context, err error) *page {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return &page{code: 504, reason: "Gateway Timeout", text: fmt.Sprintf("Service %s gave no answer within %d ms, which is what its route allows.\n", v.Service, v.timeout)}
+	}
+	return &page{code: 502, reason: "Bad Gateway", text: fmt.Sprintf("Service %s: %v. The pod's log may say more: cuepod logs\n", v.Service, err)}
 }
 
 // exchange passes a request on and its response back.
-func (s *session) exchange(route Route, req *http1.Request, body http1.Body) bool {
-	ctx, cancel := context.WithCancel(s.ctx)
-	defer cancel()
+func (s *session) exchange(ctx context.Context, cancel func(), v *verdict, req *http1.Request, body http1.Body) bool {
 	if body.None() {
 		s.watch(cancel)
 	}
 	defer s.unwatch()
 	s.forwarded(req)
-	b, res, err := s.ask(ctx, route, req, body)
+	v.prepare(req)
+	b, res, err := s.ask(ctx, v.Route, req, body)
 	if err != nil {
-		s.page(502, "Bad Gateway", fmt.Sprintf("Service %s: %v. The pod's log may say more: cuepod logs\n", route.Service, err))
+		s.answer(v.failed(ctx, err))
 		return false
 	}
 	defer context.AfterFunc(ctx, func() { b.Close() })()
 	// The request's body flows while the response may come already.
 	sent := make(chan error, 1)
 	go func() { sent <- body.Copy(b.out, s.client.in) }()
-	again := s.answer(b, req, body, res)
+	again := s.pass(ctx, v, b, req, body, res)
 	select {
 	case err := <-sent:
 		again = again && err == nil
@@ -215,13 +243,10 @@ func (s *session) unwatch() {
 	_ = s.client.SetReadDeadline(time.Time{})
 }
 
-// forwarded tells the endpoint whom the request is from, and nobody else does.
+// forwarded tells the endpoint whom the request is from.
 func (s *session) forwarded(req *http1.Request) {
 	client, _, _ := net.SplitHostPort(s.client.RemoteAddr().String())
-	req.Fields = append(req.Fields.Without("X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto"),
-		http1.Field{Name: "X-Forwarded-For", Value: client},
-		http1.Field{Name: "X-Forwarded-Host", Value: req.Host()},
-		http1.Field{Name: "X-Forwarded-Proto", Value: "http"})
+	forwarded(req, client, s.scheme)
 }
 
 // ask sends the head to an endpoint, and for a request without a body waits for
@@ -237,7 +262,7 @@ func (s *session) ask(ctx context.Context, route Route, req *http1.Request, body
 		}
 		kept.Close()
 	}
-	b, err := s.dial(ctx, route)
+	b, err := dial(ctx, route.Endpoints)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -266,10 +291,10 @@ func (b *backend) begin(ctx context.Context, req *http1.Request, body http1.Body
 }
 
 // dial connects to a ready endpoint: any, and the next one when it refuses.
-func (s *session) dial(ctx context.Context, route Route) (*backend, error) {
+func dial(ctx context.Context, endpoints []string) (*backend, error) {
 	var last error
-	for _, i := range rand.Perm(len(route.Endpoints)) {
-		endpoint := route.Endpoints[i]
+	for _, i := range rand.Perm(len(endpoints)) {
+		endpoint := endpoints[i]
 		d := net.Dialer{Timeout: dialTimeout}
 		conn, err := d.DialContext(ctx, "tcp", endpoint)
 		if err == nil {
@@ -280,21 +305,24 @@ func (s *session) dial(ctx context.Context, route Route) (*backend, error) {
 	return nil, fmt.Errorf("no pod takes the connection (%w)", last)
 }
 
-// answer passes the response back; res is its head if it was read already. It
+// pass passes the response back; res is its head if it was read already. It
 // reports whether both connections are good for another request.
-func (s *session) answer(b *backend, req *http1.Request, sending http1.Body, res *http1.Response) bool {
+func (s *session) pass(ctx context.Context, v *verdict, b *backend, req *http1.Request, sending http1.Body, res *http1.Response) bool {
 	for {
 		if res == nil {
 			var err error
 			if res, err = http1.ReadResponse(b.in); err != nil {
-				s.page(502, "Bad Gateway", fmt.Sprintf("Endpoint %s gave no answer: %v.\n", b.endpoint, err))
+				s.answer(v.failed(ctx, fmt.Errorf("endpoint %s gave no answer (%w)", b.endpoint, err)))
 				return false
 			}
 		}
 		body, err := res.Body(req.Method)
 		if err != nil {
-			s.page(502, "Bad Gateway", fmt.Sprintf("Endpoint %s gave no readable answer: %v.\n", b.endpoint, err))
+			s.answer(v.failed(ctx, fmt.Errorf("endpoint %s gave no readable answer (%w)", b.endpoint, err)))
 			return false
+		}
+		if res.Code >= 200 {
+			v.finish(res)
 		}
 		if _, err := s.client.out.Write(res.Bytes()); err != nil {
 			return false
@@ -339,21 +367,34 @@ func (p *peer) hand(to *peer) error {
 	return err
 }
 
-// page answers in plain words and ends the connection.
-func (s *session) page(code int, reason, text string) {
+// refuse answers a request that cannot be read.
+func (s *session) refuse(err error) {
+	s.answer(&page{code: 400, reason: "Bad Request", text: "The request cannot be read: " + err.Error() + ".\n"})
+}
+
+// answer gives an answer of the router's own and ends the connection.
+func (s *session) answer(p *page) {
 	_ = s.client.SetWriteDeadline(time.Now().Add(dialTimeout))
-	res := http1.Response{Minor: 1, Code: code, Reason: reason, Fields: http1.Fields{
-		{Name: "Content-Type", Value: "text/plain; charset=utf-8"},
-		{Name: "Content-Length", Value: fmt.Sprint(len(text))},
-		{Name: "Cache-Control", Value: "no-store"},
-		{Name: "Connection", Value: "close"},
-	}}
+	res := http1.Response{Minor: 1, Code: p.code, Reason: p.reason, Fields: append(p.fields(), http1.Field{Name: "Connection", Value: "close"})}
 	_, _ = s.client.out.Write(res.Bytes())
-	_, _ = s.client.out.WriteString(text)
+	_, _ = s.client.out.WriteString(p.text)
 	if s.client.out.Flush() == nil { // a client that is gone needs no page
 		s.unwatch()
 		s.linger()
 	}
+}
+
+// fields are those of an answer of the router's own.
+func (p *page) fields() http1.Fields {
+	fields := http1.Fields{
+		{Name: "Content-Type", Value: "text/plain; charset=utf-8"},
+		{Name: "Content-Length", Value: fmt.Sprint(len(p.text))},
+		{Name: "Cache-Control", Value: "no-store"},
+	}
+	if p.location != "" {
+		fields = append(fields, http1.Field{Name: "Location", Value: p.location})
+	}
+	return fields
 }
 
 // linger waits for the client to take what was sent, then closes.
@@ -362,16 +403,4 @@ func (s *session) linger() {
 		_, _ = io.CopyN(io.Discard, c, lingerBytes)
 	}
 	s.client.Close()
-}
-
-func notFound(host string, t Table) string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "No service answers to %q. There are:\n\n", host)
-	for _, h := range t.Hosts() {
-		fmt.Fprintf(&b, "    http://%s\n", h)
-	}
-	if len(t) == 0 {
-		b.WriteString("    none yet\n")
-	}
-	return b.String()
 }

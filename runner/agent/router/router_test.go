@@ -5,9 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +18,7 @@ import (
 
 	"github.com/cuepod/cuepod/runner/agent/agenttest"
 	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/targets/route"
 )
 
 // serve runs a router and returns its address.
@@ -43,8 +47,22 @@ func endpoint(t testing.TB, h http.HandlerFunc) string {
 	return s.Listener.Addr().String()
 }
 
+// table has services by name, each with its endpoints.
 func table(service string, endpoints ...string) Table {
-	return Table{service + ".shop.localhost": {Service: service, Endpoints: endpoints}}
+	return tableOf(nil, map[string][]string{service: endpoints})
+}
+
+func tableOf(rules []route.Rule, endpoints map[string][]string) Table {
+	var services []api.Service
+	for _, name := range slices.Sorted(maps.Keys(endpoints)) {
+		p := api.ServicePort{Port: 80, Protocol: "TCP", HTTP2: strings.HasPrefix(name, "h2")}
+		for _, e := range endpoints[name] {
+			addr := netip.MustParseAddrPort(e)
+			p.Backends = append(p.Backends, api.Backend{IP: addr.Addr().String(), Port: int(addr.Port())})
+		}
+		services = append(services, api.Service{Name: name, Ports: []api.ServicePort{p}})
+	}
+	return NewTable("shop", services, rules)
 }
 
 // client is a web client that reaches every host at one address.
@@ -71,23 +89,24 @@ func get(t testing.TB, c *http.Client, url string) (int, string) {
 }
 
 func TestNewTable(t *testing.T) {
-	got := NewTable("Shop", []api.Service{
+	table := NewTable("Shop", []api.Service{
 		{Name: "web", VIP: "10.1.2.130", Ports: []api.ServicePort{
 			{Port: 53, Protocol: "UDP"},
 			{Port: 80, Protocol: "TCP", Backends: []api.Backend{{Pod: "web-0", IP: "10.1.2.3", Port: 8080}, {Pod: "web-1", Port: 8080}}},
 			{Port: 81, Protocol: "TCP", Backends: []api.Backend{{Pod: "web-0", IP: "10.1.2.3", Port: 8081}}}}},
 		{Name: "dns", Ports: []api.ServicePort{{Port: 53, Protocol: "UDP"}}},
-	})
-	if want := "map[web.shop.localhost:{web [10.1.2.3:8080]}]"; fmt.Sprint(got) != want {
+	}, nil)
+	got := table.hosts
+	if want := "map[web.shop.localhost:{web [10.1.2.3:8080] false}]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	for _, host := range []string{"web.shop.localhost", "WEB.shop.localhost:8080", "web.shop.localhost.", "web.shop.localhost.:80"} {
-		if _, ok := got.Lookup(host); !ok {
+		if v := table.decide(question{scheme: "http", host: host, target: "/"}); v.Service != "web" || v.answer != nil {
 			t.Errorf("%s is not found", host)
 		}
 	}
 	for _, host := range []string{"", "web", "shop.localhost", "web.shop.localhost.evil.com", "x.web.shop.localhost"} {
-		if _, ok := got.Lookup(host); ok {
+		if v := table.decide(question{scheme: "http", host: host, target: "/"}); v.answer == nil || v.answer.code != 404 {
 			t.Errorf("%s is found", host)
 		}
 	}
@@ -96,10 +115,11 @@ func TestNewTable(t *testing.T) {
 func TestRouter_EachRequestGoesWhereItsHostSays(t *testing.T) {
 	agenttest.NoLeaks(t)
 	r := New()
-	tab := table("a", endpoint(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "a ", r.Host, " ", r.URL) }))
-	tab["b.shop.localhost"] = Route{"b", []string{endpoint(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "b ", r.Host) })}}
-	tab["none.shop.localhost"] = Route{Service: "none"}
-	r.Set(tab)
+	r.Set(tableOf(nil, map[string][]string{
+		"a":    {endpoint(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "a ", r.Host, " ", r.URL) })},
+		"b":    {endpoint(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "b ", r.Host) })},
+		"none": nil,
+	}))
 	addr := serve(t, r)
 	// One connection, as a browser that reuses one would.
 	conn, err := net.Dial("tcp", addr)
