@@ -139,7 +139,7 @@ func rules() []rule {
 			reason:   "knows files, not what is in them",
 		},
 		{
-			packages: "runner/...", mayImport: []string{"runner/...", "targets/docker", "internal/cron"},
+			packages: "runner/...", mayImport: []string{"runner/...", "targets/docker", "targets/route", "internal/cron"},
 			never:  []string{cueModule, composeModule, kubernetes, cobraModule},
 			reason: "runs a desired state: cmd injects the function that makes one",
 		},

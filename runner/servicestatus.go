@@ -1,10 +1,14 @@
 package runner
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/targets/docker"
+	"github.com/cuepod/cuepod/targets/route"
 )
 
 func serviceStatus(v view, state *docker.State, s *docker.Service, app string) ServiceStatus {
@@ -38,6 +42,37 @@ func serviceStatus(v view, state *docker.State, s *docker.Service, app string) S
 	}
 	if port := httpPortOf(v.seen); port != 0 && s.HTTP {
 		out.URLs = append(out.URLs, fmt.Sprintf("http://%s.%s.localhost:%d", s.Name, app, port))
+	}
+	if port := httpPortOf(v.seen); port != 0 {
+		out.URLs = append(out.URLs, routeURLs(state.Routes, s.Name, port)...)
+	}
+	return out
+}
+
+// routeURLs are where rules lead to a service: every host has a name in
+// localhost, which browsers find by themselves.
+func routeURLs(rules []route.Rule, service string, port int) []string {
+	var out []string
+	for _, r := range rules {
+		if !slices.ContainsFunc(r.Backends, func(b route.Backend) bool { return b.Service == service && b.Weight > 0 }) {
+			continue
+		}
+		path := "/"
+		if len(r.Matches) > 0 {
+			path = cmp.Or(r.Matches[0].Path, "/")
+		}
+		hosts := r.Hosts
+		if len(hosts) == 0 {
+			hosts = []string{loopback}
+		}
+		for _, h := range hosts {
+			if h != loopback {
+				h += ".localhost"
+			}
+			if url := fmt.Sprintf("http://%s:%d%s", strings.Replace(h, "*", "any", 1), port, path); !slices.Contains(out, url) {
+				out = append(out, url)
+			}
+		}
 	}
 	return out
 }

@@ -6,6 +6,8 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+
+	"github.com/cuepod/cuepod/targets/route"
 )
 
 // Changes says in words how one container's definition differs from another's,
@@ -182,6 +184,9 @@ func LiveChanges(from, to *State) []Change {
 	for _, name := range slices.Sorted(maps.Keys(old)) {
 		add("service "+name, "removed")
 	}
+	for _, c := range routeChanges(from.Routes, to.Routes) {
+		add(c.Object, "%s", c.What)
+	}
 	pods := map[string]*Pod{}
 	for i := range from.Pods {
 		pods[from.Pods[i].Name] = &from.Pods[i]
@@ -191,6 +196,33 @@ func LiveChanges(from, to *State) []Change {
 			for _, what := range podLiveChanges(was, &to.Pods[i]) {
 				add("pod "+to.Pods[i].Name, "%s", what)
 			}
+		}
+	}
+	return out
+}
+
+// routeChanges are those of whole Ingresses and HTTPRoutes.
+func routeChanges(from, to []route.Rule) []Change {
+	group := func(rules []route.Rule) map[string][]route.Rule {
+		out := map[string][]route.Rule{}
+		for _, r := range rules {
+			out[r.Of] = append(out[r.Of], r)
+		}
+		return out
+	}
+	var out []Change
+	was, now := group(from), group(to)
+	for _, of := range slices.Sorted(maps.Keys(now)) {
+		switch {
+		case was[of] == nil:
+			out = append(out, Change{of, "added"})
+		case !reflect.DeepEqual(was[of], now[of]):
+			out = append(out, Change{of, "changed"})
+		}
+	}
+	for _, of := range slices.Sorted(maps.Keys(was)) {
+		if now[of] == nil {
+			out = append(out, Change{of, "removed"})
 		}
 	}
 	return out
@@ -212,6 +244,8 @@ func serviceChanges(was, now *Service) []string {
 			out = append(out, fmt.Sprintf("port %s %d -> %d", p.Name, o.Port, p.Port))
 		case o.Protocol != p.Protocol:
 			out = append(out, fmt.Sprintf("port %s %s -> %s", p.Name, o.Protocol, p.Protocol))
+		case o.HTTP2 != p.HTTP2:
+			out = append(out, fmt.Sprintf("port %s speaks another protocol", p.Name))
 		case retargeted(o.Targets, p.Targets):
 			out = append(out, fmt.Sprintf("port %s has another target", p.Name))
 		}

@@ -328,6 +328,10 @@ func TestLiveChanges(t *testing.T) {
 		{func(a *app.App) { a.Services[0].Ports[0].Port = 81 }, "service internal: port http 80 -> 81"},
 		{func(a *app.App) { a.Pods[0].Replicas = 3 }, "service internal: endpoints 2 -> 3"},
 		{func(a *app.App) { a.Services = a.Services[1:] }, "service internal: removed"},
+		{func(a *app.App) {
+			a.Ingresses = []app.Ingress{{Name: "shop", DefaultBackend: &app.IngressBackend{Service: "internal", Port: app.PortRef{Number: 80}}}}
+		}, "ingress shop: added"},
+		{func(a *app.App) { a.Services[0].Ports[0].AppProtocol = "kubernetes.io/h2c" }, "service internal: port http speaks another protocol"},
 		{func(a *app.App) { a.ConfigMaps[0].Data["app.ini"] = "b" }, "pod web-0: file app.ini of volume conf changed"},
 		{func(a *app.App) { delete(a.ConfigMaps[0].Data, "app.ini") }, "pod web-0: file conf/app.ini removed"},
 		{func(a *app.App) { a.Pods[0].Containers[0].ReadinessProbe = nil }, "pod web-0: probes of container app changed"},

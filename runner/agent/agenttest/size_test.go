@@ -10,7 +10,7 @@ import (
 
 // maxSize bounds the agent, in bytes. Every engine gets it over the wire and
 // every pod runs it. The largest part is TLS, for HTTPS probes, then the rules for
-// services, with 230 KB; net/http would not fit beside it.
+// services, with 230 KB, and HTTP/2, with 180 KB; net/http would not fit beside them.
 const maxSize = 6_500_000
 
 func TestAgent_StaysSmall(t *testing.T) {
