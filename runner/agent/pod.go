@@ -125,15 +125,19 @@ func (p *pod) run(ctx context.Context) {
 	}, nil)
 	p.wg.Go(func() { p.call(ctx, boots) })
 	var last api.ToAgent
-	var again <-chan time.Time
+	var again, expire <-chan time.Time
 	for ctx.Err() == nil {
 		select {
 		case last = <-p.orders:
 			again = p.apply(ctx, last)
 			p.send()
+			expire = p.expire()
 		case <-again:
 			again = p.apply(ctx, last)
 			p.send()
+			expire = p.expire()
+		case <-expire:
+			expire = p.expire()
 		case <-p.changed:
 			p.send()
 		case <-ctx.Done():
@@ -159,6 +163,14 @@ func (p *pod) apply(ctx context.Context, m api.ToAgent) (again <-chan time.Time)
 		return time.After(applyPause)
 	}
 	return nil
+}
+
+func (p *pod) expire() <-chan time.Time {
+	next, err := p.services.expire()
+	if err != nil {
+		p.log.Printf("session affinity: %v", err)
+	}
+	return next
 }
 
 // applyVolumes fills what changed since the last time.

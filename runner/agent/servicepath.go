@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/agent/netif"
@@ -38,6 +39,19 @@ func (s *servicePath) apply(m api.ToAgent) error {
 	}
 	table, _ := proxy.NewTable(m.Services) // the gateway tells of what cannot be led
 	return s.plane.Apply(table)
+}
+
+// expire has pods that were silent lose their endpoint where a service says so. It
+// returns when to look again; nil is never, until something is applied.
+func (s *servicePath) expire() (<-chan time.Time, error) {
+	if s.plane == nil {
+		return nil, nil
+	}
+	next, err := s.plane.Expire(time.Now())
+	if next == 0 {
+		return nil, err
+	}
+	return time.After(next), err
 }
 
 // choose takes the best way that is allowed and possible. What is possible is

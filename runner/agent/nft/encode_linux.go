@@ -102,6 +102,13 @@ func (s Set) create(table string, id int) message {
 			a.number(unix.NFTA_SET_DATA_TYPE, typeNumber(s.Data))
 			a.number(unix.NFTA_SET_DATA_LEN, typeLen(s.Data))
 		}
+		if s.Count {
+			const setExpr = 17 // NFTA_SET_EXPR
+			a.nest(setExpr, func(a *attrs) {
+				a.string(unix.NFTA_EXPR_NAME, "counter")
+				a.nest(unix.NFTA_EXPR_DATA, func(*attrs) {})
+			})
+		}
 	}).with(unix.NLM_F_CREATE)
 }
 

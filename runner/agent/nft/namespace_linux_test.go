@@ -76,22 +76,7 @@ func open(t testing.TB) *Plane {
 // serve answers on an address with the address, by TCP and by UDP.
 func serve(t testing.TB, address string) {
 	t.Helper()
-	ln, err := net.Listen("tcp4", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	go func() {
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			dst := original(c.(*net.TCPConn))
-			fmt.Fprintf(c, "%s from %s to %s", address, c.RemoteAddr().(*net.TCPAddr).IP, dst)
-			c.Close()
-		}
-	}()
+	serveTCP(t, address)
 	udp, err := net.ListenPacket("udp4", address)
 	if err != nil {
 		t.Fatal(err)
@@ -107,6 +92,18 @@ func serve(t testing.TB, address string) {
 			_, _ = udp.WriteTo([]byte(address), from)
 		}
 	}()
+}
+
+// answer says on each connection who it is, and where the client is and sent it.
+func answer(ln net.Listener, address string) {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		fmt.Fprintf(c, "%s from %s to %s", address, c.RemoteAddr().(*net.TCPAddr).IP, original(c.(*net.TCPConn)))
+		c.Close()
+	}
 }
 
 // original is where the client of a connection sent it.

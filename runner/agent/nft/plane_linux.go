@@ -3,6 +3,7 @@ package nft
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -22,8 +23,9 @@ type Plane struct {
 	table proxy.Table // wanted
 	held  []uint16    // the same
 	stays Stays
-	now   Content // in force
-	lost  bool    // a change failed half-way: nobody knows what is in force
+	used  map[proxy.Front]use // of services with session affinity
+	now   Content             // in force
+	lost  bool                // a change failed half-way: nobody knows what is in force
 }
 
 // Open makes the table in the network namespace of this process, in place of
@@ -37,7 +39,7 @@ func Open(self netip.Addr) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{self: self, sock: sock, stays: Stays{}}
+	p := &Plane{self: self, sock: sock, stays: Stays{}, used: map[proxy.Front]use{}}
 	if err := sock.transact(Rules(self).create()); err != nil {
 		sock.close()
 		return nil, fmt.Errorf("make rules of nf_tables: %w", reason(err))
@@ -134,6 +136,7 @@ func (p *Plane) update() error {
 		p.lost = false
 	}
 	p.now, p.stays = want, stays
+	maps.DeleteFunc(p.used, func(f proxy.Front, _ use) bool { _, stays := stays[f]; return !stays })
 	if fronts := changes.datagramFronts(p.table); len(fronts) > 0 {
 		if err := p.sock.forget(fronts); err != nil {
 			p.lost = true // so that it is done again

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -107,6 +108,52 @@ func TestPlane_AffinityStays(t *testing.T) {
 	apply(t, p, table(endpoints...))
 	if got := tally("tcp", "10.9.200.1:80", 20); second == first || got[second] != 20 {
 		t.Errorf("had %s, %s after it left, then %v", first, second, got)
+	}
+}
+
+// conformance:S100
+func TestPlane_AffinityExpires(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	p := open(t)
+	f, to := front(proxy.TCP, "10.9.200.1:80"), target("10.9.1.1:80", "10.9.1.2:80", "10.9.1.3:80")
+	for _, e := range to.Endpoints {
+		serve(t, e.String())
+	}
+	to.Affinity, to.Timeout = true, 10*time.Second
+	apply(t, p, proxy.Table{f: to})
+	now := time.Unix(0, 0)
+	look := func() {
+		t.Helper()
+		if next, err := p.Expire(now); err != nil || next != 10*time.Second/8 {
+			t.Fatal(next, err)
+		}
+	}
+	after := func(d time.Duration) string {
+		t.Helper()
+		now = now.Add(d)
+		look()
+		return reach("tcp", "10.9.200.1:80")
+	}
+	first := after(0)
+	for range 5 { // each connection prolongs it
+		if got := after(9 * time.Second); got != first {
+			t.Fatalf("had %s, then %s before its time", first, got)
+		}
+	}
+	seen := map[string]bool{}
+	for range 20 {
+		look() // sees the connection
+		seen[after(11*time.Second)] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("after silence always %v, want any", seen)
+	}
+	to.Endpoints = to.Endpoints[:1]
+	apply(t, p, proxy.Table{f: to})
+	if next, err := p.Expire(now); next != 0 || err != nil {
+		t.Errorf("nothing to choose, but looked at again in %v, %v", next, err)
 	}
 }
 

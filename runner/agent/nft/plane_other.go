@@ -5,6 +5,7 @@ package nft
 import (
 	"errors"
 	"net/netip"
+	"time"
 
 	"github.com/cuepod/cuepod/runner/proxy"
 )
@@ -26,6 +27,9 @@ func (*Plane) Release(...uint16) error { return nil }
 
 // Origin is none.
 func (*Plane) Origin(netip.AddrPort) uint16 { return 0 }
+
+// Expire does nothing.
+func (*Plane) Expire(time.Time) (time.Duration, error) { return 0, nil }
 
 // Close does nothing.
 func (*Plane) Close() error { return nil }

@@ -92,10 +92,13 @@ type Chain struct {
 }
 
 // Set is a set, or a map when it has Data. Key and Data are the types of the
-// parts that it is a concatenation of.
+// parts that it is a concatenation of. Count has each element count the packets
+// that it was looked up for, which are connections: rules of NAT see the first
+// packet of each alone. Kernels before 5.7 do not count.
 type Set struct {
 	Name      string
 	Key, Data []Type
+	Count     bool
 }
 
 // Type is a type of part of a key, in the words of nft(8).
@@ -130,9 +133,9 @@ func Rules(self netip.Addr) Table {
 	return Table{
 		Name: TableName,
 		Sets: []Set{
-			{EndpointsSet, []Type{TypeAddr, TypeProtocol, TypePort, TypeMark}, []Type{TypeAddr, TypePort}},
-			{RefusedSet, []Type{TypeAddr, TypeProtocol, TypePort}, nil},
-			{HeldSet, []Type{TypePort}, nil},
+			{EndpointsSet, []Type{TypeAddr, TypeProtocol, TypePort, TypeMark}, []Type{TypeAddr, TypePort}, true},
+			{RefusedSet, []Type{TypeAddr, TypeProtocol, TypePort}, nil, false},
+			{HeldSet, []Type{TypePort}, nil, false},
 		},
 		Chains: []Chain{
 			{"arriving", "nat", "prerouting", natPriority, []Rule{
@@ -205,6 +208,9 @@ func (t Table) String() string {
 			fmt.Fprintf(&b, "  set %s: %s\n", s.Name, types(s.Key))
 		} else {
 			fmt.Fprintf(&b, "  map %s: %s : %s\n", s.Name, types(s.Key), types(s.Data))
+		}
+		if s.Count {
+			b.WriteString("    each element counts\n")
 		}
 	}
 	for _, c := range t.Chains {

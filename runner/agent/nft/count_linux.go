@@ -1,0 +1,160 @@
+package nft
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cuepod/cuepod/runner/proxy"
+)
+
+// Count is how many connections began since a slot got its endpoint.
+type Count struct {
+	Front       proxy.Front
+	Slot        int
+	Endpoint    netip.AddrPort
+	Connections uint64
+}
+
+// counts reads what the elements of the map counted.
+func (s *socket) counts() (out []Count, err error) {
+	get := tableMessage(unix.NFT_MSG_GETSETELEM, func(a *attrs) {
+		a.string(unix.NFTA_SET_ELEM_LIST_TABLE, TableName)
+		a.string(unix.NFTA_SET_ELEM_LIST_SET, EndpointsSet)
+	})
+	err = s.ask(get.with(unix.NLM_F_DUMP), func(body []byte) {
+		eachAttr(body, func(kind uint16, list []byte) {
+			if kind != unix.NFTA_SET_ELEM_LIST_ELEMENTS {
+				return
+			}
+			eachAttr(list, func(_ uint16, element []byte) {
+				if c, ok := parseCount(element); ok {
+					out = append(out, c)
+				}
+			})
+		})
+	})
+	return out, err
+}
+
+// parseCount reads an element; what slotKey and endpointData wrote, and a counter.
+func parseCount(element []byte) (c Count, ok bool) {
+	var key, data []byte
+	value := func(b []byte) (v []byte) {
+		eachAttr(b, func(_ uint16, inner []byte) { v = inner })
+		return v
+	}
+	eachAttr(element, func(kind uint16, b []byte) {
+		switch kind {
+		case unix.NFTA_SET_ELEM_KEY:
+			key = value(b)
+		case unix.NFTA_SET_ELEM_DATA:
+			data = value(b)
+		case unix.NFTA_SET_ELEM_EXPR:
+			c.Connections = parseCounter(b)
+		}
+	})
+	if len(key) != 16 || len(data) != 8 {
+		return Count{}, false
+	}
+	be := binary.BigEndian
+	c.Front = proxy.Front{Protocol: proxy.TCP, Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte(key)), be.Uint16(key[8:]))}
+	if key[4] == protocolUDP {
+		c.Front.Protocol = proxy.UDP
+	}
+	c.Slot = int(binary.NativeEndian.Uint32(key[12:]))
+	c.Endpoint = netip.AddrPortFrom(netip.AddrFrom4([4]byte(data)), be.Uint16(data[4:]))
+	return c, true
+}
+
+// parseCounter reads the packets of a counter.
+func parseCounter(expr []byte) (packets uint64) {
+	counter := false
+	eachAttr(expr, func(kind uint16, b []byte) {
+		switch kind {
+		case unix.NFTA_EXPR_NAME:
+			counter = bytes.Equal(b, []byte("counter\x00"))
+		case unix.NFTA_EXPR_DATA:
+			eachAttr(b, func(kind uint16, b []byte) {
+				if counter && kind == unix.NFTA_COUNTER_PACKETS && len(b) == 8 {
+					packets = binary.BigEndian.Uint64(b)
+				}
+			})
+		}
+	})
+	return packets
+}
+
+// Counts is how many connections each slot led to its endpoint.
+func (p *Plane) Counts() ([]Count, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sock.counts()
+}
+
+// use is when a service with session affinity was last connected to.
+type use struct {
+	connections uint64
+	last        time.Time
+}
+
+// Limits of the time between two calls of Expire.
+const (
+	minSweep = time.Second
+	maxSweep = time.Minute
+)
+
+// Expire has services with session affinity choose another endpoint where this
+// pod has opened no connection for the service's time. It returns when to call it
+// again, an eighth of the shortest time, so that a pod may keep its endpoint that
+// much longer; 0 is never, until the next Apply. Where the kernel does not count,
+// a connection does not prolong the time.
+func (p *Plane) Expire(now time.Time) (time.Duration, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var next time.Duration
+	for front := range p.stays {
+		if t := p.table[front]; len(t.Endpoints) > 1 {
+			if at := min(max(timeout(t)/8, minSweep), maxSweep); next == 0 || at < next {
+				next = at
+			}
+		}
+	}
+	if next == 0 {
+		return 0, nil
+	}
+	counts, err := p.sock.counts()
+	if err != nil {
+		return next, err
+	}
+	total := map[proxy.Front]uint64{}
+	for _, c := range counts {
+		total[c.Front] += c.Connections
+	}
+	expired := false
+	for front, stay := range p.stays {
+		u, known := p.used[front]
+		if !known || u.connections != total[front] {
+			u = use{total[front], now}
+		}
+		if now.Sub(u.last) > timeout(p.table[front]) {
+			p.stays[front] = Stay{Turn: stay.Turn + 1}
+			u.last, expired = now, true
+		}
+		p.used[front] = u
+	}
+	if expired {
+		err = p.update()
+	}
+	return next, err
+}
+
+func timeout(t proxy.Target) time.Duration {
+	if t.Timeout == 0 {
+		return proxy.DefaultTimeout
+	}
+	return t.Timeout
+}
