@@ -31,6 +31,7 @@ roles:
   hold                             keep mounted what the engine found at sub-paths
   same [DIR PATH SHOWN]...         fail unless it is what is there
   kill MARK                        kill what carries the mark of a late probe
+  forward                          carry connections to ports of the pod itself
   get                              make the HTTP request that standard input describes
 `
 
@@ -69,6 +70,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			return 1
 		}
 		return 0
+	case api.RoleForward:
+		err = runForward(stdin, stdout)
 	default:
 		fmt.Fprint(stderr, usage)
 		return 2

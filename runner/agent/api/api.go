@@ -62,6 +62,7 @@ const (
 	RoleSame    = "same"
 	RoleKill    = "kill" // the processes that carry a mark
 	RoleGet     = "get"  // make the request that standard input describes, a Get
+	RoleForward = "forward"
 
 	SubPathDir  = "directory"
 	SubPathFile = "file"
