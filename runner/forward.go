@@ -293,7 +293,8 @@ func (f *forwarder) find(ctx context.Context) (endpoint, error) {
 	}
 	ready := map[string]api.PodStatus{}
 	if len(candidates) > 1 {
-		ready = askGateway(ctx, f.Engine, seen).Pods
+		status, _ := askGateway(ctx, f.Engine, seen) // without its word any pod will do
+		ready = status.Pods
 	}
 	slices.SortStableFunc(candidates, func(a, b string) int {
 		switch {
