@@ -202,7 +202,7 @@ func (s *gatewayState) update() {
 	services := readyServices(s.snapshot.Services, status.Pods)
 	s.carry(services)
 	if s.names != nil && !reflect.DeepEqual(services, s.zone) {
-		s.names.server.SetZone(dns.NewZone(s.snapshot.Namespace, services))
+		s.names.server.SetZone(dns.NewZone(s.snapshot.Namespace, services, s.names.addr))
 		s.zone = services
 	}
 	for _, p := range s.snapshot.Pods {

@@ -96,9 +96,10 @@ func TestUpstream(t *testing.T) {
 	for conf, want := range map[string]string{
 		"nameserver 127.0.0.1\nnameserver 127.0.0.11\n": "127.0.0.11:53",
 		"nameserver fd00::1\n":                          "[fd00::1]:53",
+		"nameserver 192.0.2.1\nnameserver 192.0.2.2\n":  "192.0.2.1:53 192.0.2.2:53",
 		"search lan\nnameserver\n":                      "",
 	} {
-		if got := parseResolvConf([]byte(conf)).upstream("127.0.0.1"); got != want {
+		if got := strings.Join(parseResolvConf([]byte(conf)).upstreams("127.0.0.1"), " "); got != want {
 			t.Errorf("%q: %q, want %q", conf, got, want)
 		}
 	}

@@ -16,6 +16,7 @@ const dnsPort = 53
 // nameServer answers names on an address.
 type nameServer struct {
 	server *dns.Server
+	addr   netip.Addr
 	udp    net.PacketConn
 	tcp    net.Listener
 }
@@ -31,7 +32,7 @@ func listenForNames(addr netip.Addr, resolvConf string) (*nameServer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen for DNS: %w", err)
 	}
-	return &nameServer{dns.NewServer(parseResolvConf(conf).upstream(addr.String())), udp, tcp}, nil
+	return &nameServer{dns.NewServer(parseResolvConf(conf).upstreams(addr.String())...), addr, udp, tcp}, nil
 }
 
 func (n *nameServer) serve(ctx context.Context, log *log.Logger) {

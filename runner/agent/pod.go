@@ -96,7 +96,7 @@ func newPod(c podConfig) (*pod, error) {
 		podConfig: c,
 		orders:    make(chan api.ToAgent),
 		changed:   make(chan struct{}, 1),
-		names:     dns.NewServer(named.resolver.upstream(c.dnsAddr.Addr().String())),
+		names:     dns.NewServer(named.resolver.upstreams(c.dnsAddr.Addr().String())...),
 		files:     map[string]api.FileVolume{},
 		messages:  messages{map[string]bool{}},
 		dirs:      map[string]api.Dir{},
@@ -154,7 +154,7 @@ func (p *pod) run(ctx context.Context) {
 // What failed is tried again when the returned channel says so.
 func (p *pod) apply(ctx context.Context, m api.ToAgent) (again <-chan time.Time) {
 	errs := []error{p.messages.apply(m.Pod.MessagesDir, m.Pod.Messages), p.applyVolumes(m.Pod), p.applyNames(ctx, m), p.services.apply(m)}
-	p.names.SetZone(dns.NewZone(m.Namespace, m.Services))
+	p.names.SetZone(dns.NewZone(m.Namespace, m.Services, p.dnsAddr.Addr()))
 	p.probes.Apply(m.Pod)
 	p.report.Generation, p.report.Error, p.report.Proxy = m.Generation, "", p.services.state
 	if err := errors.Join(errs...); err != nil {

@@ -84,7 +84,7 @@ func readyServices(services []api.Service, pods map[string]api.PodStatus) []api.
 			p.Backends = receiving(s, p.Backends, pods)
 			ports = append(ports, p)
 		}
-		s.Ports = ports
+		s.Ports, s.Backends = ports, receiving(s, s.Backends, pods)
 		out = append(out, s)
 	}
 	return out

@@ -58,6 +58,15 @@ func TestReadyServices(t *testing.T) {
 	if got := fmt.Sprint(out[0].Ports[0].Backends); got != "[{a  10.1.2.3 0}]" {
 		t.Errorf("got %s", got)
 	}
+	in[0].NotReady = true
+	in = append(in, api.Service{Name: "names", Headless: true, Backends: []api.Backend{{Pod: "a", IP: "10.1.2.3"}, {Pod: "b", IP: "10.1.2.4"}}})
+	out = readyServices(in, pods)
+	if got := fmt.Sprint(out[0].Ports[0].Backends); got != "[{a  10.1.2.3 0} {b  10.1.2.4 0} {gone  10.1.2.5 0}]" {
+		t.Errorf("with publishNotReadyAddresses: got %s", got)
+	}
+	if got := fmt.Sprint(out[1].Backends); got != "[{a  10.1.2.3 0}]" {
+		t.Errorf("without ports: got %s", got)
+	}
 	if len(in[0].Ports[0].Backends) != 4 {
 		t.Error("the services that went in were changed")
 	}

@@ -41,15 +41,14 @@ func parseResolvConf(data []byte) resolver {
 	return r
 }
 
-// upstream is the first name server that is not at self, as host:port; "" when
-// there is none.
-func (r resolver) upstream(self string) string {
+// upstreams are the name servers that are not at self, as host:port.
+func (r resolver) upstreams(self string) (out []string) {
 	for _, server := range r.servers {
 		if server != self {
-			return net.JoinHostPort(server, "53")
+			out = append(out, net.JoinHostPort(server, "53"))
 		}
 	}
-	return ""
+	return out
 }
 
 // Limits of what resolvers read, as in Kubernetes.

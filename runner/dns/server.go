@@ -2,22 +2,15 @@ package dns
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/dns/dnsmessage"
 )
 
 const (
-	// upstreamTimeout is how long one upstream may think. Resolvers ask again
-	// after five seconds, so an answer later than that helps nobody.
-	upstreamTimeout = 5 * time.Second
 	// maxForwards bounds the queries under way upstream; what is over it gets
 	// SERVFAIL at once.
 	maxForwards = 256
@@ -27,21 +20,24 @@ const (
 	// failurePause is how long to leave a socket alone that failed without being
 	// closed: the system is short of memory or file descriptors, which passes.
 	failurePause = 10 * time.Millisecond
+	// maxQuery is the size in bytes of the longest query over UDP that is read:
+	// a name and options that nobody has are far below.
+	maxQuery = 4096
 	// maxTCPClients bounds the TCP connections served at once.
 	maxTCPClients = 128
 )
 
 // Server answers from the current zone and passes other names on.
 type Server struct {
-	upstream string // host:port; "" means that other names fail
+	upstream []string // host:port; none means that other names fail
 	zone     atomic.Pointer[Zone]
 	slots    chan struct{} // one per forward under way
 	clients  chan struct{} // one per TCP client
 }
 
-// NewServer makes a server without a zone. upstream is the host:port of the
-// name server for other names; "" means there is none.
-func NewServer(upstream string) *Server {
+// NewServer makes a server without a zone. upstream are the host:port of the
+// name servers for other names, asked in that order until one answers.
+func NewServer(upstream ...string) *Server {
 	return &Server{
 		upstream: upstream,
 		slots:    make(chan struct{}, maxForwards),
@@ -73,7 +69,7 @@ func (s *Server) Serve(ctx context.Context, udp net.PacketConn, tcp net.Listener
 }
 
 func (s *Server) serveUDP(ctx context.Context, conn net.PacketConn, wg *sync.WaitGroup) error {
-	buf := make([]byte, maxSize)
+	buf := make([]byte, maxQuery)
 	for {
 		n, from, err := conn.ReadFrom(buf)
 		if errors.Is(err, net.ErrClosed) {
@@ -83,11 +79,12 @@ func (s *Server) serveUDP(ctx context.Context, conn net.PacketConn, wg *sync.Wai
 			time.Sleep(failurePause)
 			continue
 		}
-		answer, verdict := s.zone.Load().Answer(buf[:n], true)
-		if verdict == Forward {
-			query := append([]byte(nil), buf[:n]...)
-			if answer = s.tryForward(query, func() {
-				wg.Go(func() { s.reply(conn, from, s.forward(ctx, "udp", query)) })
+		zone := s.zone.Load()
+		answer, verdict := zone.Answer(buf[:n], true)
+		if verdict == Forward || verdict == Chase {
+			f := forward{zone, append([]byte(nil), buf[:n]...), answer, verdict, "udp"}
+			if answer = s.tryForward(f.query, func() {
+				wg.Go(func() { s.reply(conn, from, s.forward(ctx, f)) })
 			}); answer == nil {
 				continue
 			}
@@ -103,7 +100,7 @@ func (s *Server) tryForward(query []byte, start func()) (refusal []byte) {
 		start()
 		return nil
 	default:
-		return Failure(query, dnsmessage.RCodeServerFailure)
+		return Failure(query)
 	}
 }
 
@@ -111,51 +108,6 @@ func (s *Server) tryForward(query []byte, start func()) (refusal []byte) {
 func (s *Server) reply(conn net.PacketConn, to net.Addr, answer []byte) {
 	if len(answer) > 0 {
 		_, _ = conn.WriteTo(answer, to)
-	}
-}
-
-// forward asks upstream, and frees the slot. It always has an answer: SERVFAIL
-// at worst.
-func (s *Server) forward(ctx context.Context, network string, query []byte) []byte {
-	defer func() { <-s.slots }()
-	answer, err := s.exchange(ctx, network, query)
-	if err != nil {
-		return Failure(query, dnsmessage.RCodeServerFailure)
-	}
-	return answer
-}
-
-func (s *Server) exchange(ctx context.Context, network string, query []byte) ([]byte, error) {
-	if s.upstream == "" {
-		return nil, errors.New("no upstream name server")
-	}
-	ctx, cancel := context.WithTimeout(ctx, upstreamTimeout)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, network, s.upstream)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	if network == "tcp" {
-		if err := writeTCP(conn, query); err != nil {
-			return nil, err
-		}
-		return readTCP(conn)
-	}
-	if _, err := conn.Write(query); err != nil {
-		return nil, err
-	}
-	buf := make([]byte, maxTCP)
-	for {
-		n, err := conn.Read(buf)
-		if err != nil {
-			return nil, err
-		}
-		// The socket is connected, so this is from upstream; the ID has to be ours.
-		if n >= 12 && [2]byte(buf[:2]) == [2]byte(query[:2]) {
-			return buf[:n], nil
-		}
 	}
 }
 
@@ -192,11 +144,13 @@ func (s *Server) serveConn(ctx context.Context, conn net.Conn) {
 		if err != nil {
 			return
 		}
-		answer, verdict := s.zone.Load().Answer(query, false)
-		if verdict == Forward {
+		zone := s.zone.Load()
+		answer, verdict := zone.Answer(query, false)
+		if verdict == Forward || verdict == Chase {
+			f := forward{zone, query, answer, verdict, "tcp"}
 			answer = s.tryForward(query, func() {})
 			if answer == nil {
-				answer = s.forward(ctx, "tcp", query)
+				answer = s.forward(ctx, f)
 			}
 		}
 		if len(answer) == 0 || writeTCP(conn, answer) != nil {
@@ -205,24 +159,18 @@ func (s *Server) serveConn(ctx context.Context, conn net.Conn) {
 	}
 }
 
-// readTCP reads one message with its length before it (RFC 1035 4.2.2).
-func readTCP(r io.Reader) ([]byte, error) {
-	var size [2]byte
-	if _, err := io.ReadFull(r, size[:]); err != nil {
-		return nil, err
+// Listen opens the UDP and the TCP socket of one address. Port 0 is any that is
+// free for both.
+func Listen(addr netip.AddrPort) (udp net.PacketConn, tcp net.Listener, err error) {
+	for range 10 {
+		if udp, tcp, err = listen(addr); err == nil || addr.Port() != 0 {
+			break // else somebody has the port that UDP got
+		}
 	}
-	msg := make([]byte, binary.BigEndian.Uint16(size[:]))
-	_, err := io.ReadFull(r, msg)
-	return msg, err
+	return udp, tcp, err
 }
 
-func writeTCP(w io.Writer, msg []byte) error {
-	_, err := w.Write(append(binary.BigEndian.AppendUint16(nil, uint16(len(msg))), msg...))
-	return err
-}
-
-// Listen opens the UDP and the TCP socket of one address.
-func Listen(addr netip.AddrPort) (net.PacketConn, net.Listener, error) {
+func listen(addr netip.AddrPort) (net.PacketConn, net.Listener, error) {
 	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(addr))
 	if err != nil {
 		return nil, nil, err

@@ -44,7 +44,7 @@ func resolver(addr string, network string) *net.Resolver {
 
 func TestServer_AnswersARealResolver(t *testing.T) {
 	agenttest.NoLeaks(t)
-	s := NewServer("")
+	s := NewServer()
 	s.SetZone(testZone())
 	addr := startServer(t, s)
 	for _, network := range []string{"udp", "tcp"} {
@@ -69,7 +69,7 @@ func TestServer_ForwardsOtherNames(t *testing.T) {
 	agenttest.NoLeaks(t)
 	// A server of ours stands in for the engine's: it answers the zone's names,
 	// which a server with no zone of its own but another one's takes as foreign.
-	upstream := NewServer("")
+	upstream := NewServer()
 	upstream.SetZone(testZone())
 	s := NewServer(startServer(t, upstream))
 	addr := startServer(t, s)
@@ -92,11 +92,11 @@ func TestServer_WithoutUpstreamSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	gone.Close()
-	for _, upstream := range []string{"", gone.LocalAddr().String()} {
-		addr := startServer(t, NewServer(upstream))
+	for _, upstream := range [][]string{nil, {gone.LocalAddr().String()}} {
+		addr := startServer(t, NewServer(upstream...))
 		for _, network := range []string{"udp", "tcp"} {
 			if got := text(t, exchange(t, addr, network, ask(t, "example.com.", dnsmessage.TypeA, 0))); got != "ServerFailure" {
-				t.Errorf("upstream %q over %s: %s", upstream, network, got)
+				t.Errorf("upstream %v over %s: %s", upstream, network, got)
 			}
 		}
 	}

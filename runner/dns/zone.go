@@ -5,9 +5,9 @@
 // name on to the name server the pod had before.
 //
 // The records follow the Kubernetes DNS specification 1.1.0; where it is
-// silent, CoreDNS's practice decides (an AAAA question about an IPv4 service is
-// answered with no records, not with "no such name", because musl gives up on
-// the latter).
+// silent, CoreDNS' kubernetes plugin decides, set up as in a cluster that
+// kubeadm makes (with "pods insecure" and "fallthrough" for reverse names):
+// internal/dnsoracle asks both the same and knows where they differ.
 package dns
 
 import (
@@ -15,199 +15,137 @@ import (
 	"slices"
 	"strings"
 
-	"golang.org/x/net/dns/dnsmessage"
-
 	"github.com/cuepod/cuepod/runner/agent/api"
 )
 
-// ttl is how long an answer may be kept, in seconds. Short: the truth is local
-// and pods move; the engine's own 600 s strands clients on dead addresses.
-const ttl = 5
-
 const (
-	zoneName    = api.Zone + "."       // "cluster.local."
-	zoneSuffix  = "." + zoneName       // what every name below the apex ends with
-	specVersion = "1.1.0"              // of the Kubernetes DNS specification, served as TXT
-	primaryName = "ns.dns." + zoneName // in SOA and NS; Kubernetes' own choice
+	// ttl is how long an answer may be kept, in seconds. Short: the truth is local
+	// and pods move; the engine's own 600 s strands clients on dead addresses.
+	ttl = 5
+	// versionTTL is that of the specification's version, as CoreDNS has it.
+	versionTTL  = 28800
+	specVersion = "1.1.0" // of the Kubernetes DNS specification, served as TXT
 )
 
-// name is what the zone knows under one lower-case name. An entry without
-// records exists all the same: its answer is empty, not NXDOMAIN.
-type name struct {
-	addrs []netip.Addr
-	srv   []srv
-	txt   string
-	ns    bool // the apex
-}
-
-type srv struct {
-	port   uint16
-	target dnsmessage.Name
-	addrs  []netip.Addr // of the target, sent along
-}
+// noPort is the port of a service or an endpoint that has none.
+const noPort = -1
 
 // Zone is all names of one snapshot. It is immutable and safe for concurrent
 // use. The nil Zone knows nothing yet and answers its names with SERVFAIL, so
 // that a client asks again.
 type Zone struct {
-	names     map[string]*name
-	pointers  map[string][]dnsmessage.Name // reverse name to names
-	namespace string
+	namespace string              // lower-case
+	services  map[string]*service // by lower-case name
+	pointers  map[netip.Addr][]name
+	self      []netip.Addr // of the name server
+}
+
+// service is what the zone knows of one.
+type service struct {
+	external  bool       // another name for something
+	alias     name       // of what; "" for an external one that has no such name
+	virtual   netip.Addr // invalid for a headless one
+	ports     []port
+	endpoints []endpoint
+}
+
+type port struct {
+	name, protocol string
+	number         int
+}
+
+// endpoint is one port of one address behind a service.
+type endpoint struct {
+	label string // its name below the service
+	ip    netip.Addr
+	port  port
 }
 
 // NewZone makes the zone of a namespace's services. Backends are taken as
 // ready; a headless service without any has no name at all, as the
-// specification asks. Addresses and names that cannot be served are left out.
-func NewZone(namespace string, services []api.Service) *Zone {
+// specification asks. self are the addresses the name server is asked at.
+// Addresses and names that cannot be served are left out.
+func NewZone(namespace string, services []api.Service, self ...netip.Addr) *Zone {
 	z := &Zone{
-		names:     map[string]*name{},
-		pointers:  map[string][]dnsmessage.Name{},
 		namespace: strings.ToLower(namespace),
+		services:  make(map[string]*service, len(services)),
+		pointers:  map[netip.Addr][]name{},
+		self:      self,
 	}
-	z.at(zoneName).ns = true
-	z.at("dns-version" + zoneSuffix).txt = specVersion
-	for _, s := range services {
-		full := strings.ToLower(s.Name+"."+namespace+".svc") + zoneSuffix
-		if s.Headless || s.VIP == "" {
-			z.addHeadless(full, s)
-		} else {
-			z.addVirtual(full, s)
+	for i := range services {
+		z.add(&services[i])
+	}
+	for i := range services { // a virtual address is its service's alone
+		if s := z.services[strings.ToLower(services[i].Name)]; s != nil && s.virtual.IsValid() {
+			full, _ := newName(z.path(services[i].Name) + api.Zone)
+			z.pointers[s.virtual] = []name{full}
 		}
 	}
 	return z
 }
 
-// at returns the entry of a name, making it and every name above it in the
-// zone: a name with something below it exists (RFC 8020).
-func (z *Zone) at(full string) *name {
-	if n := z.names[full]; n != nil {
-		return n
-	}
-	n := &name{}
-	z.names[full] = n
-	if _, parent, ok := strings.Cut(full, "."); ok && full != zoneName {
-		z.at(parent)
-	}
-	return n
+// path is what stands before the zone in a service's name.
+func (z *Zone) path(service string) string {
+	return strings.ToLower(service) + "." + z.namespace + ".svc."
 }
 
-func (z *Zone) addVirtual(full string, s api.Service) {
-	ip, err := netip.ParseAddr(s.VIP)
-	target, nameErr := dnsmessage.NewName(full)
-	if err != nil || nameErr != nil {
+func (z *Zone) add(s *api.Service) {
+	if _, ok := newName(z.path(s.Name) + api.Zone); !ok {
 		return
 	}
-	addrs := []netip.Addr{ip}
-	z.at(full).addrs = addrs
-	z.addPointer(ip, target)
-	for _, p := range s.Ports {
-		if p.Name == "" {
-			continue // the specification gives unnamed ports no SRV record
+	out := &service{}
+	z.services[strings.ToLower(s.Name)] = out
+	if s.ExternalName != "" {
+		out.external = true
+		if _, err := netip.ParseAddr(s.ExternalName); err != nil {
+			out.alias, _ = newName(s.ExternalName)
 		}
-		n := z.at(portName(p, full))
-		n.srv = append(n.srv, srv{uint16(p.Port), target, addrs})
+		return
 	}
-}
-
-// addHeadless gives every backend a name below the service's, the one its pod
-// has there or its address spelled out, and the service's name all their
-// addresses.
-func (z *Zone) addHeadless(full string, s api.Service) {
+	if ip, err := netip.ParseAddr(s.VIP); err == nil && !s.Headless {
+		out.virtual = ip
+	}
 	for _, p := range s.Ports {
+		own := port{strings.ToLower(p.Name), strings.ToLower(p.Protocol), p.Port}
+		if own.protocol == "" {
+			own.protocol = "tcp"
+		}
+		out.ports = append(out.ports, own)
 		for _, b := range p.Backends {
-			ip, err := netip.ParseAddr(b.IP)
-			host, nameErr := dnsmessage.NewName(endpointName(b) + "." + full)
-			if err != nil || nameErr != nil {
-				continue
-			}
-			own := z.at(host.String())
-			if !slices.Contains(own.addrs, ip) { // pods may share a name
-				own.addrs = append(own.addrs, ip)
-				z.addPointer(ip, host)
-			}
-			if all := z.at(full); !slices.Contains(all.addrs, ip) {
-				all.addrs = append(all.addrs, ip)
-			}
-			if p.Name != "" {
-				n := z.at(portName(p, full))
-				n.srv = append(n.srv, srv{uint16(b.Port), host, []netip.Addr{ip}})
-			}
+			own.number = b.Port
+			z.addEndpoint(s.Name, out, b, own)
 		}
+	}
+	for _, b := range s.Backends {
+		z.addEndpoint(s.Name, out, b, port{number: noPort})
+	}
+	if len(out.ports) == 0 {
+		out.ports = []port{{number: noPort}}
 	}
 }
 
-// endpointName is the first label of a backend's own name. CoreDNS spells out
+func (z *Zone) addEndpoint(service string, s *service, b api.Backend, p port) {
+	ip, err := netip.ParseAddr(b.IP)
+	label := endpointLabel(b)
+	full, ok := newName(label + "." + z.path(service) + api.Zone)
+	if err != nil || !ok {
+		return
+	}
+	s.endpoints = append(s.endpoints, endpoint{label, ip, p})
+	if !slices.Contains(z.pointers[ip], full) {
+		z.pointers[ip] = append(z.pointers[ip], full)
+	}
+}
+
+// endpointLabel is the first label of a backend's own name. CoreDNS spells out
 // addresses that way too; the specification leaves it open.
-func endpointName(b api.Backend) string {
+func endpointLabel(b api.Backend) string {
 	if b.Hostname != "" {
 		return strings.ToLower(b.Hostname)
 	}
-	return strings.NewReplacer(".", "-", ":", "-").Replace(b.IP)
-}
-
-func (z *Zone) addPointer(ip netip.Addr, target dnsmessage.Name) {
-	rev := reverseName(ip)
-	z.pointers[rev] = append(z.pointers[rev], target)
-}
-
-// portName is _port._protocol.service.
-func portName(p api.ServicePort, full string) string {
-	proto := strings.ToLower(p.Protocol)
-	if proto == "" {
-		proto = "tcp"
+	label := strings.NewReplacer(".", "-", ":", "-").Replace(b.IP)
+	if strings.HasSuffix(label, "-") {
+		label += "0" // a label does not end so
 	}
-	return "_" + strings.ToLower(p.Name) + "._" + proto + "." + full
-}
-
-// reverseName is the name that PTR records of an address live under.
-func reverseName(ip netip.Addr) string {
-	var b strings.Builder
-	raw := ip.AsSlice()
-	slices.Reverse(raw)
-	if ip.Is4() {
-		for _, octet := range raw {
-			b.WriteString(itoa(octet))
-			b.WriteByte('.')
-		}
-		return b.String() + "in-addr.arpa."
-	}
-	const hex = "0123456789abcdef"
-	for _, octet := range raw {
-		b.Write([]byte{hex[octet&15], '.', hex[octet>>4], '.'})
-	}
-	return b.String() + "ip6.arpa."
-}
-
-func itoa(b byte) string {
-	if b < 10 {
-		return string('0' + b)
-	}
-	return itoa(b/10) + string('0'+b%10)
-}
-
-// lookup returns what a lower-case name holds, and whether it exists.
-func (z *Zone) lookup(full string) (*name, bool) {
-	if n, ok := z.names[full]; ok {
-		return n, true
-	}
-	return z.podName(full)
-}
-
-// podName serves a-b-c-d.<namespace>.pod.cluster.local, the address spelled out
-// as a name. As in Kubernetes, whether such a pod exists is not checked.
-func (z *Zone) podName(full string) (*name, bool) {
-	rest, ok := strings.CutSuffix(full, "."+z.namespace+".pod"+zoneSuffix)
-	if !ok || strings.Contains(rest, ".") {
-		return nil, false
-	}
-	ip, err := netip.ParseAddr(strings.ReplaceAll(rest, "-", "."))
-	if err != nil || !ip.Is4() {
-		return nil, false
-	}
-	return &name{addrs: []netip.Addr{ip}}, true
-}
-
-// inZone reports whether a lower-case name is ours to answer.
-func inZone(full string) bool {
-	return full == zoneName || strings.HasSuffix(full, zoneSuffix)
+	return label
 }

@@ -121,9 +121,15 @@ type Service struct {
 	// AffinityTimeout is how long a client that opens no connection keeps its
 	// endpoint, in seconds; 0 is Kubernetes' default, three hours.
 	AffinityTimeout int `json:"affinityTimeout,omitempty"`
+	// ExternalName is what the service is another name for; such a service has
+	// nothing else.
+	ExternalName string `json:"externalName,omitempty"`
 	// NotReady is publishNotReadyAddresses: pods answer whether ready or not.
 	NotReady bool          `json:"notReady,omitempty"`
 	Ports    []ServicePort `json:"ports"`
+	// Backends are the pods behind a headless service without ports, which has
+	// their names alone; they have no port either.
+	Backends []Backend `json:"backends,omitempty"`
 }
 
 // ServicePort is one port of a service.
