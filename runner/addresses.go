@@ -61,13 +61,13 @@ func assignSlots(services []docker.Service, previous map[string]int) map[string]
 	slots := map[string]int{}
 	var taken []int
 	for _, s := range services {
-		if slot, ok := previous[s.Name]; ok && !s.Headless {
+		if slot, ok := previous[s.Name]; ok && s.Virtual() {
 			slots[s.Name] = slot
 			taken = append(taken, slot)
 		}
 	}
 	for _, s := range services {
-		if _, ok := slots[s.Name]; ok || s.Headless {
+		if _, ok := slots[s.Name]; ok || !s.Virtual() {
 			continue
 		}
 		h := fnv.New32a()

@@ -5,9 +5,10 @@ import (
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
-// nameBelow is the name that a pod has below a headless service, or "".
+// nameBelow is the name that a pod has below a service, as it asks for one, or
+// "" (ShouldSetHostname).
 func (in snapshotInput) nameBelow(s *docker.Service, pod string) string {
-	if p := in.state.Pod(pod); p != nil && s.Headless && p.Subdomain == s.Name {
+	if p := in.state.Pod(pod); p != nil && p.Subdomain == s.Name {
 		return p.DNSName
 	}
 	return ""

@@ -251,6 +251,29 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// A service that is another name has that and no address; a headless one
+// without ports has its pods, by the names that they have below it.
+//
+// conformance:S106 S110
+func TestSnapshot_ServicesOfNamesAlone(t *testing.T) {
+	state := &docker.State{Namespace: "shop", Pods: []docker.Pod{{Name: "db-0", Subdomain: "peers", DNSName: "db-0"}}, Services: []docker.Service{
+		{Name: "outside", ExternalName: "example.test"},
+		{Name: "peers", Headless: true, NotReady: true, Pods: []string{"db-0"}},
+	}}
+	seen := &observation{addresses: candidate("x", 0)}
+	in := snapshotInput{state: state, seen: seen, slots: assignSlots(state.Services, map[string]int{"outside": 7})}
+	want := []api.Service{
+		{Name: "outside", ExternalName: "example.test", Ports: []api.ServicePort{}},
+		{Name: "peers", Headless: true, NotReady: true, Ports: []api.ServicePort{}, Backends: []api.Backend{{Pod: "db-0", Hostname: "db-0"}}},
+	}
+	if diff := cmp.Diff(want, in.snapshot().Services); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(in.slots) != 0 {
+		t.Errorf("slots for services without an address: %v", in.slots)
+	}
+}
+
 func TestCutTime(t *testing.T) {
 	at, text := cutTime("2026-01-02T03:04:05.6Z hello world")
 	if text != "hello world" || at.Second() != 5 {

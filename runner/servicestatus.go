@@ -12,8 +12,8 @@ import (
 )
 
 func serviceStatus(v view, state *docker.State, s *docker.Service, app string) ServiceStatus {
-	out := ServiceStatus{Name: s.Name, Ports: []string{}, Total: len(s.Pods)}
-	if !s.Headless && v.seen.Network != "" {
+	out := ServiceStatus{Name: s.Name, Ports: []string{}, Total: len(s.Pods), ExternalName: s.ExternalName}
+	if s.Virtual() && v.seen.Network != "" {
 		out.VIP = v.seen.addresses.vip(v.seen.slots[s.Name])
 	}
 	for _, p := range s.Ports {
@@ -24,7 +24,7 @@ func serviceStatus(v view, state *docker.State, s *docker.Service, app string) S
 			out.Total-- // a pod that is done is no endpoint
 			continue
 		}
-		if podReady(v, pod) {
+		if podReady(v, pod) || s.NotReady && v.seen.infra(pod) != nil {
 			out.Endpoints++
 		}
 	}

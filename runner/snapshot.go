@@ -43,9 +43,14 @@ func (in snapshotInput) snapshot() api.Snapshot {
 }
 
 func (in snapshotInput) service(s *docker.Service, ips map[string]string) api.Service {
-	out := api.Service{Name: s.Name, Headless: s.Headless, Affinity: s.Affinity, AffinityTimeout: s.AffinityTimeout, NotReady: s.NotReady, Ports: []api.ServicePort{}}
-	if !s.Headless {
+	out := api.Service{Name: s.Name, Headless: s.Headless, Affinity: s.Affinity, AffinityTimeout: s.AffinityTimeout, ExternalName: s.ExternalName, NotReady: s.NotReady, Ports: []api.ServicePort{}}
+	if s.Virtual() {
 		out.VIP = in.seen.addresses.vip(in.slots[s.Name])
+	}
+	if s.Headless && len(s.Ports) == 0 {
+		for _, pod := range s.Pods {
+			out.Backends = append(out.Backends, api.Backend{Pod: pod, IP: ips[pod], Hostname: in.nameBelow(s, pod)})
+		}
 	}
 	for _, p := range s.Ports {
 		port := api.ServicePort{Name: p.Name, Port: p.Port, Protocol: p.Protocol, HTTP2: p.HTTP2, Backends: []api.Backend{}}

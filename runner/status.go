@@ -59,12 +59,14 @@ type CronJobStatus struct {
 
 // ServiceStatus is one service.
 type ServiceStatus struct {
-	Name      string   `json:"name"`
-	VIP       string   `json:"vip,omitempty"`
-	Ports     []string `json:"ports"`     // "80/TCP"
-	Endpoints int      `json:"endpoints"` // ready
-	Total     int      `json:"total"`
-	URLs      []string `json:"urls,omitempty"` // from the host
+	Name string `json:"name"`
+	VIP  string `json:"vip,omitempty"`
+	// ExternalName is what the service is another name for; it has nothing else then.
+	ExternalName string   `json:"externalName,omitempty"`
+	Ports        []string `json:"ports"`     // "80/TCP"
+	Endpoints    int      `json:"endpoints"` // ready
+	Total        int      `json:"total"`
+	URLs         []string `json:"urls,omitempty"` // from the host
 }
 
 // ErrNoApp means that nothing of the app is on the engine.

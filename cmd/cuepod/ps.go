@@ -154,7 +154,10 @@ func printStatus(w io.Writer, st appStatus, s style, now time.Time) {
 	services.add("SERVICE", "ADDRESS", "PORTS", "ENDPOINTS", "URL")
 	for _, svc := range st.Services {
 		address := svc.VIP
-		if address == "" {
+		switch {
+		case svc.ExternalName != "":
+			address = svc.ExternalName
+		case address == "":
 			address = "(headless)"
 		}
 		services.add(svc.Name, address, strings.Join(svc.Ports, ","), fmt.Sprintf("%d/%d", svc.Endpoints, svc.Total), strings.Join(svc.URLs, " "))

@@ -168,17 +168,17 @@ func services() []Item {
 		{103, "A UDP client leaves an endpoint that is gone", Same, ""},
 		{104, "A TCP connection is not cut when its endpoint leaves the service", Same, ""},
 		{105, "A service's name is a DNS label", Divergence, "a name that begins with a digit is refused: older servers refuse it"},
-		{106, "An ExternalName service is another name for a host", Divergence, "the name is not known to a local run, which tells so; it comes with the work on services"},
+		{106, "An ExternalName service is another name for a host", Same, ""},
 		{107, "A service without a selector has the endpoints that somebody gives it", Refused, "a service that nobody answers is a mistake: name a pod or a selector"},
 		{108, "A pod reaches itself through its service", Same, ""},
 		{109, "DNS of a service: its address, SRV of named ports, PTR", Same, ""},
 		{110, "DNS of a headless service: its ready pods, their names, SRV, PTR; none ready is NXDOMAIN", Same, ""},
-		{111, "DNS of an ExternalName is a CNAME", Divergence, "see 106"},
+		{111, "DNS of an ExternalName is a CNAME", Same, ""},
 		{112, "TXT dns-version tells the schema's version", Same, ""},
 		{113, "Names have no case", Same, ""},
 		{114, "A name that has an A and no AAAA answers AAAA with nothing, and not with NXDOMAIN", Same, ""},
 		{115, "Other names are forwarded; answers over 512 bytes are cut over UDP, and whole over TCP", Same, ""},
-		{116, "The eight DNS tests of Kubernetes' conformance", Divergence, "names of services and pods and a pod's own resolver are ported as cases; the API's own service is not here to be asked for, ExternalName see 106"},
+		{116, "The eight DNS tests of Kubernetes' conformance", Divergence, "names of services and pods and a pod's own resolver are ported as cases; the API's own service is not here to be asked for"},
 	}
 }
 

@@ -256,6 +256,9 @@ func serviceChanges(was, now *Service) []string {
 	if was.Headless != now.Headless {
 		out = append(out, fmt.Sprintf("headless %t -> %t", was.Headless, now.Headless))
 	}
+	if was.ExternalName != now.ExternalName {
+		out = append(out, fmt.Sprintf("externalName %q -> %q", was.ExternalName, now.ExternalName))
+	}
 	if was.NotReady != now.NotReady {
 		out = append(out, fmt.Sprintf("publishNotReadyAddresses %t -> %t", was.NotReady, now.NotReady))
 	}

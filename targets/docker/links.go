@@ -15,7 +15,7 @@ func Links(services []Service, address func(service string) string) map[string]s
 	for i := range services {
 		s := &services[i]
 		ip := address(s.Name)
-		if s.Headless || ip == "" || len(s.Ports) == 0 {
+		if !s.Virtual() || ip == "" || len(s.Ports) == 0 {
 			continue
 		}
 		prefix := variableName(s.Name)

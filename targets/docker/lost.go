@@ -53,7 +53,6 @@ func lost() targets.Support {
 		say(codeRoute, "the gateway answers no CORS requests: the service has to", "HTTPRouteFilter.cors"),
 		say(codeRoute, "the filter is a cluster's, and left out", "HTTPRouteFilter.extensionRef"),
 		say(codeAccount, "there is no Kubernetes API here that an account could use", "App.serviceAccounts"),
-		say("docker/external-name", "the service's name is not known here", "Service.externalName"),
 		say(codeAddress, "the service is published on 127.0.0.1 alone",
 			"Service.externalIPs", "Service.loadBalancerIP", "Service.loadBalancerSourceRanges", "Service.loadBalancerClass", "Service.healthCheckNodePort"),
 	)

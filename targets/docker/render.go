@@ -44,9 +44,6 @@ func Render(a *app.App, opts Options) (*State, []targets.Finding, error) {
 	s.markOptional()
 	taken := pinnedPorts(a)
 	for i := range a.Services {
-		if a.Services[i].Type == "ExternalName" {
-			continue // a finding of the table
-		}
 		s.Services = append(s.Services, r.service(&a.Services[i], s))
 		if p, ok := r.portal(&a.Services[i], taken); ok {
 			s.Portals = append(s.Portals, p)

@@ -183,8 +183,9 @@ func TestLinks(t *testing.T) {
 		{Name: "headless", Headless: true, Ports: []ServicePort{{Name: "p", Port: 80, Protocol: "TCP"}}},
 		{Name: "later", Ports: []ServicePort{{Name: "p", Port: 80, Protocol: "TCP"}}},
 		{Name: "portless"},
+		{Name: "outside", ExternalName: "example.test"},
 	}
-	ips := map[string]string{"foo-bar": "1.2.3.4", "abc-123": "5.6.7.8", "headless": "9.9.9.9", "portless": "9.9.9.9"}
+	ips := map[string]string{"foo-bar": "1.2.3.4", "abc-123": "5.6.7.8", "headless": "9.9.9.9", "portless": "9.9.9.9", "outside": "9.9.9.9"}
 	want := map[string]string{
 		"FOO_BAR_SERVICE_HOST": "1.2.3.4", "FOO_BAR_SERVICE_PORT": "8080", "FOO_BAR_SERVICE_PORT_P": "8080",
 		"FOO_BAR_PORT": "tcp://1.2.3.4:8080", "FOO_BAR_PORT_8080_TCP": "tcp://1.2.3.4:8080",

@@ -37,7 +37,6 @@ func Rules() []targets.Rule {
 		{Code: "docker/emptydir-medium", Level: cannot, Summary: "huge pages are not used: the volume is on disk"},
 		{Code: "docker/emptydir-size", Level: cannot, Summary: "the size of a volume on disk is not limited"},
 		{Code: "docker/ephemeral", Level: emulated, Summary: "an empty directory without a size, that lives as long as the pod"},
-		{Code: "docker/external-name", Level: cannot, Summary: "the service's name is not known"},
 		{Code: "docker/gate", Level: cannot, Summary: "nobody waits for a gate"},
 		{Code: "docker/hook-kind", Level: cannot, Summary: "a hook that opens a TCP connection is not run"},
 		{Code: "docker/host-port", Level: cannot, Summary: "only the first replica has the host port"},

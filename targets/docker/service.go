@@ -11,6 +11,9 @@ import (
 // service resolves the ports for every replica of the pods behind it, each by
 // its own container ports.
 func (r *renderer) service(s *app.Service, state *State) Service {
+	if s.Type == "ExternalName" {
+		return Service{Name: s.Name, ExternalName: s.ExternalName}
+	}
 	out := Service{Name: s.Name, Headless: s.Headless, Affinity: s.SessionAffinity == "ClientIP", NotReady: s.PublishNotReadyAddresses, Pods: []string{}}
 	if c := s.SessionAffinityConfig; out.Affinity && c != nil && c.ClientIP != nil && c.ClientIP.TimeoutSeconds != nil {
 		out.AffinityTimeout = *c.ClientIP.TimeoutSeconds

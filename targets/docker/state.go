@@ -400,19 +400,25 @@ type GRPCProbe struct {
 	Service string `json:"service,omitempty"`
 }
 
-// Service is a stable name, with a virtual IP unless headless.
+// Service is a stable name, with a virtual IP unless headless or another name for
+// something outside.
 type Service struct {
 	Name     string `json:"name"`
 	Headless bool   `json:"headless,omitempty"`
 	Affinity bool   `json:"affinity,omitempty"`
 	// AffinityTimeout is of Affinity, in seconds; 0 is Kubernetes' default.
-	AffinityTimeout int           `json:"affinityTimeout,omitempty"`
-	NotReady        bool          `json:"notReady,omitempty"` // publishNotReadyAddresses
-	Ports           []ServicePort `json:"ports,omitempty"`
-	HTTP            bool          `json:"http,omitempty"` // speaks HTTP, as far as one can tell: people are shown its URL
-	Pods            []string      `json:"pods,omitempty"` // replicas that are endpoints when ready
-	Jobs            []string      `json:"jobs,omitempty"` // jobs whose pods are endpoints while they run and are ready
+	AffinityTimeout int  `json:"affinityTimeout,omitempty"`
+	NotReady        bool `json:"notReady,omitempty"` // publishNotReadyAddresses
+	// ExternalName is what the service is another name for; it has nothing else then.
+	ExternalName string        `json:"externalName,omitempty"`
+	Ports        []ServicePort `json:"ports,omitempty"`
+	HTTP         bool          `json:"http,omitempty"` // speaks HTTP, as far as one can tell: people are shown its URL
+	Pods         []string      `json:"pods,omitempty"` // replicas that are endpoints when ready
+	Jobs         []string      `json:"jobs,omitempty"` // jobs whose pods are endpoints while they run and are ready
 }
+
+// Virtual reports whether the service has a virtual IP.
+func (s *Service) Virtual() bool { return !s.Headless && s.ExternalName == "" }
 
 // ServicePort is one port of a service, its target resolved for every pod.
 type ServicePort struct {

@@ -96,7 +96,7 @@ HTTPRequestRedirectFilter.statusCode HTTPURLRewriteFilter.hostname HTTPURLRewrit
 HTTPPathModifier.replaceFullPath HTTPPathModifier.replacePrefixMatch HTTPBackendRef.name HTTPBackendRef.port HTTPBackendRef.weight
 HTTPBackendRef.filters
 Service.pod Service.selector Service.headless Service.ports Service.sessionAffinity Service.sessionAffinityConfig
-Service.publishNotReadyAddresses SessionAffinityConfig.clientIP ClientIPConfig.timeoutSeconds
+Service.publishNotReadyAddresses Service.externalName SessionAffinityConfig.clientIP ClientIPConfig.timeoutSeconds
 ServicePort.port ServicePort.targetPort
 ConfigMap.data ConfigMap.files ConfigMap.binaryData
 Secret.keys SecretSource.external SecretSource.env SecretSource.file SecretSource.generate GenerateSecret.length
