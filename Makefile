@@ -137,6 +137,11 @@ test-nested: pyyaml
 		(cd $$module && go vet ./... && go test -count=1 ./...); \
 	done
 
+# QUERIES is how many questions, SEED what they are made of.
+.PHONY: dns-compare
+dns-compare: ## ask the real CoreDNS and ours the same, print what differs
+	@cd internal/dnsoracle && go run . -queries $(or $(QUERIES),6000) -seed $(or $(SEED),1)
+
 # One of the readers that internal/yamlparsers holds our YAML against.
 .PHONY: pyyaml
 pyyaml:
