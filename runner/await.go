@@ -223,21 +223,6 @@ func podStarted(v view, p *docker.Pod) bool {
 	return true
 }
 
-// drain takes a pod out of all services and waits until no new connection can
-// reach it.
-func (e *executor) drain(ctx context.Context, pod string) error {
-	var sent int64
-	err := e.call(ctx, func() {
-		e.loop.draining[pod] = true
-		e.push()
-		sent = e.loop.sent
-	})
-	if err != nil || !e.board.get().linked {
-		return err
-	}
-	return e.board.wait(ctx, func(v view) (bool, error) { return !v.linked || v.status.Generation >= sent, nil })
-}
-
 // lastLines gives the end of a container's log for a message, each line on its
 // own, or "".
 func lastLines(ctx context.Context, eng engine.Engine, container string) string {

@@ -83,7 +83,7 @@ func fetches(op reconcile.Op) bool { return op == reconcile.PullImage || op == r
 // that an engine call could use.
 func waits(op reconcile.Op) bool {
 	switch op {
-	case reconcile.PullImage, reconcile.BuildImage, reconcile.AwaitAgent, reconcile.AwaitExit, reconcile.AwaitStarted, reconcile.AwaitTurn, reconcile.PostStart, reconcile.AwaitReady, reconcile.AwaitService, reconcile.Connect, reconcile.Drain, reconcile.Update:
+	case reconcile.PullImage, reconcile.BuildImage, reconcile.AwaitAgent, reconcile.AwaitExit, reconcile.AwaitStarted, reconcile.AwaitTurn, reconcile.PostStart, reconcile.AwaitReady, reconcile.AwaitService, reconcile.Connect, reconcile.Drain, reconcile.Hold, reconcile.Update:
 		return true
 	}
 	return false

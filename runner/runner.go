@@ -65,6 +65,7 @@ type Config struct {
 	ProxyMode string
 	HTTPPort  int               // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
 	Watch     bool              // recompile when inputs change
+	NoHold    bool              // with Watch: connections to a container that is swapped are refused, as in a cluster
 	Offline   bool              // ask no registry: what is on the engine has to do
 	Once      bool              // return once everything is ready, leaving it running
 	Timeout   time.Duration     // with Once: how long to wait before NotReadyError; 0 means for ever

@@ -16,6 +16,7 @@ type snapshotInput struct {
 	seen     *observation
 	slots    map[string]int
 	draining map[string]bool            // pods that are about to lose a container
+	holds    map[string][]api.Hold      // containers that are being swapped, by pod
 	exec     map[string]map[string]bool // verdicts of exec probes by container ID and kind
 	secret   func(name, key string) (string, bool)
 	machine  docker.Machine
@@ -65,7 +66,7 @@ func (in snapshotInput) service(s *docker.Service, ips map[string]string) api.Se
 }
 
 func (in snapshotInput) pod(p *docker.Pod) api.Pod {
-	out := api.Pod{Name: p.Name, Draining: in.draining[p.Name], Containers: []api.Container{}}
+	out := api.Pod{Name: p.Name, Draining: in.draining[p.Name], Holds: slices.Clone(in.holds[p.Name]), Containers: []api.Container{}}
 	infra := in.seen.infra(p.Name)
 	if infra != nil {
 		out.IP = infra.IP

@@ -101,6 +101,8 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 		return e.awaitService(ctx, s)
 	case reconcile.Drain:
 		return e.drain(ctx, s.Pod)
+	case reconcile.Hold:
+		return e.hold(ctx, s)
 	case reconcile.Update:
 		return e.settled(ctx)
 	}

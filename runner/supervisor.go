@@ -62,8 +62,9 @@ type supervisor struct {
 		sent      int64
 
 		draining  map[string]bool
-		unhealthy map[string]bool // container IDs for whose restart a plan made room
-		stopping  map[string]bool // container IDs that a plan stops or has stopped, so that their exit is no news
+		holds     map[string][]api.Hold // by pod: containers that are being swapped
+		unhealthy map[string]bool       // container IDs for whose restart a plan made room
+		stopping  map[string]bool       // container IDs that a plan stops or has stopped, so that their exit is no news
 		exec      execVerdicts
 		hooks     map[string]*hookRun // postStart, by the ID of the container
 		clocks    *clocks
@@ -124,6 +125,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	if l.schedules, err = schedules(c.State); err != nil {
 		return nil, err
 	}
+	l.holds = map[string][]api.Hold{}
 	l.podSince, l.draining, l.stopping, l.unhealthy = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.problems, l.losses, l.failed = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.fetches, l.broken, l.kept = map[string]*fetch{}, map[string]bool{}, map[string]bool{}
@@ -331,7 +333,7 @@ func (r *supervisor) push() {
 		return
 	}
 	in := snapshotInput{
-		state: l.present, seen: l.seen, slots: l.slots, draining: l.draining, exec: l.exec.byContainer(), secret: l.secrets.lookup,
+		state: l.present, seen: l.seen, slots: l.slots, draining: l.draining, holds: l.holds, exec: l.exec.byContainer(), secret: l.secrets.lookup,
 		machine: r.machine, images: r.missingImages(time.Now()), proxy: r.cfg.ProxyMode,
 	}
 	snap := in.snapshot()
@@ -483,7 +485,7 @@ func (r *supervisor) decideLane(ctx context.Context, lane *lane, now time.Time) 
 // hook may have run.
 func (r *supervisor) undrain(lane *lane, plan reconcile.Plan) {
 	l := &r.loop
-	drains, changed := map[string]bool{}, false
+	drains, changed := map[string]bool{}, lane == &l.main && r.unhold(plan)
 	for _, s := range plan.Steps {
 		if s.Op == reconcile.Drain {
 			drains[s.Pod] = true
@@ -514,7 +516,7 @@ func (r *supervisor) wants(scope reconcile.Scope) reconcile.Desired {
 	l := &r.loop
 	return reconcile.Desired{
 		State: l.desired, AgentImage: r.agent.ref, Schedules: l.schedules, Scope: scope, OnlyRun: r.onlyRun,
-		Backoff: r.backoff(), Strict: r.cfg.Strict, Offline: r.cfg.Offline,
+		Backoff: r.backoff(), Strict: r.cfg.Strict, Offline: r.cfg.Offline, Hold: r.cfg.Watch && !r.cfg.NoHold,
 	}
 }
 

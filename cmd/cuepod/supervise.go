@@ -223,6 +223,7 @@ func interrupted(err error) error {
 func (s *supervision) config() (runner.Config, error) {
 	cfg, err := s.c.config(s.f.definition, s.eng, s.first)
 	cfg.Offline = s.f.offline
+	cfg.NoHold = s.f.noHold
 	cfg.HTTPPort, cfg.Watch, cfg.Once, cfg.Timeout = s.f.httpPort, s.f.watch, s.f.once, s.f.timeout
 	cfg.Backoff = reconcile.Backoff(s.f.backoff)
 	if s.f.proxyMode != "auto" {

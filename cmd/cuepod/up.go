@@ -19,6 +19,7 @@ type upFlags struct {
 	watch      bool
 	noLogs     bool
 	offline    bool
+	noHold     bool
 	timeout    time.Duration
 	httpPort   int
 	backoff    string
@@ -75,6 +76,7 @@ background, which restarts nothing; so does up when the terminal goes away.
 	flags.BoolVar(&f.watch, "watch", true, "follow changes of the definition")
 	flags.BoolVar(&f.once, "once", false, "return when everything is ready, and leave it running unsupervised")
 	flags.BoolVar(&f.offline, "offline", false, "ask no registry: use the images that are on the engine, whatever their pull policy")
+	flags.BoolVar(&f.noHold, "no-hold", false, "while a container is replaced, refuse connections as a cluster would, in place of letting them wait")
 	flags.BoolVar(&f.noLogs, "no-logs", false, "do not show the containers' output")
 	flags.IntVar(&f.httpPort, "http-port", 0, "host `port` of the HTTP router; default: the last one, or the first free from 8080")
 	flags.StringVar(&f.backoff, "backoff", string(reconcile.FastBackoff), "between restarts of a container: fast waits 1 s to 60 s, kubernetes 10 s to 300 s")

@@ -126,7 +126,7 @@ func (b *bench) up() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	cfg := runner.Config{
-		Engine: b.eng, Identity: b.id, Agent: b.agent, Watch: true, Strict: b.cfg.strict,
+		Engine: b.eng, Identity: b.id, Agent: b.agent, Watch: true, Strict: b.cfg.strict, NoHold: b.cfg.noHold,
 		Secrets: runner.SecretSources{LookupEnv: os.LookupEnv, ReadFile: os.ReadFile},
 		Compile: b.compile, Report: b.heard,
 	}
@@ -145,7 +145,7 @@ func (b *bench) compile(context.Context) (runner.Compiled, error) {
 	b.mu.Lock()
 	s, serial := b.shape, b.serial
 	b.mu.Unlock()
-	state, _, err := docker.Render(define(b.id.App, s, b.ports), docker.Options{Strict: b.cfg.strict, Project: b.id.Project(), Root: b.id.Root})
+	state, _, err := docker.Render(define(b.id.App, s, b.ports, b.cfg.rude), docker.Options{Strict: b.cfg.strict, Project: b.id.Project(), Root: b.id.Root})
 	b.update(func() { b.compiled = serial })
 	return runner.Compiled{State: state, Root: b.id.Root, Inputs: []string{b.input}}, err
 }

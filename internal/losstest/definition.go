@@ -61,12 +61,16 @@ func swap() change {
 type hostPorts map[string]int
 
 // define is the app in one of its shapes.
-func define(name string, s shape, ports hostPorts) *app.App {
+func define(name string, s shape, ports hostPorts, rude bool) *app.App {
+	how := "serve"
+	if rude {
+		how = "serve-rudely"
+	}
 	return &app.App{
 		Name: name,
 		Pods: []app.Pod{
-			server(web, s.replicas, s.image, s.port, s.env),
-			server(solo, 1, 0, firstPort, s.swap),
+			server(web, how, s.replicas, s.image, s.port, s.env),
+			server(solo, how, 1, 0, firstPort, s.swap),
 			{Name: asker, Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 2, Containers: []app.Container{
 				{Name: "main", Image: images[0], ImagePullPolicy: "Never", Args: []string{"ask", strconv.Itoa(askers)}},
 			}},
@@ -75,10 +79,10 @@ func define(name string, s shape, ports hostPorts) *app.App {
 	}
 }
 
-func server(name string, replicas, image, port, env int) app.Pod {
+func server(name, how string, replicas, image, port, env int) app.Pod {
 	c := app.Container{
 		Name: "main", Image: images[image], ImagePullPolicy: "Never",
-		Args: []string{"serve", strconv.Itoa(port), strconv.Itoa(port + 1), strconv.Itoa(port + 2)},
+		Args: []string{how, strconv.Itoa(port), strconv.Itoa(port + 1), strconv.Itoa(port + 2)},
 		Env:  []app.EnvVar{{Name: "CHANGE", Value: fmt.Sprint(env)}},
 		Ports: []app.ContainerPort{
 			{Name: "http", ContainerPort: port, Protocol: "TCP"},

@@ -133,3 +133,40 @@ func TestTable_Prints(t *testing.T) {
 		t.Errorf("verdict %v", err)
 	}
 }
+
+// failed are the requests of some kinds that failed, from a pod and from the host.
+func (t *table) failed(kinds ...string) (n int) {
+	for _, kind := range kinds {
+		n += t.kinds.pod[kind].Failed + t.kinds.host[kind].Failed
+	}
+	return n
+}
+
+// Replicas are changed one after the other while clients ask them, and none of
+// their requests fails. The twin has servers that break what is under way when
+// they are told to end: that is seen.
+//
+// conformance:S103 S104
+// conformance:negative S94
+func TestLoss_RollingChangesFailNoRequest(t *testing.T) {
+	r := newRig(t)
+	if result := r.run(t, config{changes: 10}); result.verdict() != nil {
+		t.Error(result.verdict())
+	}
+	if result := r.run(t, config{changes: 3, only: "env", rude: true}); result.total().Failed == 0 {
+		t.Error("servers break their connections, and no request fails: nobody looks")
+	}
+}
+
+// The container of the only replica is swapped while clients ask it, and their
+// connections wait. The twin refuses them, as a cluster would.
+func TestLoss_SwapsFailNoRequest(t *testing.T) {
+	r := newRig(t)
+	connections := []string{load.KeepAlive, load.PerConn, load.TCP}
+	if result := r.run(t, config{swaps: 5}); result.failed(connections...) > 0 {
+		t.Error(result.verdict())
+	}
+	if result := r.run(t, config{swaps: 2, noHold: true}); result.failed(connections...) == 0 {
+		t.Error("nothing is held, and no request fails: nobody looks")
+	}
+}

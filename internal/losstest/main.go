@@ -30,6 +30,8 @@ type config struct {
 	changes int
 	swaps   int
 	strict  bool
+	noHold  bool
+	rude    bool               // servers break their connections when they end
 	only    string             // name of the one rolling change to make; "" for all in turn
 	report  func(runner.Event) // may be nil
 }
@@ -39,6 +41,8 @@ func main() {
 	flag.IntVar(&cfg.changes, "changes", 100, "rolling changes")
 	flag.IntVar(&cfg.swaps, "swaps", 30, "swaps of the only replica")
 	flag.BoolVar(&cfg.strict, "strict", false, "replace whole pods, as `cuepod up --strict` does")
+	flag.BoolVar(&cfg.noHold, "no-hold", false, "let swaps refuse connections, as `cuepod up --no-hold` does: it has to see them fail")
+	flag.BoolVar(&cfg.rude, "rude", false, "have servers that end at once: it has to see requests fail")
 	flag.StringVar(&cfg.only, "only", "", "make rolling changes of this `sort` alone: env, image or port")
 	verbose := flag.Bool("v", false, "tell what the supervisor does")
 	flag.Parse()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/agent/nft"
+	"github.com/cuepod/cuepod/runner/agent/swap"
 	"github.com/cuepod/cuepod/runner/agent/volume"
 	"github.com/cuepod/cuepod/runner/dns"
 	"github.com/cuepod/cuepod/runner/probe"
@@ -60,6 +61,7 @@ type pod struct {
 	dirs     map[string]api.Dir        // whose rights are set, by path
 	named    identity
 	services servicePath
+	holder   *holder
 	report   api.FromAgent
 
 	mu   sync.Mutex
@@ -102,6 +104,10 @@ func newPod(c podConfig) (*pod, error) {
 		dirs:      map[string]api.Dir{},
 		services:  servicePath{open: c.openPlane},
 	}
+	p.holder = &holder{
+		listen: listenHeld, listening: listeningPorts, origin: originalDst, probe: c.probe, log: c.log, wg: &p.wg,
+		doors: map[uint16]*door{}, state: swap.State{},
+	}
 	p.probes = probe.NewSet(c.probe, func() {
 		select {
 		case p.changed <- struct{}{}:
@@ -116,6 +122,7 @@ func newPod(c podConfig) (*pod, error) {
 func (p *pod) run(ctx context.Context) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	p.holder.ctx = ctx
 	boots := make(chan api.Bootstrap)
 	go followLines(ctx, p.stdin, func(b api.Bootstrap) {
 		select {
@@ -153,7 +160,7 @@ func (p *pod) run(ctx context.Context) {
 //
 // What failed is tried again when the returned channel says so.
 func (p *pod) apply(ctx context.Context, m api.ToAgent) (again <-chan time.Time) {
-	errs := []error{p.messages.apply(m.Pod.MessagesDir, m.Pod.Messages), p.applyVolumes(m.Pod), p.applyNames(ctx, m), p.services.apply(m)}
+	errs := []error{p.messages.apply(m.Pod.MessagesDir, m.Pod.Messages), p.applyVolumes(m.Pod), p.applyNames(ctx, m), p.services.apply(m), p.hold(m.Pod)}
 	p.names.SetZone(dns.NewZone(m.Namespace, m.Services, p.dnsAddr.Addr()))
 	p.probes.Apply(m.Pod)
 	p.report.Generation, p.report.Error, p.report.Proxy = m.Generation, "", p.services.state
@@ -171,6 +178,14 @@ func (p *pod) expire() <-chan time.Time {
 		p.log.Printf("session affinity: %v", err)
 	}
 	return next
+}
+
+// hold follows the orders to let connections wait, where rules can lead them.
+func (p *pod) hold(m api.Pod) error {
+	if p.services.plane == nil {
+		return p.holder.apply(nil, m)
+	}
+	return p.holder.apply(p.services.plane, m)
 }
 
 // applyVolumes fills what changed since the last time.

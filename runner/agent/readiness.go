@@ -22,6 +22,7 @@ func podStatus(pod api.Pod, report *api.FromAgent, connected bool) api.PodStatus
 		st.Serving = st.Serving && cs.Ready
 	}
 	st.Ready = st.Serving && !pod.Draining
+	st.Held = len(pod.Holds) > 0 && st.Proxy.Mode == api.ProxyNFTables
 	return st
 }
 
@@ -93,20 +94,26 @@ func readyServices(services []api.Service, pods map[string]api.PodStatus) []api.
 // receiving are the backends that are ready, or, where none is, those that still
 // serve on their way out. A name without an address of its own stands for the
 // ready ones alone. Source: pkg/proxy/topology.go CategorizeEndpoints; CoreDNS'
-// kubernetes plugin.
+// kubernetes plugin. Where neither is there, it is those that let connections wait
+// for the next instance of a container.
 func receiving(s api.Service, backends []api.Backend, pods map[string]api.PodStatus) []api.Backend {
-	var ready, serving []api.Backend
+	var ready, serving, held []api.Backend
 	for _, b := range backends {
 		switch st := pods[b.Pod]; {
 		case b.IP == "":
 		case s.NotReady || st.Ready:
 			ready = append(ready, b)
-		case st.Serving:
+		case st.Serving && !s.Headless:
 			serving = append(serving, b)
+		case st.Held:
+			held = append(held, b)
 		}
 	}
-	if len(ready) > 0 || s.Headless {
+	switch {
+	case len(ready) > 0:
 		return ready
+	case len(serving) > 0:
+		return serving
 	}
-	return serving
+	return held
 }

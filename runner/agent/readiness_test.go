@@ -2,6 +2,7 @@ package agent
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
@@ -96,6 +97,43 @@ func TestReadyServices_WhoReceives(t *testing.T) {
 		}
 		if got != c.want {
 			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
+}
+
+// Who lets connections wait is an endpoint where nobody else serves.
+func TestReadyServices_WhoHolds(t *testing.T) {
+	pods := map[string]api.PodStatus{
+		"ready": {Ready: true, Serving: true}, "leaving": {Serving: true}, "left": {}, "held": {Held: true}, "both": {Serving: true, Held: true},
+	}
+	for _, tt := range []struct{ backends, want, headless string }{
+		{"ready leaving left held", "[ready]", "[ready]"},
+		{"held left", "[held]", "[held]"},
+		{"leaving held", "[leaving]", "[held]"},
+		{"both", "[both]", "[both]"},
+	} {
+		var all []api.Backend
+		for _, pod := range strings.Fields(tt.backends) {
+			all = append(all, api.Backend{Pod: pod, IP: "10.1.2.3"})
+		}
+		names := func(headless bool) string {
+			out := []string{}
+			for _, b := range receiving(api.Service{Headless: headless}, all, pods) {
+				out = append(out, b.Pod)
+			}
+			return fmt.Sprint(out)
+		}
+		if names(false) != tt.want || names(true) != tt.headless {
+			t.Errorf("of %s: %s and headless %s, want %s and %s", tt.backends, names(false), names(true), tt.want, tt.headless)
+		}
+	}
+}
+
+func TestPodStatus_HoldsOnlyWhereRulesLead(t *testing.T) {
+	pod := api.Pod{Draining: true, Holds: []api.Hold{{Container: "c", ID: "1"}}, Containers: []api.Container{{Name: "c", ID: "1"}}}
+	for mode, want := range map[string]bool{api.ProxyNFTables: true, api.ProxyUserspace: false} {
+		if st := podStatus(pod, &api.FromAgent{Proxy: api.Proxy{Mode: mode}}, true); st.Held != want || st.Ready || st.Serving {
+			t.Errorf("%s: %+v", mode, st)
 		}
 	}
 }

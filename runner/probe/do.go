@@ -74,7 +74,7 @@ func fail(format string, args ...any) Outcome {
 
 // dial connects; the connection dies with ctx.
 func dial(ctx context.Context, ip string, port int) (net.Conn, func(), error) {
-	conn, err := (&net.Dialer{Control: markProbe}).DialContext(ctx, "tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
+	conn, err := (&net.Dialer{Control: Mark}).DialContext(ctx, "tcp", net.JoinHostPort(ip, strconv.Itoa(port)))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -4,5 +4,5 @@ package probe
 
 import "syscall"
 
-// markProbe does nothing: no rules look at marks here.
-func markProbe(string, string, syscall.RawConn) error { return nil }
+// Mark does nothing: no rules look at marks here.
+func Mark(string, string, syscall.RawConn) error { return nil }

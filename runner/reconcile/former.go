@@ -55,7 +55,7 @@ func halfway(want, former *Instance, p *Pod) *Instance {
 		for n := range *list {
 			c := &(*list)[n]
 			if m := p.Living(c.Name); m != nil && m.Hash != c.Hash && former.has(m) {
-				c.Probes = former.Pod.Container(c.Name).Probes
+				c.Probes, c.TCP = former.Pod.Container(c.Name).Probes, former.Pod.Container(c.Name).TCP
 			}
 		}
 	}

@@ -117,7 +117,9 @@ func (b *builder) replace(step Step, m *Container, cause string, prev int, gates
 	}
 	step.Cause = cause
 	gates = slices.Concat(gates, []int{image})
-	gone := b.removeAlone(step, m, gates...)
+	old := step
+	old.Swap = b.desired.Hold && m.running()
+	gone := b.removeAlone(old, m, gates...)
 	start := slices.Concat(gates, []int{prev})
 	return b.create(step, slices.Concat(start, []int{gone}), start, c)
 }

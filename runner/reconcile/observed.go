@@ -16,6 +16,8 @@ type Desired struct {
 	OnlyRun    string // with OnlyJobs: no other run than this one
 	Backoff    Backoff
 	Offline    bool // use an image that is there, whatever its pull policy
+	// Hold lets new connections wait while a container is replaced in its living pod.
+	Hold bool
 	// Strict replaces pods as Kubernetes does: whatever of a template changes is
 	// a rollout. Otherwise containers are replaced within their living pods.
 	Strict bool

@@ -63,6 +63,7 @@ const (
 	WriteCron       Op = "record CronJob" // since when its times count
 	CreateContainer Op = "create"
 	StartContainer  Op = "start"
+	Hold            Op = "hold" // new connections to a container, until the next instance serves
 	StopContainer   Op = "stop"
 	PostStart       Op = "post-start hook"
 	PreStop         Op = "pre-stop hook"
@@ -125,6 +126,7 @@ type Step struct {
 	Grace int64
 	Clock string
 	Hook  *docker.Hook // of PreStop
+	Swap  bool         // of StopContainer: the next instance follows, and connections wait for it
 	Infra string       // ID of the infra container, of PreStop
 	Turn  []string     // IDs of the containers that AwaitTurn waits for
 }

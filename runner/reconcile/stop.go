@@ -63,6 +63,11 @@ func (b *builder) stop(s Step, hook *docker.Hook, turn []string, after []int) in
 		w.Op, w.Turn, w.Cause = AwaitTurn, turn, ""
 		before = append(before, b.add(w, after...))
 	}
+	if s.Swap {
+		w := s
+		w.Op, w.Cause = Hold, ""
+		before = append(before, b.add(w, before...))
+	}
 	s.Op = StopContainer
 	return b.add(s, before...)
 }
@@ -185,7 +190,7 @@ func (b *builder) removeStopped(s Step, m *Container, after ...int) int {
 }
 
 func (b *builder) removeOne(s Step, m *Container, after ...int) int {
-	s.Op, s.Behind, s.Name, s.ID, s.Container = RemoveContainer, nil, m.Name, m.ID, m.Key
+	s.Op, s.Behind, s.Swap, s.Name, s.ID, s.Container = RemoveContainer, nil, false, m.Name, m.ID, m.Key
 	return b.add(s, after...)
 }
 

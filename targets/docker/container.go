@@ -26,6 +26,11 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 		TTY:       c.TTY,
 		Line:      c.Pos.String(),
 	}
+	for _, p := range c.Ports {
+		if p.Protocol == "TCP" {
+			out.TCP = append(out.TCP, p.ContainerPort)
+		}
+	}
 	lifecycle(&out, c)
 	for _, m := range c.VolumeMounts {
 		out.Mounts = append(out.Mounts, r.mount(&m, p, d))

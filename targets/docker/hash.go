@@ -54,10 +54,11 @@ func podHash(p *Pod, volumes []Volume) string {
 }
 
 // containerHash covers what only a new container can change: everything but
-// the probes, the preStop hook, when it is restarted, how its image comes to be
+// the probes, the ports, the preStop hook, when it is restarted, how its image comes to be
 // there, and the position.
 func containerHash(c *Container) string {
 	d := *c
+	d.TCP = nil
 	d.Probes, d.Build, d.PullPolicy, d.Line, d.Hash = nil, nil, "", "", ""
 	d.MessageFromLog = false
 	d.PreStop, d.Restart, d.RestartRules = nil, "", nil

@@ -28,10 +28,16 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	switch {
-	case len(args) == 4 && args[0] == "serve":
+	case len(args) == 4 && (args[0] == "serve" || args[0] == "serve-rudely"):
 		s, err := load.Listen(load.Addrs{HTTP: ":" + args[1], TCP: ":" + args[2], UDP: ":" + args[3]})
 		if err != nil {
 			return err
+		}
+		if args[0] == "serve-rudely" {
+			go func() {
+				<-ctx.Done()
+				os.Exit(0) // whatever is under way
+			}()
 		}
 		return s.Serve(ctx)
 	case len(args) == 2 && args[0] == "ask":

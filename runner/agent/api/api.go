@@ -160,6 +160,7 @@ type Pod struct {
 	IP         string       `json:"ip"`
 	Names      Names        `json:"names,omitzero"`
 	Draining   bool         `json:"draining,omitempty"` // being stopped: no endpoint any more
+	Holds      []Hold       `json:"holds,omitempty"`    // containers that are swapped, while nobody serves
 	Containers []Container  `json:"containers"`         // what counts for readiness
 	Files      []FileVolume `json:"files,omitempty"`
 	// Dirs are the volumes whose rights the agent sets before a container sees
@@ -170,6 +171,16 @@ type Pod struct {
 	// for each instance that ended, by its ID.
 	Messages    []Message `json:"messages,omitempty"`
 	MessagesDir string    `json:"messagesDir,omitempty"`
+}
+
+// Hold asks a pod's agent to let new connections wait from before one instance
+// of a container is stopped until the next one serves.
+type Hold struct {
+	Container string `json:"container"`
+	ID        string `json:"id"`    // of the instance that is stopped; another one is another hold
+	Ports     []int  `json:"ports"` // TCP, of that instance
+	Next      []int  `json:"next"`  // TCP, of the one that follows
+	Limit     int    `json:"limit"` // seconds after which those that wait are refused
 }
 
 // Message is a container that may leave last words. Ended is the ID of its
@@ -286,6 +297,7 @@ type PodStatus struct {
 	Generation int64                      `json:"generation"` // of the snapshot its agent has applied: files written, names served
 	Ready      bool                       `json:"ready"`
 	Serving    bool                       `json:"serving"`         // it would be ready were it not about to lose a container
+	Held       bool                       `json:"held,omitempty"`  // it lets new connections wait
 	Since      int64                      `json:"since,omitempty"` // when it got ready, by the same clock; 0 when it is not
 	Error      string                     `json:"error,omitempty"` // why the agent could not apply
 	Proxy      Proxy                      `json:"proxy,omitzero"`  // as its agent said

@@ -1,0 +1,304 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/agent/nft"
+	"github.com/cuepod/cuepod/runner/agent/swap"
+	"github.com/cuepod/cuepod/runner/probe"
+	"github.com/cuepod/cuepod/runner/proxy"
+)
+
+const (
+	// holdLook is how often a pod is looked at while something is held: what a
+	// client waits beyond the swap itself. A look reads a few lines.
+	holdLook = 5 * time.Millisecond
+	// holdProbe is between two tries of the probes of an instance that listens.
+	holdProbe = 20 * time.Millisecond
+	// maxHeld bounds the connections that wait; more are refused.
+	maxHeld = 4096
+	// passTimeout is how long a connection that has waited may take to pass: to a
+	// program in the same network namespace.
+	passTimeout = 2 * time.Second
+)
+
+// redirects lead new connections to some of the pod's ports to the holder.
+type redirects interface {
+	Hold(ports ...uint16) error
+	Release(ports ...uint16) error
+	// Origin is the port for which a connection was, by where its client sent it.
+	Origin(dst netip.AddrPort) uint16
+}
+
+var _ redirects = (*nft.Plane)(nil)
+
+// holder lets new connections to ports of the pod wait while their container is
+// swapped: they arrive at its own listener, which is open before anybody is led
+// there, and pass when the next instance serves.
+type holder struct {
+	listen    func() (net.Listener, error)
+	listening func() (map[int]bool, error) // TCP ports of the pod
+	origin    func(net.Conn) netip.AddrPort
+	probe     func(ctx context.Context, ip string, p api.Probe) probe.Outcome
+	log       *log.Logger
+	ctx       context.Context // of the pod; only for the holder's own goroutines
+	wg        *sync.WaitGroup
+
+	mu      sync.Mutex
+	gate    redirects
+	pod     api.Pod
+	state   swap.State
+	passed  map[string]bool // containers whose probes succeed
+	ln      net.Listener
+	looking bool             // somebody looks again by himself
+	doors   map[uint16]*door // of ports that are held
+	waiting int
+}
+
+// door is what connections to a held port wait at.
+type door struct {
+	opened chan struct{} // closed when they may pass
+	broken bool          // valid once opened: they may not
+}
+
+// apply follows the orders for the pod, and returns when they are in force.
+func (h *holder) apply(g redirects, pod api.Pod) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gate, h.pod = g, pod
+	if g == nil || len(pod.Holds) == 0 && len(h.state) == 0 {
+		return nil
+	}
+	if err := h.open(); err != nil {
+		return err
+	}
+	err := h.look()
+	if h.state.Waits() && !h.looking {
+		h.looking = true
+		h.wg.Go(h.watch)
+	}
+	return err
+}
+
+// listenHeld listens where the rules lead.
+func listenHeld() (net.Listener, error) {
+	return net.Listen("tcp4", net.JoinHostPort("0.0.0.0", strconv.Itoa(nft.HoldPort)))
+}
+
+// open listens, once.
+func (h *holder) open() error {
+	if h.ln != nil {
+		return nil
+	}
+	ln, err := h.listen()
+	if err != nil {
+		return fmt.Errorf("hold connections: %w", err)
+	}
+	h.ln = ln
+	h.wg.Go(func() {
+		<-h.ctx.Done()
+		ln.Close()
+	})
+	h.wg.Go(func() { h.accept(ln) })
+	return nil
+}
+
+// look takes one look and does what follows from it. The caller holds the lock.
+func (h *holder) look() error {
+	seen := swap.Seen{Now: time.Now(), Instances: map[string]string{}, Passed: h.passed}
+	var err error
+	if seen.Listening, err = h.listening(); err != nil {
+		return fmt.Errorf("hold connections: %w", err)
+	}
+	for _, c := range h.pod.Containers {
+		if c.Running {
+			seen.Instances[c.Name] = c.ID
+		}
+	}
+	next, do := h.state.Next(h.pod.Holds, seen)
+	h.state = next
+	var errs []error
+	if ports := numbers(do.Hold); len(ports) > 0 {
+		for _, port := range ports {
+			h.doors[port] = &door{opened: make(chan struct{})}
+		}
+		errs = append(errs, h.gate.Hold(ports...))
+	}
+	for _, part := range []struct {
+		ports  []int
+		broken bool
+	}{{do.Release, false}, {do.Refuse, true}} {
+		ports := numbers(part.ports)
+		if len(ports) == 0 {
+			continue
+		}
+		errs = append(errs, h.gate.Release(ports...)) // first: those that come now need not wait
+		for _, port := range ports {
+			h.doors[port].broken = part.broken
+			close(h.doors[port].opened)
+			delete(h.doors, port)
+		}
+		if part.broken {
+			h.log.Printf("held connections to ports %v are refused: nobody serves there in time", part.ports)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func numbers(ports []int) []uint16 {
+	var out []uint16
+	for _, p := range ports {
+		if p > 0 && p <= 65535 {
+			out = append(out, uint16(p))
+		}
+	}
+	return out
+}
+
+// watch looks again and again until nothing is held.
+func (h *holder) watch() {
+	tick := time.NewTicker(holdLook)
+	defer tick.Stop()
+	var asked time.Time
+	for {
+		h.mu.Lock()
+		if !h.state.Waits() || h.ctx.Err() != nil {
+			h.looking = false
+			h.mu.Unlock()
+			return
+		}
+		asks, pod := h.state.Asks(), h.pod
+		h.mu.Unlock()
+		passed := map[string]bool{}
+		if len(asks) > 0 && time.Since(asked) >= holdProbe {
+			for _, name := range asks {
+				passed[name] = h.passes(pod, name)
+			}
+			asked = time.Now()
+		}
+		h.mu.Lock()
+		h.passed = passed
+		if err := h.look(); err != nil {
+			h.log.Print(err)
+		}
+		h.mu.Unlock()
+		select {
+		case <-tick.C:
+		case <-h.ctx.Done():
+		}
+	}
+}
+
+// passes reports whether the instance of a container that listens now may have
+// its connections: its probes for startup and readiness succeed. They are asked
+// at once, whatever their delays and periods: somebody waits. A probe that is a
+// command is the supervisor's, whose word comes with the instance's ID.
+func (h *holder) passes(pod api.Pod, name string) bool {
+	for _, c := range pod.Containers {
+		if c.Name != name {
+			continue
+		}
+		for _, p := range c.Probes {
+			switch {
+			case p.Kind == api.Liveness:
+			case p.HTTP == nil && p.TCP == nil && p.GRPC == nil:
+				if h.replaced(pod, c) || !c.Exec[p.Kind] {
+					return false
+				}
+			case h.probe(h.ctx, pod.IP, p).Result != probe.Success:
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// replaced reports whether a container is told of as it was before its swap.
+func (h *holder) replaced(pod api.Pod, c api.Container) bool {
+	for _, o := range pod.Holds {
+		if o.Container == c.Name && o.ID == c.ID {
+			return true
+		}
+	}
+	return !c.Running
+}
+
+func (h *holder) accept(ln net.Listener) {
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case err == nil:
+			h.wg.Go(func() { h.wait(conn) })
+		case errors.Is(err, net.ErrClosed):
+			return
+		default: // out of file descriptors
+			select {
+			case <-time.After(holdLook):
+			case <-h.ctx.Done():
+			}
+		}
+	}
+}
+
+// wait keeps one connection until it may pass.
+func (h *holder) wait(conn net.Conn) {
+	client, ok := conn.(*net.TCPConn)
+	if !ok {
+		conn.Close()
+		return
+	}
+	h.mu.Lock()
+	var port uint16
+	if h.gate != nil {
+		port = h.gate.Origin(h.origin(conn))
+	}
+	d, full := h.doors[port], h.waiting >= maxHeld
+	h.waiting++
+	h.mu.Unlock()
+	defer func() {
+		h.mu.Lock()
+		h.waiting--
+		h.mu.Unlock()
+	}()
+	if port == 0 || full {
+		proxy.Reset(client)
+		return
+	}
+	if d != nil { // else it was on its way here when the port was released
+		select {
+		case <-d.opened:
+		case <-h.ctx.Done():
+		}
+		if d.broken || h.ctx.Err() != nil {
+			proxy.Reset(client)
+			return
+		}
+	}
+	h.pass(client, port)
+}
+
+// pass carries a connection that has waited. To its server it comes from the
+// pod's own address.
+func (h *holder) pass(client *net.TCPConn, port uint16) {
+	h.mu.Lock()
+	ip := h.pod.IP
+	h.mu.Unlock()
+	d := net.Dialer{Timeout: passTimeout, Control: probe.Mark}
+	server, err := d.DialContext(h.ctx, "tcp", net.JoinHostPort(ip, strconv.Itoa(int(port))))
+	if err != nil {
+		proxy.Reset(client)
+		return
+	}
+	end := context.AfterFunc(h.ctx, func() { client.Close(); server.Close() })
+	defer end()
+	proxy.Pipe(client, server.(*net.TCPConn))
+}
