@@ -180,6 +180,10 @@ bench-compile: ## compare whole compiles with Helm's, as a table
 bench-run: build ## compare starts and stops of pods with docker run's, as a table
 	@$(USE_ENGINE); go run ./internal/runnerbench -cuepod $(CUEPOD)
 
+.PHONY: bench-services
+bench-services: build ## compare connections through services with direct ones, as a table
+	@$(USE_ENGINE); go run ./internal/servicebench -cuepod $(CUEPOD)
+
 # LOSS are flags of the tool, such as
 # "-strict" or "-v".
 .PHONY: loss

@@ -194,6 +194,11 @@ func rules() []rule {
 			reason:   "finds the tools that tests from outside run",
 		},
 		{
+			packages: "internal/servicebench/...",
+			never:    []string{anyModule},
+			reason:   "measures pods as a person runs them: from outside",
+		},
+		{
 			packages: "internal/runnerbench/...",
 			never:    []string{anyModule},
 			reason:   "measures cuepod and docker as a person runs them: from outside",

@@ -163,6 +163,11 @@ func printStatus(w io.Writer, st appStatus, s style, now time.Time) {
 		services.add(svc.Name, address, strings.Join(svc.Ports, ","), fmt.Sprintf("%d/%d", svc.Endpoints, svc.Total), strings.Join(svc.URLs, " "))
 	}
 	services.write(w, "")
+	for _, way := range ways(st.Pods) {
+		if way.Why != "" {
+			fmt.Fprintf(w, "  %s services by %s for %s: %s\n", s.paint(yellow, "!"), way.Mode, strings.Join(way.Pods, ", "), way.Why)
+		}
+	}
 }
 
 // printJobs prints jobs and CronJobs in kubectl's columns.

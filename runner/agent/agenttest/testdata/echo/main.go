@@ -1,7 +1,11 @@
 // Command echo is the application of the agent's engine test: a server that
 // says who it is, and a client for asking from inside a pod.
 //
-//	echo serve ADDRESS        HTTP server; GET / answers "<hostname> <client's IP>"
+//	echo serve ADDRESS        HTTP server; GET / answers "<hostname> <client's IP>", and so does a datagram
+//	echo udp ADDRESS...       prints each answer to a datagram
+//	echo follow ADDRESS       sends datagrams from one socket, prints who answers until that is another
+//	echo rules ADDRESS        takes over the rules that lead services, for a pod with that address
+//	echo do VERB=ARG...       does each
 //	echo get URL...           prints each body, or "error: ..." in its place
 //	echo lookup NAME...       prints each address
 //	echo cat FILE...          prints each file
@@ -9,14 +13,19 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
+
+	"github.com/cuepod/cuepod/runner/agent/nft"
 )
 
 func main() {
@@ -26,6 +35,10 @@ func main() {
 		return
 	}
 	for _, arg := range args {
+		verb := verb
+		if verb == "do" {
+			verb, arg, _ = strings.Cut(arg, "=")
+		}
 		out, err := ask(verb, arg)
 		if err != nil {
 			out = "error: " + err.Error()
@@ -42,11 +55,68 @@ func serve(addr string) {
 		client, _, _ := net.SplitHostPort(r.RemoteAddr)
 		fmt.Fprintf(w, "%s %s", host, client)
 	})
+	go serveDatagrams(addr)
 	go func() {
 		fmt.Println(http.ListenAndServe(addr, nil))
 		os.Exit(1)
 	}()
 	<-stop
+}
+
+func serveDatagrams(addr string) {
+	conn, err := net.ListenPacket("udp", addr)
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	host, _ := os.Hostname()
+	buf := make([]byte, 100)
+	for {
+		_, from, err := conn.ReadFrom(buf)
+		if err != nil {
+			continue // the kernel's word about an earlier answer
+		}
+		client, _, _ := net.SplitHostPort(from.String())
+		fmt.Fprintf(writerTo{conn, from}, "%s %s", host, client)
+	}
+}
+
+type writerTo struct {
+	net.PacketConn
+	to net.Addr
+}
+
+func (w writerTo) Write(b []byte) (int, error) { return w.WriteTo(b, w.to) }
+
+// datagram sends one, and returns the answer.
+func datagram(conn net.Conn, patience time.Duration) (string, error) {
+	if _, err := conn.Write([]byte("?")); err != nil {
+		return "", err
+	}
+	buf := make([]byte, 100)
+	_ = conn.SetReadDeadline(time.Now().Add(patience))
+	n, err := conn.Read(buf)
+	return string(buf[:n]), err
+}
+
+func follow(addr string) (string, error) {
+	conn, err := net.Dial("udp", addr)
+	if err != nil {
+		return "", err
+	}
+	first := ""
+	for range 1200 {
+		got, err := datagram(conn, 50*time.Millisecond)
+		if err == nil && first == "" {
+			first = got
+			fmt.Println(got)
+		}
+		if err == nil && got != first {
+			return got, nil
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return "", errors.New("nobody else answers")
 }
 
 func ask(verb, arg string) (string, error) {
@@ -60,6 +130,18 @@ func ask(verb, arg string) (string, error) {
 		defer res.Body.Close()
 		body, err := io.ReadAll(res.Body)
 		return string(body), err
+	case "udp":
+		conn, err := net.Dial("udp", arg)
+		if err != nil {
+			return "", err
+		}
+		defer conn.Close()
+		return datagram(conn, 10*time.Second)
+	case "follow":
+		return follow(arg)
+	case "rules":
+		_, err := nft.Open(netip.MustParseAddr(arg))
+		return "taken", err
 	case "lookup":
 		addrs, err := net.LookupHost(arg)
 		return fmt.Sprint(addrs), err
