@@ -112,7 +112,7 @@ test-unit: race
 	go test $(RACE) -timeout 30m $$(comm -23 <(go list ./... | sort) <($(ENGINE_PACKAGES) | sort))
 
 .PHONY: test-engine
-test-engine: race build images
+test-engine: race musl build images
 	@echo '--- tests on an engine'
 	@$(USE_ENGINE); scripts/images.sh nginx nginx:1.29; \
 	CUEPOD=$(CUEPOD) CUEPOD_REQUIRE_ENGINE=1 go test $(RACE) -count=1 -p 1 -timeout 30m $$($(ENGINE_PACKAGES))
@@ -161,6 +161,14 @@ race:
 			echo 'installing gcc for the race detector'; \
 			apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends gcc libc6-dev >/dev/null; \
 		else echo 'no C compiler is here: tests run without the race detector'; fi; \
+	fi
+
+# A program with musl's resolver looks names up in a pod.
+.PHONY: musl
+musl:
+	@if ! command -v musl-gcc >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "installing musl's compiler for the tests of names"; \
+		apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends musl-tools >/dev/null; \
 	fi
 
 # FAULTS are flags of the sweep, such as "-sample 2" or "-only hand/".
