@@ -184,6 +184,11 @@ bench: agents ## run the benchmarks, on an engine too
 bench-compile: ## compare whole compiles with Helm's, as a table
 	@cd internal/compilerbench && go run .
 
+.PHONY: bench-dns
+bench-dns: agents ## compare a pod's name server with the engine's and with CoreDNS
+	@cd internal/dnsoracle && go run . -bench
+	@$(USE_ENGINE); CUEPOD_REQUIRE_ENGINE=1 CUEPOD_BENCH_DNS=1 go test -count=1 -v -run TestNames_SideBySideWithTheEngine ./runner | grep -v '^='
+
 .PHONY: bench-run
 bench-run: build ## compare starts and stops of pods with docker run's, as a table
 	@$(USE_ENGINE); go run ./internal/runnerbench -cuepod $(CUEPOD)

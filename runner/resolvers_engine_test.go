@@ -160,6 +160,29 @@ func TestNames_ResolversOfGoMuslAndGlibc(t *testing.T) {
 	}
 }
 
+// A pod's name server beside the engine's own, from inside a pod. It prints a table
+// for people (make bench-dns) and fails for nothing but lost answers.
+func TestNames_SideBySideWithTheEngine(t *testing.T) {
+	if os.Getenv("CUEPOD_BENCH_DNS") == "" {
+		t.Skip("CUEPOD_BENCH_DNS is not set")
+	}
+	b := newBed(t, &app.App{Name: "namesbench", Services: []app.Service{serviceOf("web", "asks", false, 80)}})
+	info, err := b.eng.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolverImages(t, b.eng, info.Arch)
+	b.app.Pods = []app.Pod{podOf("asks", waiting("go", func(c *app.Container) { c.Image = "cuepod-resolve-go:1" }))}
+	b.up()
+	var out bytes.Buffer
+	_, err = b.eng.Exec(t.Context(), docker.ContainerName(b.id.Project(), "asks-0", "go"), engine.ExecSpec{
+		Cmd: []string{"/testprog", "bench", "web.default.svc.cluster.local.", docker.GatewayName(b.id.Project()) + "."}, Stdout: &out, Stderr: &out})
+	if err != nil || !strings.Contains(out.String(), "answers/s") || strings.Contains(out.String(), "without an answer") {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	t.Logf("\n%s", &out)
+}
+
 // vip is the virtual address of a service.
 func (b *bed) vip(service string) string {
 	b.t.Helper()

@@ -9,7 +9,25 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+
+	"github.com/cuepod/cuepod/internal/dnsbench"
 )
+
+// bench measures the pod's own name server, asked for a service, and the engine's,
+// asked for a container.
+func bench(service, container string) (lines []string, err error) {
+	for _, c := range []int{1, 8} {
+		results, err := dnsbench.Run([]dnsbench.Server{
+			{Name: "the engine's, 127.0.0.11", Addr: "127.0.0.11:53", Query: dnsbench.Query(container)},
+			{Name: "the pod's, 127.0.0.1", Addr: "127.0.0.1:53", Query: dnsbench.Query(service)},
+		}, c, 60)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, dnsbench.Table(results))
+	}
+	return lines, nil
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -29,6 +47,8 @@ func main() {
 		for _, s := range srv {
 			lines = append(lines, fmt.Sprintf("%s:%d", s.Target, s.Port))
 		}
+	case "bench":
+		lines, err = bench(args[1], args[2])
 	case "txt":
 		lines, err = net.DefaultResolver.LookupTXT(ctx, args[1])
 	}
