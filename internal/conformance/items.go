@@ -156,7 +156,7 @@ func identity() []Item {
 func services() []Item {
 	return []Item{
 		{93, "Endpoints are the pods with the labels that have an address and have not ended; ready are those that are Ready and not ending", Same, ""},
-		{94, "Without a ready endpoint, those that are ending and still serve are used", Divergence, "pods that end are no endpoints from the first moment, and a service that has no other refuses: it comes with the work on services"},
+		{94, "Without a ready endpoint, those that are ending and still serve are used", Divergence, "of a container that is replaced; a pod that is taken out of the definition is no endpoint from the first moment, and a service that has no other refuses"},
 		{95, "Without any endpoint a connection is refused at once", Same, ""},
 		{96, "A targetPort's name is looked up in each pod, sidecars included; a pod without it is left out", Same, ""},
 		{97, "targetPort is port, protocol is TCP, where they are not said", Same, ""},

@@ -147,7 +147,7 @@ func (t *table) failed(kinds ...string) (n int) {
 // they are told to end: that is seen.
 //
 // conformance:S103 S104
-// conformance:negative S94
+// conformance:negative S50
 func TestLoss_RollingChangesFailNoRequest(t *testing.T) {
 	r := newRig(t)
 	if result := r.run(t, config{changes: 10}); result.verdict() != nil {
