@@ -16,7 +16,8 @@ import (
 // Plane is the table of one network namespace, in the kernel. All methods are
 // safe for concurrent use, and return when the kernel has done what they say.
 type Plane struct {
-	self netip.Addr
+	self  netip.Addr
+	rules Table
 
 	mu    sync.Mutex
 	sock  *socket
@@ -39,8 +40,12 @@ func Open(self netip.Addr) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{self: self, sock: sock, stays: Stays{}, used: map[proxy.Front]use{}}
-	if err := sock.transact(Rules(self).create()); err != nil {
+	p := &Plane{self: self, rules: Rules(self), sock: sock, stays: Stays{}, used: map[proxy.Front]use{}}
+	err = sock.transact(p.rules.create())
+	if err != nil && sock.transact(p.rules.uncounted().create()) == nil { // counters are an option of Linux before 5.17
+		p.rules, err = p.rules.uncounted(), nil
+	}
+	if err != nil {
 		sock.close()
 		return nil, fmt.Errorf("make rules of nf_tables: %w", reason(err))
 	}
@@ -113,7 +118,7 @@ func (p *Plane) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.sock.close()
-	err := p.sock.transact([]message{Rules(p.self).remove()})
+	err := p.sock.transact([]message{p.rules.remove()})
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}
@@ -128,9 +133,9 @@ func (p *Plane) update() error {
 		// Somebody else was at the table, or a part of a change did not come through:
 		// all of it anew.
 		changes = Diff(Content{}, want)
-		if err := p.carryOut(Rules(p.self).create(), changes); err != nil {
+		if err := p.carryOut(p.rules.create(), changes); err != nil {
 			p.lost = true
-			_ = p.sock.transact([]message{Rules(p.self).remove()}) // services go the way they would without
+			_ = p.sock.transact([]message{p.rules.remove()}) // services go the way they would without
 			return fmt.Errorf("lead services in the kernel: %w", reason(err))
 		}
 		p.lost = false

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
@@ -152,6 +153,15 @@ func Rules(self netip.Addr) Table {
 			}},
 		},
 	}
+}
+
+// uncounted is the table for a kernel that has no counters.
+func (t Table) uncounted() Table {
+	t.Sets = slices.Clone(t.Sets)
+	for i := range t.Sets {
+		t.Sets[i].Count = false
+	}
+	return t
 }
 
 func join(parts ...[]Expr) (out []Expr) {

@@ -114,6 +114,28 @@ func TestPlane_CountsConnections(t *testing.T) {
 	}
 }
 
+// Where the kernel has no counters, everything else works.
+func TestPlane_WithoutCounters(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	p := open(t)
+	serve(t, "10.9.1.1:80")
+	f, to := front(proxy.TCP, "10.9.200.1:80"), target("10.9.1.1:80", "10.9.1.1:81")
+	p.rules, p.lost = p.rules.uncounted(), true // as if Open had found it so
+	to.Affinity = true
+	apply(t, p, proxy.Table{f: to})
+	to.Endpoints = to.Endpoints[:1]
+	apply(t, p, proxy.Table{f: to})
+	if got := reach("tcp", "10.9.200.1:80"); got != "10.9.1.1:80" {
+		t.Errorf("reached %s", got)
+	}
+	counts, err := p.Counts()
+	if err != nil || len(counts) != Slots || slices.ContainsFunc(counts, func(c Count) bool { return c.Connections != 0 }) {
+		t.Errorf("counted %v, %v", counts, err)
+	}
+}
+
 func serveTCP(t testing.TB, address string) {
 	t.Helper()
 	ln, err := net.Listen("tcp4", address)
