@@ -189,14 +189,14 @@ func TestSpecs_AreSafe(t *testing.T) {
 		t.Error("a secret is in a label")
 	}
 	infra := infraSpec(id, pod, "agent", "net", a)
-	gateway := gatewaySpec(id, "shop_gateway", "agent", "net", a, 8080)
-	portal := portalSpec(id, &state.Portals[0], "agent", "net", a.vip(3))
+	gateway := gatewaySpec(id, "shop_gateway", "agent", "net", a, []string{loopback, loopback6}, 8080)
+	portal := portalSpec(id, &state.Portals[0], "agent", "net", a.vip(3), []string{loopback, loopback6})
 	for _, s := range []engine.ContainerSpec{infra, gateway, portal} {
 		if diff := cmp.Diff([]string{"NET_ADMIN", "NET_BIND_SERVICE"}, s.CapAdd); diff != "" || !slices.Equal(s.CapDrop, []string{"ALL"}) {
 			t.Errorf("%s: capabilities +%v -%v", s.Name, s.CapAdd, s.CapDrop)
 		}
 		for _, p := range s.Publish {
-			if p.HostIP != "127.0.0.1" {
+			if p.HostIP != "127.0.0.1" && p.HostIP != "::1" {
 				t.Errorf("%s publishes on %q", s.Name, p.HostIP)
 			}
 		}

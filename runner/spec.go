@@ -21,7 +21,10 @@ import (
 
 // loopback is where host ports are bound. Nothing listens beyond the machine
 // unless somebody asks for it.
-const loopback = "127.0.0.1"
+const (
+	loopback  = "127.0.0.1"
+	loopback6 = "::1"
+)
 
 // agentSpec is what all containers of the agent's image have in common:
 // NET_ADMIN to own addresses and rules in their own network namespace,
@@ -39,27 +42,36 @@ func agentSpec(name, image string, labels map[string]string, role string, args .
 	}
 }
 
-func gatewaySpec(id Identity, name, image, network string, a addresses, httpPort int) engine.ContainerSpec {
+func gatewaySpec(id Identity, name, image, network string, a addresses, hosts []string, httpPort int) engine.ContainerSpec {
 	labels := id.with(map[string]string{labelRole: string(reconcile.RoleGateway)})
 	s := agentSpec(name, image, labels, "gateway")
 	s.Network, s.IP, s.Hostname = network, a.gateway(), "gateway"
 	s.OpenStdin = true
 	s.NoLog = true // what it is told includes the content of secret volumes
-	s.Publish = []engine.PortBinding{{HostIP: loopback, HostPort: httpPort, ContainerPort: api.HTTPPort, Protocol: "TCP"}}
+	s.Publish = publish(hosts, httpPort, api.HTTPPort, "TCP")
 	return s
 }
 
-func portalSpec(id Identity, p *docker.Portal, image, network, vip string) engine.ContainerSpec {
+// publish binds a port on each of some addresses of the machine.
+func publish(hosts []string, hostPort, port int, protocol string) []engine.PortBinding {
+	var out []engine.PortBinding
+	for _, h := range hosts {
+		out = append(out, engine.PortBinding{HostIP: h, HostPort: hostPort, ContainerPort: port, Protocol: protocol})
+	}
+	return out
+}
+
+func portalSpec(id Identity, p *docker.Portal, image, network, vip string, hosts []string) engine.ContainerSpec {
 	labels := id.with(map[string]string{labelRole: string(reconcile.RolePortal), labelService: p.Service, labelHash: p.Hash})
 	var args []string
-	var publish []engine.PortBinding
+	var bindings []engine.PortBinding
 	for _, port := range p.Ports {
 		to := net.JoinHostPort(vip, strconv.Itoa(port.Port))
 		args = append(args, fmt.Sprintf("%s/%d=%s", strings.ToLower(port.Protocol), port.HostPort, to))
-		publish = append(publish, engine.PortBinding{HostIP: loopback, HostPort: port.HostPort, ContainerPort: port.HostPort, Protocol: port.Protocol})
+		bindings = append(bindings, publish(hosts, port.HostPort, port.HostPort, port.Protocol)...)
 	}
 	s := agentSpec(p.EngineName, image, labels, "portal", args...)
-	s.Network, s.Hostname, s.Publish = network, "portal-"+p.Service, publish
+	s.Network, s.Hostname, s.Publish = network, "portal-"+p.Service, bindings
 	return s
 }
 

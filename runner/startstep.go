@@ -32,11 +32,11 @@ func (e *executor) spec(ctx, whole context.Context, s reconcile.Step) (engine.Co
 	id := e.hands.id
 	switch s.Role {
 	case reconcile.RoleGateway:
-		return gatewaySpec(id, s.Name, e.agent.ref, network, addr, e.firstHTTPPort()), nil
+		return gatewaySpec(id, s.Name, e.agent.ref, network, addr, e.loopbacks(), e.firstHTTPPort()), nil
 	case reconcile.RolePortal:
 		for i := range e.state.Portals {
 			if p := &e.state.Portals[i]; p.Service == s.Service {
-				return portalSpec(id, p, e.agent.ref, network, addr.vip(e.slots[p.Service])), nil
+				return portalSpec(id, p, e.agent.ref, network, addr.vip(e.slots[p.Service]), e.loopbacks()), nil
 			}
 		}
 	case reconcile.RoleInfra:
@@ -113,6 +113,15 @@ func (e *executor) firstHTTPPort() int {
 	return defaultHTTPPort
 }
 
+// loopbacks are the addresses that host ports are bound on: also that of IPv6,
+// where this machine is the engine's and has one.
+func (e *executor) loopbacks() []string {
+	if e.local && listen(loopback6, 0, "TCP") == nil {
+		return []string{loopback, loopback6}
+	}
+	return []string{loopback}
+}
+
 // httpPortOf is the host port of the gateway's HTTP router, or 0.
 func httpPortOf(seen *observation) int {
 	g := seen.find(func(c *engine.Container) bool { return roleOf(c) == reconcile.RoleGateway })
@@ -169,7 +178,7 @@ func (e *executor) startGateway(ctx context.Context, name string) error {
 		if err := e.eng().RemoveContainer(ctx, name); err != nil {
 			return err
 		}
-		if _, err := e.eng().CreateContainer(ctx, gatewaySpec(e.hands.id, name, e.agent.ref, network, addr, port)); err != nil {
+		if _, err := e.eng().CreateContainer(ctx, gatewaySpec(e.hands.id, name, e.agent.ref, network, addr, e.loopbacks(), port)); err != nil {
 			return err
 		}
 		if err = e.eng().StartContainer(ctx, name); engine.KindOf(err) != engine.PortTaken {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cuepod/cuepod/internal/cron"
@@ -304,8 +305,11 @@ func (o *observation) holds(port int, protocol string) bool {
 // portFree tries to listen where the portal will.
 func portFree(p docker.Portal) error {
 	for _, port := range p.Ports {
-		if err := listens(loopback, port.HostPort, port.Protocol); err != nil {
-			return err
+		for _, ip := range []string{loopback, loopback6} {
+			// Only a port that is taken counts: not every machine has IPv6.
+			if err := listens(ip, port.HostPort, port.Protocol); err != nil && (ip == loopback || errors.Is(err, syscall.EADDRINUSE)) {
+				return err
+			}
 		}
 	}
 	return nil

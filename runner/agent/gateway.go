@@ -50,16 +50,17 @@ type gateway struct {
 // gatewayState is what the gateway knows.
 type gatewayState struct {
 	*gateway
-	key      string
-	snapshot *api.Snapshot
-	agents   map[string]*agentConn     // by pod
-	reports  map[string]*api.FromAgent // by pod: the last one, connected or not
-	zone     []api.Service             // whose names are served
-	table    proxy.Table               // in force
-	complete bool                      // the table in force was carried out without an error
-	lastErr  string                    // told last, so as not to repeat it
-	status   api.Status
-	pending  <-chan time.Time // when set, a Status is due then
+	key          string
+	snapshot     *api.Snapshot
+	agents       map[string]*agentConn     // by pod
+	reports      map[string]*api.FromAgent // by pod: the last one, connected or not
+	zone         []api.Service             // whose names are served
+	table        proxy.Table               // in force
+	certificates []api.Certificate         // in force
+	complete     bool                      // the table in force was carried out without an error
+	lastErr      string                    // told last, so as not to repeat it
+	status       api.Status
+	pending      <-chan time.Time // when set, a Status is due then
 }
 
 // agentConn is one agent on the line.
@@ -221,6 +222,10 @@ func (s *gatewayState) update() {
 // carry puts the endpoints in force.
 func (s *gatewayState) carry(services []api.Service) {
 	s.router.Set(router.NewTable(s.snapshot.App, services, s.snapshot.Routes))
+	if !reflect.DeepEqual(s.certificates, s.snapshot.Certificates) {
+		s.certificates = s.snapshot.Certificates
+		s.complain(s.router.SetCertificates(s.certificates))
+	}
 	table, err := proxy.NewTable(services)
 	if s.complete && reflect.DeepEqual(table, s.table) {
 		return

@@ -103,6 +103,16 @@ type Snapshot struct {
 	Images map[string]Image `json:"images,omitempty"`
 	// Routes are what Ingresses and HTTPRoutes say.
 	Routes []route.Rule `json:"routes,omitempty"`
+	// Certificates are those for HTTPS.
+	Certificates []Certificate `json:"certificates,omitempty"`
+}
+
+// Certificate is for one host, "shop.example" or "*.shop.example", in PEM. Its key
+// is in no label, argument or log.
+type Certificate struct {
+	Host string `json:"host"`
+	Cert []byte `json:"cert"`
+	Key  []byte `json:"key"`
 }
 
 // Image is why an image is not to be had.

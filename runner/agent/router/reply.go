@@ -257,7 +257,7 @@ type plainReply struct {
 	toEnd   bool  // the body ends with the connection
 }
 
-func (r *plainReply) cut() { proxy.Reset(r.client.Conn) }
+func (r *plainReply) cut() { proxy.Reset(r.raw) }
 
 func (r *plainReply) page(p *page) { r.answer(p) }
 

@@ -40,6 +40,7 @@ const (
 // Router serves a Table. All methods are safe for concurrent use.
 type Router struct {
 	table atomic.Pointer[Table]
+	certs atomic.Pointer[certificates]
 }
 
 // New makes a Router without routes.
@@ -97,6 +98,7 @@ type backend struct {
 type session struct {
 	router *Router
 	ctx    context.Context // of Serve; the session does not outlive it
+	raw    net.Conn        // under TLS, if that is spoken
 	client *peer
 	scheme string   // what the client speaks: http or https
 	kept   *backend // for the next request; nil when there is none
@@ -106,11 +108,14 @@ type session struct {
 }
 
 func (r *Router) serve(ctx context.Context, conn net.Conn) {
-	s := &session{router: r, ctx: ctx, client: newPeer(conn), scheme: "http"}
+	s := &session{router: r, ctx: ctx, raw: conn, client: newPeer(conn), scheme: "http"}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	defer s.calls.close()
 	defer s.drop()
+	if !s.secure() {
+		return
+	}
 	if s.speaksHTTP2() {
 		s.serveHTTP2()
 		return
@@ -341,7 +346,7 @@ func (s *session) pass(ctx context.Context, v *verdict, b *backend, req *http1.R
 			continue
 		}
 		if body.Copy(s.client.out, b.in) != nil {
-			proxy.Reset(s.client.Conn) // a cut answer must not look whole
+			proxy.Reset(s.raw) // a cut answer must not look whole
 			return false
 		}
 		return !body.ToEnd && !res.Close() && !req.Close()
