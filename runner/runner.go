@@ -64,6 +64,7 @@ type Config struct {
 	// api.ProxyNFTables; "" is the best that each can have.
 	ProxyMode string
 	HTTPPort  int               // host port of the HTTP router; 0 keeps the last one, or takes the first free from 8080
+	Issue     Issue             // certificates for HTTPS; nil means none
 	Watch     bool              // recompile when inputs change
 	NoHold    bool              // with Watch: connections to a container that is swapped are refused, as in a cluster
 	Offline   bool              // ask no registry: what is on the engine has to do

@@ -12,22 +12,23 @@ import (
 
 // snapshotInput is what a snapshot for the gateway is made of.
 type snapshotInput struct {
-	state    *docker.State
-	seen     *observation
-	slots    map[string]int
-	draining map[string]bool            // pods that are about to lose a container
-	holds    map[string][]api.Hold      // containers that are being swapped, by pod
-	exec     map[string]map[string]bool // verdicts of exec probes by container ID and kind
-	secret   func(name, key string) (string, bool)
-	machine  docker.Machine
-	images   map[string]api.Image // that are not to be had
-	proxy    string               // mode, see Config.ProxyMode
+	state        *docker.State
+	seen         *observation
+	slots        map[string]int
+	draining     map[string]bool            // pods that are about to lose a container
+	holds        map[string][]api.Hold      // containers that are being swapped, by pod
+	exec         map[string]map[string]bool // verdicts of exec probes by container ID and kind
+	secret       func(name, key string) (string, bool)
+	machine      docker.Machine
+	images       map[string]api.Image // that are not to be had
+	proxy        string               // mode, see Config.ProxyMode
+	certificates []api.Certificate
 }
 
 // snapshot tells the gateway everything it has to know. Pods that do not run
 // yet are in it without an address, so that their services exist and refuse.
 func (in snapshotInput) snapshot() api.Snapshot {
-	s := api.Snapshot{App: in.state.App, Namespace: in.state.Namespace, Services: []api.Service{}, Pods: []api.Pod{}, Images: in.images, ProxyMode: in.proxy, Routes: in.state.Routes}
+	s := api.Snapshot{App: in.state.App, Namespace: in.state.Namespace, Services: []api.Service{}, Pods: []api.Pod{}, Images: in.images, ProxyMode: in.proxy, Routes: in.state.Routes, Certificates: in.certificates}
 	ips := map[string]string{}
 	for i := range in.state.Pods {
 		p := &in.state.Pods[i]

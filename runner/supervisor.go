@@ -45,7 +45,9 @@ type supervisor struct {
 	fetching sync.WaitGroup // see fetch
 
 	loop struct {
-		desired *docker.State
+		certificates map[string]api.Certificate // made so far, by host
+		noHTTPS      bool                       // the authority failed
+		desired      *docker.State
 		// present is desired with the pods as they were seen last: those of jobs, and
 		// those that are of an earlier revision or beyond the wanted ones.
 		present   *docker.State
@@ -334,7 +336,7 @@ func (r *supervisor) push() {
 	}
 	in := snapshotInput{
 		state: l.present, seen: l.seen, slots: l.slots, draining: l.draining, holds: l.holds, exec: l.exec.byContainer(), secret: l.secrets.lookup,
-		machine: r.machine, images: r.missingImages(time.Now()), proxy: r.cfg.ProxyMode,
+		machine: r.machine, images: r.missingImages(time.Now()), proxy: r.cfg.ProxyMode, certificates: r.certificates(l.present, time.Now()),
 	}
 	snap := in.snapshot()
 	snap.Pods = append(snap.Pods, leaving(snap, l.lastSent, l.seen)...)

@@ -106,6 +106,7 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 		Engine: eng,
 		Strict: d.strict,
 		Agent:  c.agent,
+		Issue:  c.issue(),
 		Secrets: runner.SecretSources{
 			LookupEnv: c.lookupEnv,
 			ReadFile:  func(path string) ([]byte, error) { return readBeneath(root, path) },

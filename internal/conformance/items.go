@@ -145,7 +145,7 @@ func identity() []Item {
 	return []Item{
 		{86, "The host name is spec.hostname or the pod's, cut to 63 characters without - or . at the end; hostnameOverride takes its place", Same, ""},
 		{87, "The domain is subdomain.namespace.svc.zone; setHostnameAsFQDN makes the full name the host name, of 64 characters at most", Same, ""},
-		{88, "/etc/hosts is ours: localhost, the pod's address with its names, the hostAliases", Divergence, "one name more: host.docker.internal leads to the engine's machine; all else is the same"},
+		{88, "/etc/hosts is ours: localhost, the pod's address with its names, the hostAliases", Divergence, "two names more: host.docker.internal and host.containers.internal lead to the engine's machine; all else is the same"},
 		{89, "/etc/resolv.conf: the cluster's name server, search domains of the namespace and the host, ndots:5", Same, ""},
 		{90, "dnsConfig adds to it; dnsPolicy None has nothing else, Default has what the node has", Same, ""},
 		{91, "shareProcessNamespace, hostPID, hostIPC and hostNetwork share what they say", Same, ""},

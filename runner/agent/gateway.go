@@ -224,7 +224,9 @@ func (s *gatewayState) carry(services []api.Service) {
 	s.router.Set(router.NewTable(s.snapshot.App, services, s.snapshot.Routes))
 	if !reflect.DeepEqual(s.certificates, s.snapshot.Certificates) {
 		s.certificates = s.snapshot.Certificates
-		s.complain(s.router.SetCertificates(s.certificates))
+		if err := s.router.SetCertificates(s.certificates); err != nil {
+			s.complain(err)
+		}
 	}
 	table, err := proxy.NewTable(services)
 	if s.complete && reflect.DeepEqual(table, s.table) {

@@ -19,7 +19,7 @@ const (
 		"fe00::0\tip6-mcastprefix\n" +
 		"fe00::1\tip6-allnodes\n" +
 		"fe00::2\tip6-allrouters\n"
-	machineName = "host.docker.internal"
+	machineNames = "host.containers.internal\thost.docker.internal" // podman's and Docker's
 )
 
 // hostsFile gives a pod's hosts file. engine is what the engine made, which is
@@ -45,7 +45,7 @@ func hostsFile(n api.Names, engine []byte) []byte {
 		}
 	}
 	if n.Machine != "" && !n.HostNetwork { // the engine has written it there
-		fmt.Fprintf(&b, "\n# The machine of the engine.\n%s\t%s\n", n.Machine, machineName)
+		fmt.Fprintf(&b, "\n# The machine of the engine.\n%s\t%s\n", n.Machine, machineNames)
 	}
 	return b.Bytes()
 }

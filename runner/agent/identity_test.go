@@ -26,7 +26,7 @@ func TestHostsFile(t *testing.T) {
 		{"a domain", api.Names{IP: "10.0.0.5", Hostname: "db-0", Domain: "db.shop.svc.cluster.local"},
 			"# Kubernetes-managed hosts file.\n" + local + "10.0.0.5\tdb-0.db.shop.svc.cluster.local\tdb-0\n"},
 		{"aliases, and the machine", api.Names{IP: "10.0.0.5", Hostname: "web-0", Aliases: aliases, Machine: "10.0.0.1"},
-			"# Kubernetes-managed hosts file.\n" + local + "10.0.0.5\tweb-0\n" + added + "\n# The machine of the engine.\n10.0.0.1\thost.docker.internal\n"},
+			"# Kubernetes-managed hosts file.\n" + local + "10.0.0.5\tweb-0\n" + added + "\n# The machine of the engine.\n10.0.0.1\thost.containers.internal\thost.docker.internal\n"},
 		{"the machine's network", api.Names{IP: "10.0.0.1", HostNetwork: true, Aliases: aliases, Machine: "10.0.0.1"},
 			"# Kubernetes-managed hosts file (host network).\n127.0.0.1\tmachine\n" + added},
 	} {
