@@ -197,8 +197,8 @@ bench-run: build ## compare starts and stops of pods with docker run's, as a tab
 bench-services: build ## compare connections through services with direct ones, as a table
 	@$(USE_ENGINE); go run ./internal/servicebench -cuepod $(CUEPOD)
 
-# LOSS are flags of the tool, such as
-# "-strict" or "-v".
+# LOSS are flags of the tool, such as "-strict" or "-v"; with "-rude" or "-no-hold"
+# it has to see requests fail.
 .PHONY: loss
 loss: agents ## change an app while clients ask it, count the requests that fail
 	@$(USE_ENGINE); go run -tags embedagent ./internal/losstest -changes $(or $(CHANGES),100) -swaps $(or $(SWAPS),30) $(LOSS)

@@ -26,13 +26,13 @@ const (
 // drain takes a pod out of all services and waits until no new connection is led
 // to it.
 func (e *executor) drain(ctx context.Context, pod string) error {
-	return e.acknowledged(ctx, "pod "+pod, func() { e.loop.draining[pod] = true })
+	return e.acknowledged(ctx, "pod "+pod, "", func() { e.loop.draining[pod] = true })
 }
 
 // hold lets new connections to a container wait that is about to be swapped, in
 // its pod, until the next instance serves.
 func (e *executor) hold(ctx context.Context, s reconcile.Step) error {
-	return e.acknowledged(ctx, s.Object, func() {
+	return e.acknowledged(ctx, s.Object, s.Pod, func() {
 		l := &e.loop
 		l.holds[s.Pod] = slices.DeleteFunc(l.holds[s.Pod], func(h api.Hold) bool { return h.Container == s.Container && l.seen.byID(h.ID) == nil })
 		l.holds[s.Pod] = append(l.holds[s.Pod], api.Hold{
@@ -88,8 +88,8 @@ func (r *supervisor) unhold(plan reconcile.Plan) (changed bool) {
 }
 
 // acknowledged tells the gateway something and waits until it and every pod's
-// agent follow it. Who does not answer is told of, and waited for no longer.
-func (e *executor) acknowledged(ctx context.Context, object string, change func()) error {
+// agent follow it, or that of one pod alone. Who does not answer is told of, and waited for no longer.
+func (e *executor) acknowledged(ctx context.Context, object, pod string, change func()) error {
 	var sent int64
 	err := e.call(ctx, func() {
 		change()
@@ -101,20 +101,20 @@ func (e *executor) acknowledged(ctx context.Context, object string, change func(
 	}
 	limited, cancel := context.WithTimeout(ctx, ackLimit)
 	defer cancel()
-	err = e.board.wait(limited, func(v view) (bool, error) { return len(behind(v, sent)) == 0, nil })
+	err = e.board.wait(limited, func(v view) (bool, error) { return len(behind(v, sent, pod)) == 0, nil })
 	if ctx.Err() != nil || !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	late := behind(e.board.get(), sent)
+	late := behind(e.board.get(), sent, pod)
 	return e.call(ctx, func() {
 		e.problem(object, fmt.Sprintf("%s did not answer within %v: connections from there may still go to what is stopped now", strings.Join(late, ", "), ackLimit))
 	})
 }
 
 // behind are those who lead connections and do not follow a snapshot yet: the
-// gateway, and the agents of pods that run. Where the gateway is not on the line
+// gateway, and the agents of pods that run, or that of one pod. Where the gateway is not on the line
 // nobody can be asked.
-func behind(v view, sent int64) []string {
+func behind(v view, sent int64, pod string) []string {
 	if !v.linked {
 		return nil
 	}
@@ -125,7 +125,7 @@ func behind(v view, sent int64) []string {
 	for name, s := range v.status.Pods {
 		p := v.seen.Pods[name]
 		runs := p != nil && p.Infra != nil && p.Infra.State == reconcile.Running && !p.Infra.Paused
-		if runs && s.Generation != 0 && s.Generation < sent { // one that never followed any leads nobody
+		if runs && (pod == "" || pod == name) && s.Generation != 0 && s.Generation < sent { // one that never followed any leads nobody
 			out = append(out, "the agent of pod "+name)
 		}
 	}

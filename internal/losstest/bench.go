@@ -128,7 +128,7 @@ func (b *bench) up() {
 	cfg := runner.Config{
 		Engine: b.eng, Identity: b.id, Agent: b.agent, Watch: true, Strict: b.cfg.strict, NoHold: b.cfg.noHold,
 		Secrets: runner.SecretSources{LookupEnv: os.LookupEnv, ReadFile: os.ReadFile},
-		Compile: b.compile, Report: b.heard,
+		Compile: b.compile, Report: b.heard, Log: b.cfg.log,
 	}
 	go func() {
 		err := runner.Up(ctx, cfg)

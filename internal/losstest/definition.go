@@ -72,7 +72,7 @@ func define(name string, s shape, ports hostPorts, rude bool) *app.App {
 			server(web, how, s.replicas, s.image, s.port, s.env),
 			server(solo, how, 1, 0, firstPort, s.swap),
 			{Name: asker, Kind: "Deployment", Replicas: 1, TerminationGracePeriodSeconds: 2, Containers: []app.Container{
-				{Name: "main", Image: images[0], ImagePullPolicy: "Never", Args: []string{"ask", strconv.Itoa(askers)}},
+				{Name: "main", Image: images[0], ImagePullPolicy: "Never", Args: []string{"ask", strconv.Itoa(askers)}, ReadinessProbe: tcpProbe(app.PortRef{Number: askers})},
 			}},
 		},
 		Services: []app.Service{service(web, ports), service(solo, ports)},
@@ -89,11 +89,13 @@ func server(name, how string, replicas, image, port, env int) app.Pod {
 			{Name: "words", ContainerPort: port + 1, Protocol: "TCP"},
 			{Name: "datagrams", ContainerPort: port + 2, Protocol: "UDP"},
 		},
-		ReadinessProbe: &app.Probe{
-			TCPSocket: &app.TCPSocketAction{Port: app.PortRef{Name: "http"}}, PeriodSeconds: 1, TimeoutSeconds: 1, SuccessThreshold: 1, FailureThreshold: 3,
-		},
+		ReadinessProbe: tcpProbe(app.PortRef{Name: "http"}),
 	}
 	return app.Pod{Name: name, Kind: "Deployment", Replicas: replicas, TerminationGracePeriodSeconds: 10, Containers: []app.Container{c}}
+}
+
+func tcpProbe(port app.PortRef) *app.Probe {
+	return &app.Probe{TCPSocket: &app.TCPSocketAction{Port: port}, PeriodSeconds: 1, TimeoutSeconds: 1, SuccessThreshold: 1, FailureThreshold: 3}
 }
 
 // Ports of the services, which never change.

@@ -14,6 +14,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -34,6 +35,7 @@ type config struct {
 	rude    bool               // servers break their connections when they end
 	only    string             // name of the one rolling change to make; "" for all in turn
 	report  func(runner.Event) // may be nil
+	log     *slog.Logger       // may be nil
 }
 
 func main() {
@@ -47,6 +49,7 @@ func main() {
 	verbose := flag.Bool("v", false, "tell what the supervisor does")
 	flag.Parse()
 	if *verbose {
+		cfg.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		cfg.report = func(e runner.Event) { fmt.Fprintln(os.Stderr, e.Kind, e.Object, e.Message) }
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
