@@ -96,8 +96,6 @@ func (b *bed) resolver(container string) func(args ...string) []string {
 // what there is not.
 //
 // conformance:S89 S106 S109 S110 S111 S113 S114 S115
-//
-//conformance:negative S110
 func TestNames_ResolversOfGoMuslAndGlibc(t *testing.T) {
 	web := podOf("web", waiting("main"))
 	web.Kind, web.ServiceName, web.Replicas = "StatefulSet", "peers", 2
