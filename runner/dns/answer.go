@@ -326,10 +326,15 @@ func (z *Zone) addresses(q *query, f *finding, in zone, places []place) {
 		}
 		places, _ = z.lookup(&p, false)
 	}
-	seen := map[netip.Addr]bool{}
+	var seen map[netip.Addr]bool // ports of one pod, and of one service, share an address
+	if len(places) > 1 {
+		seen = map[netip.Addr]bool{}
+	}
 	for _, p := range places {
 		if addressType(p.ip) == q.typ && !seen[p.ip] {
-			seen[p.ip] = true
+			if seen != nil {
+				seen[p.ip] = true
+			}
 			f.records = append(f.records, rr{owner: at, typ: q.typ, ttl: ttl, ip: p.ip})
 		}
 	}

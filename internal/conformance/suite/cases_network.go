@@ -66,6 +66,24 @@ app: pods: {
 				r.Matches("service-asks-0", `^/etc/resolv.conf: options .*ndots:5`)
 			},
 		}, {
+			Name: "external-name", Rows: rows(dns, "DNS, for ExternalName Services"), Items: []int{106, 111},
+			CUE: `app: services: {
+	"external-name": {type: "ExternalName", externalName: "external-one.default.svc.cluster.local"}
+	"external-one": {pod: "external-asks", ports: http: port: 80}
+	"external-two": {pod: "external-asks", ports: http: port: 80}
+}
+app: pods: "external-asks": containers: main: _witness & {args: ["loop 500ms lookup external-name", "wait"]}`,
+			Check: func(r *Run) {
+				r.Ready("external-asks-0")
+				vips := map[string]string{}
+				for _, s := range r.world.status().Services {
+					vips[s.Name] = s.VIP
+				}
+				r.Logs("external-asks-0", "lookup external-name: "+vips["external-one"])
+				r.Edit(`externalName: "external-one.`, `externalName: "external-two.`)
+				r.Logs("external-asks-0", "lookup external-name: "+vips["external-two"])
+			},
+		}, {
 			Name: "dns-config", Rows: rows(dns, "DNS, custom dnsConfig"), Items: []int{90},
 			CUE: `app: pods: {
 	"dns-config": _once & {dnsPolicy: "None", dnsConfig: {nameservers: ["1.1.1.1"], searches: ["resolv.conf.local"], options: [{name: "ndots", value: "2"}]}, containers: main: _witness & {args: ["cat /etc/resolv.conf"]}}
