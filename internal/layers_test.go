@@ -199,6 +199,11 @@ func rules() []rule {
 			reason:   "measures pods as a person runs them: from outside",
 		},
 		{
+			packages: "internal/dnsbench",
+			never:    []string{cueModule, dockerClient, composeModule, kubernetes},
+			reason:   "asks name servers as a pod does: from outside",
+		},
+		{
 			packages: "internal/runnerbench/...",
 			never:    []string{anyModule},
 			reason:   "measures cuepod and docker as a person runs them: from outside",

@@ -13,7 +13,8 @@ func TestPortFree_BothLoopbacksAndProtocols(t *testing.T) {
 	for _, c := range []struct{ protocol, address string }{
 		{"TCP", "127.0.0.1:0"}, {"TCP", "[::1]:0"}, {"UDP", "127.0.0.1:0"}, {"UDP", "[::1]:0"},
 	} {
-		port, closer := 0, func() error { return nil }
+		var port int
+		var closer func() error
 		if c.protocol == "UDP" {
 			conn, err := net.ListenPacket("udp", c.address)
 			if err != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
@@ -138,11 +139,16 @@ func (b *bench) untilWell(ctx context.Context, a *app, s *session) error {
 
 // docker runs the docker command on the engine itself.
 func (b *bench) docker(ctx context.Context, args ...string) error {
-	cmd := exec.CommandContext(ctx, "docker", args...)
-	cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+b.socket)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("docker %s: %w\n%s", strings.Join(args, " "), err, out)
+	for tries := 3; ; {
+		cmd := exec.CommandContext(ctx, "docker", args...)
+		cmd.Env = append(os.Environ(), "DOCKER_HOST=unix://"+b.socket)
+		out, err := cmd.CombinedOutput()
+		if err == nil {
+			return nil
+		}
+		// Docker 20.10 still writes a container's log while it removes its directory.
+		if tries--; tries == 0 || !bytes.Contains(out, []byte("directory not empty")) {
+			return fmt.Errorf("docker %s: %w\n%s", strings.Join(args, " "), err, out)
+		}
 	}
-	return nil
 }
