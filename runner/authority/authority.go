@@ -107,36 +107,33 @@ func parse(certPEM, keyPEM []byte) (*Authority, error) {
 	return &Authority{cert, key}, nil
 }
 
-// write puts the key first: without it the certificate is none of ours.
+// write puts a whole directory in place, unless there is one with anything in it:
+// of several who come at once one is first, with its key and its certificate.
 func (a *Authority) write(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	if err := os.Chmod(dir, 0o700); err != nil {
-		return err
-	}
 	der, err := x509.MarshalECPrivateKey(a.key.(*ecdsa.PrivateKey))
 	if err != nil {
 		return err
 	}
-	if err := once(filepath.Join(dir, keyFile), encode("EC PRIVATE KEY", der), 0o600); err != nil {
+	parent := filepath.Dir(dir)
+	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return err
 	}
-	return once(filepath.Join(dir, CertFile), a.PEM(), 0o644)
-}
-
-// once writes a file that is not there yet, whole.
-func once(path string, data []byte, mode fs.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	made, err := os.MkdirTemp(parent, ".ca-*") // for the user alone
 	if err != nil {
 		return err
 	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err := errors.Join(err, tmp.Chmod(mode), tmp.Close()); err != nil {
+	defer os.RemoveAll(made)
+	cert := filepath.Join(made, CertFile)
+	if err := errors.Join(
+		os.WriteFile(filepath.Join(made, keyFile), encode("EC PRIVATE KEY", der), 0o600),
+		os.WriteFile(cert, a.PEM(), 0o644), os.Chmod(cert, 0o644), // whatever the umask
+	); err != nil {
 		return err
 	}
-	if err := os.Link(tmp.Name(), path); err != nil && !errors.Is(err, fs.ErrExist) {
+	if info, err := os.Lstat(dir); err == nil && info.IsDir() {
+		_ = os.Remove(dir) // an empty one; any other stays
+	}
+	if err := os.Rename(made, dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
