@@ -20,8 +20,12 @@ import (
 
 const (
 	// holdLook is how often a pod is looked at while something is held: what a
-	// client waits beyond the swap itself. A look reads a few lines.
-	holdLook = 5 * time.Millisecond
+	// client waits beyond the swap itself. The kernel goes through all its
+	// connections at each look, so that looks get rarer the longer it takes: by
+	// a part of the time that has passed, up to holdLookMax.
+	holdLook     = 5 * time.Millisecond
+	holdLookMax  = 250 * time.Millisecond
+	holdLookPart = 40
 	// holdProbe is between two tries of the probes of an instance that listens.
 	holdProbe = 20 * time.Millisecond
 	// maxHeld bounds the connections that wait; more are refused.
@@ -166,8 +170,7 @@ func numbers(ports []int) []uint16 {
 
 // watch looks again and again until nothing is held.
 func (h *holder) watch() {
-	tick := time.NewTicker(holdLook)
-	defer tick.Stop()
+	began := time.Now()
 	var asked time.Time
 	for {
 		h.mu.Lock()
@@ -192,10 +195,15 @@ func (h *holder) watch() {
 		}
 		h.mu.Unlock()
 		select {
-		case <-tick.C:
+		case <-time.After(lookPause(time.Since(began))):
 		case <-h.ctx.Done():
 		}
 	}
+}
+
+// lookPause is the time to the next look after some time of waiting.
+func lookPause(waited time.Duration) time.Duration {
+	return min(max(holdLook, waited/holdLookPart), holdLookMax)
 }
 
 // passes reports whether the instance of a container that listens now may have

@@ -6,6 +6,7 @@ import (
 	"net"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestListeningPorts(t *testing.T) {
@@ -39,5 +40,16 @@ func TestListeningPorts(t *testing.T) {
 	real, err := listeningPorts()
 	if err != nil || !real[ln.Addr().(*net.TCPAddr).Port] || real[inner.Addr().(*net.TCPAddr).Port] {
 		t.Errorf("listening on %v and %v: %v %v", ln.Addr(), inner.Addr(), real, err)
+	}
+}
+
+// A client waits a fortieth longer at most, and a swap that hangs costs little.
+func TestLookPause(t *testing.T) {
+	for waited, want := range map[time.Duration]time.Duration{
+		0: holdLook, 100 * time.Millisecond: holdLook, time.Second: 25 * time.Millisecond, time.Minute: holdLookMax,
+	} {
+		if got := lookPause(waited); got != want {
+			t.Errorf("after %v: %v, want %v", waited, got, want)
+		}
 	}
 }

@@ -425,7 +425,7 @@ func jobScenarios() []Scenario {
 			Counts:    map[string]int{"s1 start": 1, "a start": 1},
 		}, {
 			Name: "time-job-init-fails", Items: []int{6}, Until: "i1 end",
-			CUE: `app: pods: "time-job-init-fails": _timed & {` + job + `, restartPolicy: "Never", backoffLimit: 0
+			CUE: `app: pods: "time-job-init-fails": _timed & {` + job + `, restartPolicy: "Never", backoffLimitPerIndex: 0
 	initContainers: {i1: {` + runs + `}, i2: {args: ["mark start", "exit 1"]}, i3: {` + runs + `}}
 	containers: a: {` + runs + `}
 }`,
@@ -434,7 +434,7 @@ func jobScenarios() []Scenario {
 			Counts:    map[string]int{"i2 start": 1, "i3 start": 0, "a start": 0},
 		}, {
 			Name: "time-job-on-failure", Items: []int{22, 119}, Until: "a end",
-			CUE: `app: pods: "time-job-on-failure": _timed & {` + job + `, restartPolicy: "OnFailure"
+			CUE: `app: pods: "time-job-on-failure": _timed & {` + job + `, restartPolicy: "OnFailure", backoffLimit: 1000
 	volumes: tries: emptyDir: {}
 	initContainers: i1: {` + runs + `}
 	containers: a: {volumeMounts: "/tries": name: "tries", args: ["mark start", "until 3 /tries/n", "mark end"]}
