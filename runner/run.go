@@ -191,15 +191,19 @@ func followRun(ctx context.Context, cfg RunConfig, run reconcile.Job, over chan 
 
 // look opens the logs of new containers and gives the run as it is now.
 func (f *follower) look(ctx context.Context, id Identity, run reconcile.Job) (reconcile.Job, error) {
-	containers, err := f.eng.ListContainers(ctx, id.selector())
-	if err != nil {
-		return run, err
-	}
-	f.openAll(ctx, containers)
-	seen := arrange(containers)
-	for _, j := range seen.Jobs {
-		if j.Name == run.Name && j.Run == run.Run {
-			return j, nil
+	// A run that is written anew stands twice for a moment. A list that was begun
+	// before that, and told after the old one went, has neither: the next has it.
+	for range 2 {
+		containers, err := f.eng.ListContainers(ctx, id.selector())
+		if err != nil {
+			return run, err
+		}
+		f.openAll(ctx, containers)
+		seen := arrange(containers)
+		for _, j := range seen.Jobs {
+			if j.Name == run.Name && j.Run == run.Run {
+				return j, nil
+			}
 		}
 	}
 	return run, fmt.Errorf("job %s was removed before it was over", run.Name)
