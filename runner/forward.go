@@ -90,7 +90,7 @@ func listenOn(ctx context.Context, addresses []string, port int) (out []net.List
 	for _, a := range addresses {
 		hosts := []string{a}
 		if a == "localhost" {
-			hosts = []string{loopback, "::1"}
+			hosts = []string{loopback, loopback6}
 		}
 		var errs []error
 		for _, h := range hosts {

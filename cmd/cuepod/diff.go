@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -169,11 +168,7 @@ func (c *cli) showChanges(changes []diff.Change, output string) error {
 		if changes == nil {
 			changes = []diff.Change{} // not null
 		}
-		data, err := json.MarshalIndent(changes, "", "  ")
-		if err != nil {
-			return fmt.Errorf("changes: %w", err)
-		}
-		return write(c.out, append(data, '\n'))
+		return c.printJSON(changes)
 	}
 	s := c.colors(c.out)
 	paint := func(op diff.Op, line string) string {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -71,8 +70,8 @@ its pods' connections to services take, and why where it is not the best one:
 			if err != nil {
 				return err
 			}
-			eng.Close()
-			list, _, err := c.statuses(cmd, w, all)
+			defer eng.Close()
+			list, _, err := c.statuses(cmd.Context(), eng, info, w, all)
 			if err != nil {
 				return err
 			}
@@ -118,11 +117,7 @@ func ways(pods []runner.PodStatus) []way {
 
 func (c *cli) printDiagnosis(d diagnosis, format string) error {
 	if format == "json" {
-		data, err := json.MarshalIndent(d, "", "  ")
-		if err != nil {
-			return err
-		}
-		return write(c.out, append(data, '\n'))
+		return c.printJSON(d)
 	}
 	var b strings.Builder
 	d.print(&b, c.colors(c.out))

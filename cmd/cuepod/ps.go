@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cuepod/cuepod/runner"
+	"github.com/cuepod/cuepod/runner/engine"
 )
 
 // appStatus is what ps prints: the runner's status, and who supervises.
@@ -38,7 +40,12 @@ func (c *cli) psCommand() *cobra.Command {
 					return err
 				}
 			}
-			list, nothing, err := c.statuses(cmd, w, all)
+			eng, info, err := c.open(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer eng.Close()
+			list, nothing, err := c.statuses(cmd.Context(), eng, info, w, all)
 			if err != nil {
 				return err
 			}
@@ -60,15 +67,9 @@ func (c *cli) psCommand() *cobra.Command {
 	return cmd
 }
 
-// statuses asks for every app that ps is about. When there is none, nothing
-// says so.
-func (c *cli) statuses(cmd *cobra.Command, w where, all bool) (list []appStatus, nothing string, err error) {
-	ctx := cmd.Context()
-	eng, info, err := c.open(ctx)
-	if err != nil {
-		return nil, "", err
-	}
-	defer eng.Close()
+// statuses asks for every app that a command is about. When there is none,
+// nothing says so.
+func (c *cli) statuses(ctx context.Context, eng engine.Engine, info engine.Info, w where, all bool) (list []appStatus, nothing string, err error) {
 	var apps []runner.Identity
 	if all {
 		found, err := c.list(ctx, eng)
@@ -105,13 +106,18 @@ func (c *cli) statuses(cmd *cobra.Command, w where, all bool) (list []appStatus,
 	return list, nothing, nil
 }
 
+// printJSON prints a value for programs.
+func (c *cli) printJSON(v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return write(c.out, append(data, '\n'))
+}
+
 func (c *cli) printStatus(st appStatus, format string, more bool) error {
 	if format == "json" {
-		data, err := json.MarshalIndent(st, "", "  ")
-		if err != nil {
-			return err
-		}
-		return write(c.out, append(data, '\n'))
+		return c.printJSON(st)
 	}
 	var b strings.Builder
 	if more {
