@@ -46,14 +46,9 @@ func Report(results []Result) string {
 
 // NotPorted are conformance tests that no case ports, by row or by file, and why.
 func NotPorted() map[string]string {
-	const later = "services, endpoints and their names are proved by the tests of runner/dns, runner/proxy and runner/agent"
 	return map[string]string{
 		"network/dns.go: DNS, cluster":        "it asks for the API's own service, which is not here; what it looks at of other names is in the cases beside it",
-		"network/endpointslice.go":            later,
-		"network/hostport.go":                 later,
-		"common/network/networking.go":        later,
-		"network/service_latency.go":          later,
-		"network/service.go":                  later,
+		"network/endpointslice.go":            "a service has a selector: its endpoints are its pods",
 		"common/node/ephemeral_containers.go": "a definition has no ephemeral containers: `cuepod exec` looks into a running one",
 	}
 }

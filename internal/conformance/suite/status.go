@@ -66,10 +66,11 @@ type CronJob struct {
 
 // Service is one service.
 type Service struct {
-	Name      string `json:"name"`
-	VIP       string `json:"vip"`
-	Endpoints int    `json:"endpoints"`
-	Total     int    `json:"total"`
+	Name      string   `json:"name"`
+	VIP       string   `json:"vip"`
+	Endpoints int      `json:"endpoints"`
+	Total     int      `json:"total"`
+	URLs      []string `json:"urls"`
 }
 
 // Container is the pod's container of that name; its zero value when there is none.

@@ -34,7 +34,7 @@ type Case struct {
 func Cases() []Case {
 	return slices.Concat(
 		containerCases(), environmentCases(), downwardCases(), lifecycleCases(), probeCases(), securityCases(),
-		configCases(), emptyDirCases(), subPathCases(), networkCases(),
+		configCases(), emptyDirCases(), subPathCases(), networkCases(), serviceCases(),
 		workloadCases(), jobCases(),
 		timelines(),
 	)
