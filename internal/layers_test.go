@@ -134,9 +134,14 @@ func rules() []rule {
 			reason: "part of the agent",
 		},
 		{
-			packages: "runner/watch",
-			never:    []string{cueModule, dockerClient},
-			reason:   "knows files, not what is in them",
+			packages: "runner/ignore",
+			never:    []string{cueModule, dockerClient}, notDirect: pureCore,
+			reason: "tells names apart, and knows no files",
+		},
+		{
+			packages: "runner/watch", mayImport: []string{"runner/ignore"},
+			never:  []string{cueModule, dockerClient},
+			reason: "knows files, not what is in them",
 		},
 		{
 			packages: "runner/...", mayImport: []string{"runner/...", "targets/docker", "targets/route", "internal/cron"},
@@ -179,7 +184,7 @@ func rules() []rule {
 			reason: "drives the real cuepod against a real engine, from outside",
 		},
 		{
-			packages: "internal/losstest", mayImport: []string{"internal/losstest/...", "compiler/app", "runner", "runner/agent/...", "runner/engine", "runner/engine/...", "targets/docker"},
+			packages: "internal/losstest", mayImport: []string{"internal/losstest/...", "compiler/app", "runner", "runner/agent/...", "runner/engine", "runner/engine/...", "runner/watch", "targets/docker"},
 			never:  []string{cueModule, composeModule, kubernetes},
 			reason: "changes an app on a real engine while clients ask it",
 		},

@@ -235,8 +235,8 @@ func (r *rig) config() Config {
 	}
 }
 
-func (r *rig) Set([]string)                 {}
-func (r *rig) Changes() <-chan watch.Change { return r.changes }
+func (r *rig) Set([]watch.Group)                  {}
+func (r *rig) Changes(string) <-chan watch.Change { return r.changes }
 
 // up runs the supervisor until stop is called, which returns Up's error.
 func (r *rig) up() (stop func() error) {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
@@ -34,10 +35,12 @@ type Identity struct {
 
 // Compiled is what a compile gives the runner.
 type Compiled struct {
-	State  *docker.State
-	Root   string
-	Inputs []string // files and directories to watch
-	Losses []Loss   // what this definition says and a local engine cannot do
+	State *docker.State
+	Root  string
+	// Watch is what the state depends on. A change of a group named Definitions or
+	// Builds (runner/watch) has it compiled again.
+	Watch  []watch.Group
+	Losses []Loss // what this definition says and a local engine cannot do
 }
 
 // Loss is something that a local run leaves out. A person is told once.
@@ -47,7 +50,7 @@ type Loss struct {
 }
 
 // Compile makes the desired state anew. A definition error is shown with its
-// Error method, as it is; Compiled.Inputs then holds the inputs that are known.
+// Error method, as it is; Compiled.Watch then has what is known of what it depends on.
 type Compile func(ctx context.Context) (Compiled, error)
 
 // Config is what Up and Plan need.

@@ -15,6 +15,7 @@ import (
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
+	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
@@ -52,6 +53,7 @@ type supervisor struct {
 		// those that are of an earlier revision or beyond the wanted ones.
 		present   *docker.State
 		schedules map[string]cron.Schedule
+		watched   []watch.Group // what desired depends on
 		seen      *observation
 		stale     bool // something changed that the next look has to see before the next plan
 		slots     map[string]int

@@ -42,8 +42,8 @@ func Up(ctx context.Context, cfg Config) error {
 
 // watcher tells when inputs change; nil when nobody watches.
 type watcher interface {
-	Set(inputs []string)
-	Changes() <-chan watch.Change
+	Set(groups []watch.Group)
+	Changes(group string) <-chan watch.Change
 }
 
 var _ watcher = (*watch.Watcher)(nil)
@@ -57,7 +57,7 @@ func up(ctx context.Context, cfg Config, w watcher) error {
 	if err != nil {
 		return err
 	}
-	return r.run(ctx, w, c.Inputs)
+	return r.run(ctx, w, c.Watch)
 }
 
 // Plan compares without doing anything.
@@ -99,7 +99,7 @@ const (
 func (r *supervisor) lookSoon() { r.timer.Reset(lookDelay) }
 
 // run is the loop: one goroutine that owns the state.
-func (r *supervisor) run(ctx context.Context, w watcher, inputs []string) error {
+func (r *supervisor) run(ctx context.Context, w watcher, inputs []watch.Group) error {
 	l := &r.loop
 	ctx, stop := context.WithCancel(ctx)
 	defer r.end(stop)
@@ -107,10 +107,11 @@ func (r *supervisor) run(ctx context.Context, w watcher, inputs []string) error 
 	wake := time.NewTimer(time.Hour)
 	timeout := r.deadline()
 	events, broken := r.cfg.Engine.Events(ctx, r.id.selector())
-	var changes <-chan watch.Change
+	var changes, sources <-chan watch.Change
 	if w != nil {
 		w.Set(inputs)
-		changes = w.Changes()
+		l.watched = inputs
+		changes, sources = w.Changes(watch.Definitions), w.Changes(watch.Builds)
 	}
 	for {
 		select {
@@ -140,6 +141,9 @@ func (r *supervisor) run(ctx context.Context, w watcher, inputs []string) error 
 			r.lookSoon()
 			continue
 		case <-changes:
+			r.recompile(ctx)
+			continue
+		case <-sources:
 			r.recompile(ctx)
 			continue
 		case c := <-r.compiled:
@@ -392,16 +396,15 @@ func (r *supervisor) adopt(c compileResult, w watcher) {
 		parsed, err = schedules(c.compiled.State)
 	}
 	if err != nil {
-		if len(c.compiled.Inputs) > 0 {
-			w.Set(c.compiled.Inputs) // the fix may be in a file that is new to us
-		}
+		w.Set(watch.Union(l.watched, c.compiled.Watch)) // the fix may be in a file that is new to us, or in an old one
 		if l.invalid != err.Error() {
 			l.invalid = err.Error()
 			r.report(EventInvalid, "", "%s", l.invalid)
 		}
 		return
 	}
-	w.Set(c.compiled.Inputs)
+	l.watched = c.compiled.Watch
+	w.Set(l.watched)
 	r.tellLosses(c.compiled.Losses)
 	if l.invalid != "" {
 		l.invalid = ""

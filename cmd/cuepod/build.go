@@ -11,6 +11,7 @@ import (
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/build"
+	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
@@ -65,13 +66,16 @@ func (c *cli) buildImages(ctx context.Context, d definition) error {
 
 // sources reads what the images of an app are built from. It gives their names
 // by "workload/container", and what to watch, also when something is wrong.
-func sources(root string, a *app.App, cache *build.Cache) (built map[string]string, inputs []string, err error) {
+func sources(root string, a *app.App, cache *build.Cache) (built map[string]string, inputs []watch.Input, err error) {
 	built = map[string]string{}
 	var wrong []string
 	project := runner.Identity{App: a.Name, Root: root}.Project()
 	for _, img := range docker.BuiltImages(a) {
 		src, err := build.Read(root, &img.Build, cache)
-		inputs = append(inputs, src.Inputs...)
+		for _, in := range src.Inputs {
+			in.Why += " of " + img.Container
+			inputs = append(inputs, in)
+		}
 		if err != nil {
 			wrong = append(wrong, fmt.Sprintf("%s: %s: %v", img.Build.Line, img.Path, err))
 			continue

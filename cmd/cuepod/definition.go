@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -15,6 +14,7 @@ import (
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/build"
 	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets"
 	"github.com/cuepod/cuepod/targets/docker"
 )
@@ -114,7 +114,7 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 		Compile: func(ctx context.Context) (runner.Compiled, error) {
 			result, err := c.compiled(ctx, d)
 			if err != nil {
-				return runner.Compiled{Inputs: inputsOf(err)}, err
+				return runner.Compiled{Watch: watched(inputsOf(err), nil)}, err
 			}
 			if hook := first; hook != nil {
 				first = nil
@@ -125,16 +125,16 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 			opts := d.docker(result.Root)
 			opts.Project = runner.Identity{App: result.App.Name, Root: result.Root}.Project()
 			built, more, err := sources(result.Root, result.App, &cache)
-			inputs := slices.Concat(result.Inputs, more)
+			groups := watched(result.Inputs, more)
 			if err != nil {
-				return runner.Compiled{Inputs: inputs}, err
+				return runner.Compiled{Watch: groups}, err
 			}
 			opts.Built = built
 			st, findings, err := docker.Render(result.App, opts)
 			if err != nil {
-				return runner.Compiled{Inputs: inputs}, err
+				return runner.Compiled{Watch: groups}, err
 			}
-			return runner.Compiled{State: st, Root: result.Root, Inputs: inputs, Losses: losses(findings)}, nil
+			return runner.Compiled{State: st, Root: result.Root, Watch: groups, Losses: losses(findings)}, nil
 		},
 	}, nil
 }
@@ -161,6 +161,20 @@ func readBeneath(root, path string) ([]byte, error) {
 	}
 	defer dir.Close()
 	return dir.ReadFile(path)
+}
+
+// watched are the groups of what a definition depends on: its files, and what
+// its images are built from.
+func watched(files []string, sources []watch.Input) []watch.Group {
+	var inputs []watch.Input
+	for _, path := range files {
+		inputs = append(inputs, watch.Input{Path: path})
+	}
+	groups := watch.Inputs(inputs)
+	if len(sources) > 0 {
+		groups = append(groups, watch.Group{Name: watch.Builds, Pace: watch.BuildPace(), Inputs: sources})
+	}
+	return groups
 }
 
 // inputsOf is what a broken definition depends on, so that the fix is noticed.

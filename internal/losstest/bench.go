@@ -21,6 +21,7 @@ import (
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/engine/enginetest"
+	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
@@ -147,7 +148,7 @@ func (b *bench) compile(context.Context) (runner.Compiled, error) {
 	b.mu.Unlock()
 	state, _, err := docker.Render(define(b.id.App, s, b.ports, b.cfg.rude), docker.Options{Strict: b.cfg.strict, Project: b.id.Project(), Root: b.id.Root})
 	b.update(func() { b.compiled = serial })
-	return runner.Compiled{State: state, Root: b.id.Root, Inputs: []string{b.input}}, err
+	return runner.Compiled{State: state, Root: b.id.Root, Watch: watch.Inputs([]watch.Input{{Path: b.input}})}, err
 }
 
 func (b *bench) heard(e runner.Event) {

@@ -23,9 +23,10 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
+	"github.com/cuepod/cuepod/runner/ignore"
+	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
@@ -34,9 +35,8 @@ type Source struct {
 	// Hash is 12 hexadecimal digits of the digest of everything that decides
 	// about the image.
 	Hash string
-	// Inputs are the paths to watch for the next change, in the words of
-	// watch.Watcher.Set.
-	Inputs []string
+	// Inputs are the paths to watch for the next change.
+	Inputs []watch.Input
 	// Dockerfile is its path in the stream.
 	Dockerfile string
 	// Bases are the images that the Dockerfile names.
@@ -44,6 +44,7 @@ type Source struct {
 
 	root, context string // the module's directory, and the context in it
 	dir           string // both
+	ignore        *ignore.Matcher
 	entries       []entry
 	text          []instruction
 }
@@ -68,7 +69,7 @@ const defaultDockerfile = "Dockerfile"
 func Read(root string, b *docker.Build, cache *Cache) (*Source, error) {
 	s := &Source{root: root, context: b.Context, dir: filepath.Join(root, filepath.FromSlash(b.Context))}
 	s.Dockerfile = path.Clean(cmp.Or(b.Dockerfile, defaultDockerfile))
-	s.Inputs = []string{s.path(s.Dockerfile), s.dir + "/*"}
+	s.Inputs = s.inputs()
 	dir, err := open(root, b.Context)
 	if err != nil {
 		return s, err
@@ -80,15 +81,26 @@ func Read(root string, b *docker.Build, cache *Cache) (*Source, error) {
 	}
 	s.text = parse(string(text))
 	s.Bases = bases(s.text, b.Args)
-	ignore, err := s.readIgnore(dir)
-	if err != nil {
+	if s.ignore, err = s.readIgnore(dir); err != nil {
 		return s, err
 	}
-	if err := s.walk(dir, ignore, cache); err != nil {
+	s.Inputs[len(s.Inputs)-1].Ignore = s.ignore
+	if err := s.walk(dir, cache); err != nil {
 		return s, err
 	}
 	s.Hash, err = s.digest(b)
 	return s, err
+}
+
+// inputs are the Dockerfile, the two places of an ignore file, and the context,
+// which is the last of them. The Dockerfile counts even where it is ignored.
+func (s *Source) inputs() []watch.Input {
+	return []watch.Input{
+		{Path: s.path(s.Dockerfile), Why: "Dockerfile"},
+		{Path: s.path(s.Dockerfile + ignoreSuffix), Why: "what the build leaves out"},
+		{Path: s.path(ignoreSuffix), Why: "what the build leaves out"},
+		{Path: s.dir, Kind: watch.Tree, Why: "build context"},
+	}
 }
 
 // open opens the context. The module's root holds links that lead out of it.
@@ -120,22 +132,19 @@ func reason(err error) error {
 
 func (s *Source) path(name string) string { return filepath.Join(s.dir, filepath.FromSlash(name)) }
 
-// walk collects the entries in the order of their names, and the inputs.
-func (s *Source) walk(dir *os.Root, ignore *ignore, cache *Cache) error {
+// walk collects the entries in the order of their names.
+func (s *Source) walk(dir *os.Root, cache *Cache) error {
 	var parents []entry // excluded directories above, in case one of their files is not
 	err := fs.WalkDir(dir.FS(), ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || name == "." {
 			return err
 		}
-		out, err := ignore.excludes(name)
-		if err != nil {
-			return err
-		}
+		out := s.ignore.Excludes(name)
 		for len(parents) > 0 && !strings.HasPrefix(name, parents[len(parents)-1].name+"/") {
 			parents = parents[:len(parents)-1]
 		}
 		switch {
-		case out && d.IsDir() && ignore.prunes(name) && !s.holdsDockerfile(name):
+		case out && d.IsDir() && s.ignore.Prunes(name) && !s.holdsDockerfile(name):
 			return fs.SkipDir
 		case out && !d.IsDir() && name != s.Dockerfile:
 			return nil
@@ -143,11 +152,6 @@ func (s *Source) walk(dir *os.Root, ignore *ignore, cache *Cache) error {
 		e, err := s.entry(dir, name, d, cache)
 		if err != nil || e.name == "" {
 			return err
-		}
-		if d.IsDir() {
-			s.Inputs = append(s.Inputs, s.path(name)+"/*")
-		} else {
-			s.Inputs = append(s.Inputs, s.path(name))
 		}
 		if out && d.IsDir() {
 			parents = append(parents, e)
@@ -158,8 +162,6 @@ func (s *Source) walk(dir *os.Root, ignore *ignore, cache *Cache) error {
 		s.entries = append(s.entries, e)
 		return nil
 	})
-	slices.Sort(s.Inputs)
-	s.Inputs = slices.Compact(s.Inputs)
 	if err != nil {
 		return fmt.Errorf("context: %w", err)
 	}

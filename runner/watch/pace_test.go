@@ -1,20 +1,17 @@
 package watch
 
 import (
-	"errors"
 	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
 
 // scene is a looker without a filesystem, in a synctest bubble.
 type scene struct {
-	events chan fsnotify.Event
-	errors chan error
+	hinted chan struct{}
+	box    string
 	sets   chan setRequest
 	out    chan Change
 	ending chan struct{}
@@ -44,7 +41,7 @@ func (s *scene) look() (changed []string) {
 	return changed
 }
 
-func (s *scene) set([]string) (news []string) {
+func (s *scene) set([]Input) (news []string) {
 	s.with(func() { news, s.news = s.news, nil })
 	return news
 }
@@ -54,24 +51,34 @@ func (s *scene) is(flag *bool) (on bool) {
 	return on
 }
 
-func (s *scene) stirred() bool             { return s.is(&s.stir) }
-func (s *scene) polling() bool             { return s.is(&s.poll) }
-func (s *scene) locked() bool              { return s.is(&s.lock) }
-func (s *scene) relevant(path string) bool { return path == "app.cue" }
-func (s *scene) reported(time.Time)        {}
+func (s *scene) stirred() bool { return s.is(&s.stir) }
+func (s *scene) polling() bool { return s.is(&s.poll) }
+func (s *scene) locked() bool  { return s.is(&s.lock) }
+func (s *scene) hints() (ok bool) {
+	s.with(func() { ok = s.box == "app.cue" })
+	return ok
+}
+
+// event is a hint about a path.
+func (s *scene) event(path string) {
+	s.with(func() { s.box = path })
+	s.hinted <- struct{}{}
+}
+
+func (s *scene) reported(time.Time) {}
 
 // play runs the loop with the default times while f acts.
 func play(t *testing.T, f func(s *scene)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &scene{
 			start:  time.Now(),
-			events: make(chan fsnotify.Event), errors: make(chan error),
-			sets: make(chan setRequest), out: make(chan Change), ending: make(chan struct{}),
+			hinted: make(chan struct{}),
+			sets:   make(chan setRequest), out: make(chan Change), ending: make(chan struct{}),
 		}
 		l := loop{
 			pace: pacer{quiet: 100 * time.Millisecond, cap: time.Second, hold: 5 * time.Second},
 			poll: poller{every: time.Second},
-			eyes: s, events: s.events, errors: s.errors, sets: s.sets, out: s.out, ending: s.ending,
+			eyes: s, hinted: s.hinted, sets: s.sets, out: s.out, ending: s.ending,
 		}
 		done := make(chan struct{})
 		go func() { defer close(done); l.run() }()
@@ -79,6 +86,10 @@ func play(t *testing.T, f func(s *scene)) {
 		close(s.ending)
 		<-done
 	})
+}
+
+func newRequest() setRequest {
+	return setRequest{group: Group{Pace: DefinitionPace()}, done: make(chan struct{})}
 }
 
 // pass lets time go by and everything settle.
@@ -101,7 +112,7 @@ const ms = time.Millisecond
 func TestLoop_LooksAfterAQuietMoment(t *testing.T) {
 	play(t, func(s *scene) {
 		for range 3 {
-			s.events <- fsnotify.Event{Name: "app.cue", Op: fsnotify.Write}
+			s.event("app.cue")
 			pass(50 * ms)
 		}
 		pass(time.Minute)
@@ -112,7 +123,7 @@ func TestLoop_LooksAfterAQuietMoment(t *testing.T) {
 func TestLoop_LooksAtTheCapWhileHintsKeepComing(t *testing.T) {
 	play(t, func(s *scene) {
 		for range 30 { // 1.5 s without a quiet moment
-			s.events <- fsnotify.Event{Name: "app.cue", Op: fsnotify.Write}
+			s.event("app.cue")
 			pass(50 * ms)
 		}
 		pass(time.Minute)
@@ -122,26 +133,16 @@ func TestLoop_LooksAtTheCapWhileHintsKeepComing(t *testing.T) {
 
 func TestLoop_IrrelevantEventsAreNoHints(t *testing.T) {
 	play(t, func(s *scene) {
-		s.events <- fsnotify.Event{Name: "app.cue~", Op: fsnotify.Write}
+		s.event("app.cue~")
 		pass(time.Minute)
 		wantLooks(t, s)
-	})
-}
-
-func TestLoop_OverflowLooksAtEverything(t *testing.T) {
-	play(t, func(s *scene) {
-		s.errors <- fsnotify.ErrEventOverflow
-		pass(time.Minute)
-		s.errors <- errors.New("any other error")
-		pass(time.Minute)
-		wantLooks(t, s, 100*ms, time.Minute+100*ms)
 	})
 }
 
 func TestLoop_GitLockHoldsButNotForEver(t *testing.T) {
 	play(t, func(s *scene) {
 		s.with(func() { s.lock = true })
-		s.events <- fsnotify.Event{Name: "app.cue"}
+		s.event("app.cue")
 		pass(1050 * ms)
 		wantLooks(t, s)
 		s.with(func() { s.lock = false })
@@ -149,7 +150,7 @@ func TestLoop_GitLockHoldsButNotForEver(t *testing.T) {
 		wantLooks(t, s, 1100*ms)
 
 		s.with(func() { s.looks, s.start, s.lock = nil, time.Now(), true }) // left behind by a git that crashed
-		s.events <- fsnotify.Event{Name: "app.cue"}
+		s.event("app.cue")
 		pass(time.Minute)
 		wantLooks(t, s, 5100*ms)
 	})
@@ -162,7 +163,7 @@ func TestLoop_PollsOnlyWhereHintsDoNotCome(t *testing.T) {
 		wantLooks(t, s)
 
 		s.with(func() { s.start, s.poll = time.Now(), true })
-		s.sets <- setRequest{done: make(chan struct{})} // wakes the loop, as every way to become deaf does
+		s.sets <- newRequest() // wakes the loop, as every way to become deaf does
 		pass(1200 * ms)
 		s.with(func() { s.stir = false })
 		pass(time.Minute)
@@ -175,7 +176,7 @@ func TestLoop_NoiseDoesNotStarvePolling(t *testing.T) {
 	play(t, func(s *scene) {
 		s.with(func() { s.poll, s.stir = true, true })
 		for range 100 {
-			s.events <- fsnotify.Event{Name: "noise"}
+			s.event("noise")
 			pass(20 * ms)
 		}
 		if s.mu.Lock(); len(s.looks) == 0 {
@@ -188,10 +189,10 @@ func TestLoop_NoiseDoesNotStarvePolling(t *testing.T) {
 func TestLoop_SlowReaderGetsOneMergedChange(t *testing.T) {
 	play(t, func(s *scene) {
 		s.with(func() { s.changed = []string{"b", "a"} })
-		s.events <- fsnotify.Event{Name: "app.cue"}
+		s.event("app.cue")
 		pass(time.Second)
 		s.with(func() { s.changed = []string{"c", "a"} })
-		s.events <- fsnotify.Event{Name: "app.cue"}
+		s.event("app.cue")
 		pass(time.Second)
 		if c := <-s.out; !slices.Equal(c.Paths, []string{"a", "b", "c"}) {
 			t.Errorf("changed: %q", c.Paths)
@@ -208,7 +209,7 @@ func TestLoop_SlowReaderGetsOneMergedChange(t *testing.T) {
 func TestLoop_WhatSetFindsWaitsForAQuietMoment(t *testing.T) {
 	play(t, func(s *scene) {
 		s.with(func() { s.news = []string{"a"} })
-		req := setRequest{done: make(chan struct{})}
+		req := newRequest()
 		s.sets <- req
 		<-req.done
 		begin := time.Now()

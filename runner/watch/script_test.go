@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newScript(t, Options{Quiet: 20 * time.Millisecond})
+			s := newScript(t, Options{})
 			s.run(t, path, string(data))
 		})
 	}
@@ -57,7 +57,7 @@ func TestScripts_Polling(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newScript(t, Options{Quiet: 20 * time.Millisecond, Poll: 20 * time.Millisecond, blind: true})
+			s := newScript(t, Options{Poll: 20 * time.Millisecond, blind: true})
 			s.run(t, path, string(data))
 		})
 	}
@@ -115,11 +115,11 @@ func (s *script) do(command string, args []string) error {
 		if err := s.start(); err != nil {
 			return err
 		}
-		inputs := []string{s.sentinel}
+		inputs := []Input{{Path: s.sentinel}}
 		for _, arg := range args {
-			inputs = append(inputs, s.abs(arg))
+			inputs = append(inputs, s.input(arg))
 		}
-		s.w.Set(inputs)
+		s.w.Set([]Group{{Name: "g", Pace: Pace{Quiet: 20 * time.Millisecond}, Inputs: inputs}})
 		return nil
 	case "expect":
 		return s.expect(args...)
@@ -187,12 +187,18 @@ func (s *script) abs(path string) string {
 	if filepath.IsAbs(path) {
 		return path
 	}
-	tree := strings.HasSuffix(path, "/...")
-	path = filepath.Join(s.dir, strings.TrimSuffix(path, "/..."))
-	if tree {
-		path += "/..."
+	return filepath.Join(s.dir, path)
+}
+
+// input is DIR/* for names, DIR/... for a tree, else content.
+func (s *script) input(arg string) Input {
+	if dir, ok := strings.CutSuffix(arg, "/..."); ok {
+		return Input{Path: s.abs(dir), Kind: Tree}
 	}
-	return path
+	if dir, ok := strings.CutSuffix(arg, "/*"); ok {
+		return Input{Path: s.abs(dir), Kind: Names}
+	}
+	return Input{Path: s.abs(arg)}
 }
 
 // expect reads changes until all the paths have come, and fails at the first
@@ -205,7 +211,7 @@ func (s *script) expect(paths ...string) error {
 	deadline := time.After(20 * time.Second)
 	for got := map[string]bool{}; len(got) < len(want); {
 		select {
-		case c := <-s.w.Changes():
+		case c := <-s.w.Changes("g"):
 			if !slices.IsSorted(c.Paths) {
 				return fmt.Errorf("paths are not sorted: %q", c.Paths)
 			}

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/cuepod/cuepod/runner/ignore"
 )
 
 // survey is where to look: the paths that count, and the directories to watch
@@ -29,15 +31,16 @@ type interest struct {
 // each path the directory that holds it and that directory's parent, the same
 // for every symbolic link on the way, and the nearest ancestor of what is
 // missing.
-func surveyOf(inputs []string) survey {
+func surveyOf(inputs []Input) survey {
 	s := survey{dirs: map[string]*interest{}}
 	for _, in := range inputs {
-		if root, ok := strings.CutSuffix(in, string(filepath.Separator)+"..."); ok {
-			s.addTree(root, 0)
-		} else if dir, ok := strings.CutSuffix(in, listing); ok {
-			s.addListing(in, dir)
-		} else {
-			s.addInput(in)
+		switch path := filepath.Clean(in.Path); in.Kind {
+		case Tree:
+			s.addTree(path, ".", in.Ignore)
+		case Names:
+			s.addListing(path+listing, path)
+		default:
+			s.addInput(path)
 		}
 	}
 	slices.Sort(s.files)
@@ -100,29 +103,29 @@ func (s *survey) addListing(input, dir string) {
 	}
 }
 
-// addTree adds everything beneath root. Links to files are followed, links to
-// directories are not: they may lead back up.
-func (s *survey) addTree(root string, depth int) {
-	real, ok := s.follow(root)
+// addTree adds what is in a directory of a tree. Links to files are followed,
+// links to directories are not: they may lead back up.
+func (s *survey) addTree(root, name string, out *ignore.Matcher) {
+	path := filepath.Join(root, name)
+	real, ok := s.follow(path)
 	if !ok || !isDir(real) {
-		s.files = append(s.files, root)
-		return
-	}
-	const deepest = 64 // no source tree is; a bind mount may be a loop
-	if depth > deepest {
+		s.files = append(s.files, path)
 		return
 	}
 	in := s.interest(real)
 	in.tree, in.needed = true, true
 	for _, entry := range list(real) {
-		child := filepath.Join(root, entry.Name())
+		child := filepath.Join(name, entry.Name())
 		switch {
 		case ignored(entry.Name()):
 		case entry.IsDir():
-			s.addTree(child, depth+1)
+			if !out.Prunes(filepath.ToSlash(child)) {
+				s.addTree(root, child, out)
+			}
+		case out.Excludes(filepath.ToSlash(child)):
 		default:
-			if target, ok := s.follow(child); !ok || !isDir(target) {
-				s.files = append(s.files, child)
+			if target, ok := s.follow(filepath.Join(root, child)); !ok || !isDir(target) {
+				s.files = append(s.files, filepath.Join(root, child))
 			}
 		}
 	}
@@ -196,21 +199,7 @@ func list(dir string) []os.DirEntry {
 
 func isCUE(name string) bool { return strings.HasSuffix(name, ".cue") }
 
-// ignored names what no definition depends on: the stores of version control
-// and package managers, and what editors keep beside a file while they save it.
-func ignored(name string) bool {
-	switch name {
-	case ".git", ".hg", ".svn", ".jj", "node_modules", ".DS_Store",
-		"4913": // vim tries whether it may create files
-		return true
-	}
-	return strings.HasSuffix(name, "~") || // vim, emacs, nano
-		strings.HasPrefix(name, ".#") || // emacs' lock
-		strings.HasPrefix(name, "#") && strings.HasSuffix(name, "#") || // emacs' auto-save
-		strings.HasSuffix(name, ".swp") || strings.HasSuffix(name, ".swx") || // vim
-		strings.HasSuffix(name, "___jb_tmp___") || strings.HasSuffix(name, "___jb_old___") || // JetBrains
-		strings.HasPrefix(name, ".goutputstream-") // GNOME
-}
+func ignored(name string) bool { return ignore.Name(name) }
 
 // gitLocked reports whether git is at work on a tree that holds one of the
 // directories: a checkout is one change, not hundreds.

@@ -7,6 +7,11 @@
 // last reported. A lost watch, an overflowing queue, an atomic save and a
 // network filesystem are therefore one case: look again.
 //
+// Inputs come in groups, each with a goroutine, a pace and a channel of its own:
+// neither a slow reader nor a long look at a large tree of one group makes
+// another wait. All share one watcher of the kernel's (ears.go), of which a
+// machine has few.
+//
 // Directories are watched, never files: an editor that saves by renaming a
 // temporary file over the old one takes the old file's watch away with it.
 package watch
@@ -14,8 +19,6 @@ package watch
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -23,67 +26,73 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// Options tune a Watcher. The zero value is right for definitions.
+// Options tune a Watcher. The zero value is right.
 type Options struct {
-	Quiet time.Duration // no hint for this long means a save is over; default 100 ms
-	Cap   time.Duration // look after this long even if hints keep coming; default 1 s
-	Hold  time.Duration // wait at most this long while git holds its index; default 5 s
-	Poll  time.Duration // how often to look where the kernel cannot tell; default 1 s
-	// Notice gets a sentence for a person, once per cause, from the watcher's
-	// goroutine. nil means nobody listens.
+	Hold time.Duration // wait at most this long while git holds its index; default 5 s
+	Poll time.Duration // how often to look where the kernel cannot tell; default 1 s
+	// Notice gets a sentence for a person, once per cause, never two at a time.
+	// nil means nobody listens.
 	Notice func(string)
 
 	blind bool // do not ask the kernel; for tests of polling
 }
 
-// Change is a set of inputs whose content differs from the last report.
+// Change is a set of inputs of a group whose content differs from the last
+// report.
 type Change struct {
-	Paths []string // sorted; a file that came or went is in it too
+	Group string
+	Paths []string // sorted, beneath the inputs' own; what came or went is in it too
 }
 
-// Watcher watches one set of inputs. Its methods are safe for concurrent use.
+// Watcher watches groups of inputs. Its methods are safe for concurrent use.
 type Watcher struct {
 	opts    Options
-	kernel  *fsnotify.Watcher // nil when the machine has none left
-	out     chan Change
-	sets    chan setRequest
-	closing chan struct{}
-	closed  chan struct{}
+	ears    *ears
+	notices notices
+	born    time.Time
+	ending  chan struct{}
 	once    sync.Once
+	setting sync.Mutex // one Set at a time
+
+	mu     sync.Mutex
+	outs   map[string]chan Change // by group
+	groups map[string]*group
+	closed bool
 }
 
-type setRequest struct {
-	inputs []string
-	done   chan struct{}
+// group is a group at work.
+type group struct {
+	sets   chan setRequest
+	ending chan struct{}
+	ended  chan struct{}
 }
 
 // New starts a watcher with no inputs. Call it before the inputs are first
 // read: an input that is younger than New when Set names it counts as changed,
 // as whoever read it may have read it before.
 func New(opts Options) (*Watcher, error) {
-	opts.Quiet = orDefault(opts.Quiet, 100*time.Millisecond)
-	opts.Cap = orDefault(opts.Cap, time.Second)
 	opts.Hold = orDefault(opts.Hold, 5*time.Second)
 	opts.Poll = orDefault(opts.Poll, time.Second)
 	if opts.Notice == nil {
 		opts.Notice = func(string) {}
 	}
+	w := &Watcher{
+		opts:    opts,
+		notices: notices{tell: opts.Notice, told: map[string]bool{}},
+		born:    time.Now(),
+		ending:  make(chan struct{}),
+		outs:    map[string]chan Change{},
+		groups:  map[string]*group{},
+	}
 	kernel, err := newKernel(opts.blind)
 	switch {
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
-		opts.Notice(fmt.Sprintf("no file watcher left on this machine, looking every %v instead: raise fs.inotify.max_user_instances (sysctl)", opts.Poll))
+		w.notices.once(fmt.Sprintf("no file watcher left on this machine, looking every %v instead: raise fs.inotify.max_user_instances (sysctl)", opts.Poll))
 	case err != nil:
 		return nil, fmt.Errorf("file watcher: %w", err)
 	}
-	w := &Watcher{
-		opts:    opts,
-		kernel:  kernel,
-		out:     make(chan Change),
-		sets:    make(chan setRequest),
-		closing: make(chan struct{}),
-		closed:  make(chan struct{}),
-	}
-	go w.run(time.Now())
+	w.ears = &ears{kernel: kernel, armed: map[string]map[*inbox]bool{}}
+	go w.ears.run()
 	return w, nil
 }
 
@@ -102,254 +111,136 @@ func orDefault(d, def time.Duration) time.Duration {
 	return d
 }
 
-// Set replaces the whole set of inputs, absolute paths that may or may not
-// exist. A file counts by its content. A directory counts for the .cue files
-// directly in it, those to come included. A directory with "/*" behind it counts
-// for the names in it. A path that ends in "/..." counts for
-// every file beneath it, except what version control and package managers keep
-// (.git, node_modules) and what editors leave behind.
+// Set replaces all groups. When it returns, their inputs are watched.
 //
-// When Set returns, the inputs are watched. An input that stays in the set is
-// still compared with what was last reported of it, so nothing is missed
-// between a read and Set. After Close it does nothing.
-func (w *Watcher) Set(inputs []string) {
-	req := setRequest{inputs: inputs, done: make(chan struct{})}
-	select {
-	case w.sets <- req:
-		<-req.done
-	case <-w.closed:
+// An input that stays in its group is still compared with what was last
+// reported of it, so nothing is missed between a read and Set. Of a tree whose
+// files are many, setting it again costs nothing. After Close, Set does nothing.
+func (w *Watcher) Set(groups []Group) {
+	w.setting.Lock()
+	defer w.setting.Unlock()
+	wanted := map[string]bool{}
+	var waits []chan struct{}
+	for _, g := range groups {
+		if wanted[g.Name] {
+			continue // the caller's mistake; the first one counts
+		}
+		wanted[g.Name] = true
+		g.Pace = g.Pace.orDefault()
+		at := w.group(g.Name)
+		if at == nil {
+			return // closed
+		}
+		req := setRequest{group: g, done: make(chan struct{})}
+		select {
+		case at.sets <- req:
+			waits = append(waits, req.done)
+		case <-at.ended:
+		}
+	}
+	for _, done := range waits {
+		<-done
+	}
+	w.end(func(name string) bool { return !wanted[name] })
+}
+
+// group gives a group by name, which begins if it is new. nil after Close.
+func (w *Watcher) group(name string) *group {
+	out := w.out(name)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return nil
+	}
+	if g := w.groups[name]; g != nil {
+		return g
+	}
+	g := &group{sets: make(chan setRequest), ending: make(chan struct{}), ended: make(chan struct{})}
+	w.groups[name] = g
+	go func() {
+		defer close(g.ended)
+		box := newInbox()
+		eyes := newEyes(w.ears, box, w.opts, &w.notices, w.born)
+		defer eyes.close()
+		l := loop{
+			name: name, pace: pacer{hold: w.opts.Hold}, poll: poller{every: w.opts.Poll},
+			eyes: eyes, hinted: box.ready, out: out, sets: g.sets, ending: g.ending,
+		}
+		l.run()
+	}()
+	return g
+}
+
+// end ends the groups that which names, and waits for them.
+func (w *Watcher) end(which func(name string) bool) {
+	w.mu.Lock()
+	var ending []*group
+	for name, g := range w.groups {
+		if which(name) {
+			delete(w.groups, name)
+			close(g.ending)
+			ending = append(ending, g)
+		}
+	}
+	w.mu.Unlock()
+	for _, g := range ending {
+		<-g.ended
 	}
 }
 
-// Changes delivers what changed. A slow reader gets later changes merged into
-// one. The channel is closed by Close.
-func (w *Watcher) Changes() <-chan Change { return w.out }
+// Changes delivers what changed in a group, which need not be set yet. A slow
+// reader gets later changes merged into one, and delays nobody but itself. The
+// channel stays the same for as long as the watcher lives, whether the group is
+// set or not, and is closed by Close.
+func (w *Watcher) Changes(group string) <-chan Change { return w.out(group) }
+
+func (w *Watcher) out(group string) chan Change {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	out := w.outs[group]
+	switch {
+	case out != nil:
+	case w.closed:
+		out = make(chan Change)
+		close(out)
+	default:
+		out = make(chan Change)
+		w.outs[group] = out
+	}
+	return out
+}
 
 // Close ends the watcher and waits for it. It is idempotent.
 func (w *Watcher) Close() error {
-	w.once.Do(func() { close(w.closing) })
-	<-w.closed
+	w.once.Do(func() {
+		w.mu.Lock()
+		w.closed = true
+		w.mu.Unlock()
+		w.end(func(string) bool { return true })
+		if w.ears.kernel != nil {
+			w.ears.kernel.Close()
+		}
+		for _, out := range w.outs {
+			close(out)
+		}
+		close(w.ending)
+	})
+	<-w.ending
 	return nil
 }
 
-// run owns all state.
-func (w *Watcher) run(born time.Time) {
-	defer close(w.closed)
-	defer close(w.out)
-	eyes := newEyes(w.kernel, w.opts, born)
-	defer eyes.close()
-	l := loop{
-		pace:   pacer{quiet: w.opts.Quiet, cap: w.opts.Cap, hold: w.opts.Hold},
-		poll:   poller{every: w.opts.Poll},
-		eyes:   eyes,
-		out:    w.out,
-		sets:   w.sets,
-		ending: w.closing,
-	}
-	if w.kernel != nil {
-		l.events, l.errors = w.kernel.Events, w.kernel.Errors
-	}
-	l.run()
+// notices are told once each.
+type notices struct {
+	mu   sync.Mutex
+	tell func(string)
+	told map[string]bool
 }
 
-// looker is what the loop asks about the filesystem.
-type looker interface {
-	set(inputs []string) (changed []string)
-	look() (changed []string)
-	relevant(path string) bool
-	stirred() bool // would look find something
-	polling() bool // hints are not to be had for some input
-	locked() bool  // version control is at work on the inputs
-	reported(now time.Time)
-}
-
-// loop is the watcher's single event loop, apart from the filesystem.
-type loop struct {
-	pace   pacer
-	poll   poller
-	eyes   looker
-	events <-chan fsnotify.Event
-	errors <-chan error
-	sets   <-chan setRequest
-	out    chan<- Change
-	ending <-chan struct{}
-
-	found   []string // changed, to be told after a quiet moment
-	pending []string // changed, to be told now
-}
-
-func (l *loop) run() {
-	for {
-		var out chan<- Change
-		if len(l.pending) > 0 {
-			out = l.out
-		}
-		select {
-		case <-l.ending:
-			return
-		case req := <-l.sets:
-			if found := l.eyes.set(req.inputs); len(found) > 0 {
-				l.found = append(l.found, found...)
-				l.pace.hint(time.Now()) // perhaps in the middle of a save
-			}
-			close(req.done)
-		case ev := <-l.events:
-			if l.eyes.relevant(ev.Name) {
-				l.pace.hint(time.Now())
-			}
-		case <-l.errors: // the queue overflowed, or worse: look at everything
-			l.pace.hint(time.Now())
-		case <-after(l.poll.next(time.Now(), l.eyes.polling())):
-			l.poll.done(time.Now())
-			if !l.pace.waiting() && l.eyes.stirred() {
-				l.pace.hint(time.Now())
-			}
-		case <-after(l.pace.next()):
-			if l.pace.due(time.Now(), l.eyes.locked) {
-				l.add(append(l.found, l.eyes.look()...))
-				l.found = nil
-			}
-		case out <- Change{Paths: l.pending}:
-			l.pending = nil
-			l.eyes.reported(time.Now())
-		}
+func (n *notices) once(text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !n.told[text] {
+		n.told[text] = true
+		n.tell(text)
 	}
 }
-
-func (l *loop) add(changed []string) {
-	l.pending = append(l.pending, changed...)
-	slices.Sort(l.pending)
-	l.pending = slices.Compact(l.pending)
-}
-
-func after(at time.Time, ok bool) <-chan time.Time {
-	if !ok {
-		return nil
-	}
-	return time.After(time.Until(at))
-}
-
-// eyes is the looker on the real filesystem.
-type eyes struct {
-	kernel *fsnotify.Watcher
-	opts   Options
-	inputs []string
-	view   survey
-	gate   gate
-	armed  map[string]bool
-	deaf   map[string]bool // directories the kernel gives no hints about
-	told   map[string]bool // notices already given
-	asked  time.Time       // new inputs younger than this may have been read too early
-}
-
-var _ looker = (*eyes)(nil)
-
-func newEyes(kernel *fsnotify.Watcher, opts Options, born time.Time) *eyes {
-	return &eyes{
-		kernel: kernel, opts: opts, asked: born,
-		gate: gate{}, armed: map[string]bool{}, deaf: map[string]bool{}, told: map[string]bool{},
-	}
-}
-
-func (e *eyes) close() {
-	if e.kernel != nil {
-		e.kernel.Close()
-	}
-}
-
-// set first settles the old inputs, so that what changed in them is not taken
-// for their first state.
-func (e *eyes) set(inputs []string) []string {
-	changed := e.look()
-	e.inputs = nil
-	for _, in := range inputs {
-		e.inputs = append(e.inputs, filepath.Clean(in))
-	}
-	e.survey()
-	return append(changed, e.gate.learn(e.view.files, e.asked, read)...)
-}
-
-// look returns which inputs changed since the last report. A file that was not
-// there before is one of them, however old it is.
-func (e *eyes) look() []string {
-	e.survey()
-	return e.gate.update(e.view.files, read)
-}
-
-// survey finds the inputs and arms their watches. Watches come before reading:
-// what changes after the reading gives a hint.
-func (e *eyes) survey() {
-	const rounds = 16 // each arms one more level of new directories; a hint follows for anything deeper
-	for range rounds {
-		e.view = surveyOf(e.inputs)
-		if !e.arm() {
-			return
-		}
-	}
-}
-
-// arm makes the armed directories those of the view and says whether there
-// were new ones. Every directory is added each time, as one that was removed
-// and made again has lost its watch without a word.
-func (e *eyes) arm() (grew bool) {
-	if e.kernel == nil {
-		return false
-	}
-	for dir := range e.armed {
-		if e.view.dirs[dir] == nil {
-			_ = e.kernel.Remove(dir) // it fails for a directory that is gone, which is what we want
-			delete(e.armed, dir)
-			delete(e.deaf, dir)
-		}
-	}
-	for dir := range e.view.dirs {
-		if !e.armed[dir] {
-			grew = true
-		}
-		e.armed[dir] = true
-		e.heard(dir, e.kernel.Add(dir), remoteFilesystem(dir))
-	}
-	return grew
-}
-
-// heard notes how adding a directory on filesystem fs went: whether hints are
-// to be had from it, and if not, what a person should know.
-func (e *eyes) heard(dir string, err error, fs string) {
-	delete(e.deaf, dir)
-	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		e.tell(fmt.Sprintf("no file watches left, looking every %v instead: raise fs.inotify.max_user_watches (sysctl)", e.opts.Poll))
-	case errors.Is(err, syscall.ENOENT): // it just went away: its parent tells
-		return
-	case !e.view.dirs[dir].needed: // such as an ancestor that may not be listed
-		return
-	case err != nil:
-		e.tell(fmt.Sprintf("cannot watch %s, looking every %v instead: %v", dir, e.opts.Poll, err))
-	case fs != "":
-		e.tell(fmt.Sprintf("%s is on %s, where changes made elsewhere go unannounced: looking every %v", dir, fs, e.opts.Poll))
-	default:
-		return
-	}
-	e.deaf[dir] = true
-}
-
-func (e *eyes) tell(notice string) {
-	if !e.told[notice] {
-		e.told[notice] = true
-		e.opts.Notice(notice)
-	}
-}
-
-func (e *eyes) relevant(path string) bool { return e.view.relevant(path) }
-
-func (e *eyes) stirred() bool { return e.gate.stirred(surveyOf(e.inputs).files, read) }
-
-func (e *eyes) polling() bool {
-	return len(e.inputs) > 0 && (e.kernel == nil || len(e.deaf) > 0)
-}
-
-func (e *eyes) locked() bool { return gitLocked(e.view.dirs) }
-
-// reported notes that a reader begins to read the inputs anew. The kernel
-// stamps files with a clock that may lag by a scheduler tick.
-func (e *eyes) reported(now time.Time) { e.asked = now.Add(-10 * time.Millisecond) }

@@ -23,10 +23,15 @@ func TestNew_NoKernelWatcherLeftPollsAndSaysWhy(t *testing.T) {
 	}
 }
 
+// deafEyes have no kernel to ask.
+func deafEyes(tell func(string)) *eyes {
+	return newEyes(&ears{}, newInbox(), Options{Poll: time.Second}, &notices{tell: tell, told: map[string]bool{}}, time.Now())
+}
+
 func TestEyes_NoWatchesLeftPollsAndSaysWhyOnce(t *testing.T) {
 	var notices []string
-	e := newEyes(nil, Options{Poll: time.Second, Notice: func(s string) { notices = append(notices, s) }}, time.Now())
-	e.inputs = []string{"/app"}
+	e := deafEyes(func(s string) { notices = append(notices, s) })
+	e.inputs = []Input{{Path: "/app"}}
 	e.view = survey{dirs: map[string]*interest{"/app": {needed: true}, "/other": {needed: true}, "/": {}}}
 	for _, dir := range []string{"/app", "/other"} {
 		e.heard(dir, &os.PathError{Op: "inotify_add_watch", Path: dir, Err: syscall.ENOSPC}, "")
@@ -52,7 +57,7 @@ func TestEyes_DeafDirectories(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			told := 0
-			e := newEyes(nil, Options{Notice: func(string) { told++ }}, time.Now())
+			e := deafEyes(func(string) { told++ })
 			e.view = survey{dirs: map[string]*interest{"/d": {needed: tc.needed}}}
 			e.deaf["/d"] = true // as found the last time: it may have got better
 			e.heard("/d", tc.err, tc.fs)
@@ -68,16 +73,16 @@ func TestWatcher_CloseEndsEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Set([]string{t.TempDir()})
+	w.Set(Inputs([]Input{{Path: t.TempDir()}}))
 	for range 2 {
 		if err := w.Close(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, open := <-w.Changes(); open {
+	if _, open := <-w.Changes(Definitions); open {
 		t.Error("a change after Close")
 	}
-	w.Set([]string{t.TempDir()}) // must not hang
+	w.Set(Inputs([]Input{{Path: t.TempDir()}})) // must not hang
 }
 
 func TestGate_RacyWriteIsRead(t *testing.T) {
