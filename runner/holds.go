@@ -74,6 +74,24 @@ func portsOf(s *docker.State, pod, container string) []int {
 	return append([]int{}, slices.Compact(ports)...)
 }
 
+// resumeHolds goes on with what the supervisor before us held when it was killed
+// in the middle of a swap. The time that is left for it is the agent's to count.
+func (r *supervisor) resumeHolds() {
+	l := &r.loop
+	if !r.wants(reconcile.AllButJobs).Hold {
+		return
+	}
+	for name, p := range l.seen.Pods {
+		for i := range p.Members {
+			if m := &p.Members[i]; m.Due() && p.Infra != nil && m.Infra == p.Infra.ID {
+				l.holds[name] = append(l.holds[name], api.Hold{
+					Container: m.Key, ID: m.Previous.ID, Ports: []int{}, Next: portsOf(l.desired, name, m.Key), Limit: int(holdLimit.Seconds()),
+				})
+			}
+		}
+	}
+}
+
 // unhold ends the holds of pods for which a plan does nothing more: the change is
 // done, or has failed.
 func (r *supervisor) unhold(plan reconcile.Plan) (changed bool) {

@@ -93,9 +93,9 @@ func (f *follower) open(ctx context.Context, id Identity) (found bool, err error
 }
 
 func (f *follower) openAll(ctx context.Context, containers []engine.Container) (found bool) {
-	plain := map[string]bool{}
+	plain := map[string]engine.State{}
 	for i := range containers {
-		plain[containers[i].Name] = true
+		plain[containers[i].Name] = containers[i].State
 	}
 	defer func() { f.begun = true }()
 	for i := range containers {
@@ -117,10 +117,12 @@ func (f *follower) openAll(ctx context.Context, containers []engine.Container) (
 
 // instance reports whether an instance of a container is meant: the current
 // one, or the one before it. Who follows reads every instance from the first
-// look on: one that is a previous one by then was one that is new in between.
-func (f *follower) instance(c *engine.Container, plain map[string]bool) bool {
+// look on: one that is a previous one by then was one that is new in between. One
+// that runs is the current one as long as the next is only made.
+func (f *follower) instance(c *engine.Container, plain map[string]engine.State) bool {
 	current, previous := strings.CutSuffix(c.Name, docker.PreviousName(""))
-	previous = previous && plain[current]
+	next, ok := plain[current]
+	previous = previous && ok && (next != engine.Created || c.State != engine.Running)
 	if previous && !f.opts.Previous && !f.begun {
 		f.seen[c.ID] = true
 		return false

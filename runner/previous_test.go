@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/engine/fake"
 )
@@ -151,6 +153,123 @@ func TestUp_KilledInARestartTheNextRunFinishesIt(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A supervisor that is killed anywhere in a swap leaves one instance that runs, or
+// none and one that is ready to start: logs and exec find the one that runs, and
+// the next run goes on. Connections that wait go on waiting.
+func TestUp_KilledInASwapTheNextRunFinishesIt(t *testing.T) {
+	gaps := 0
+	for _, phase := range []fake.Phase{fake.Before, fake.After} {
+		for n := 1; ; n++ {
+			reached := false
+			inBubble(t, func(t *testing.T, r *rig) {
+				r.instances()
+				r.app.Pods[0].Replicas = 1
+				r.app.Pods[1].Replicas = 1
+				r.ready()
+				r.app.Pod("web").Containers[0].Env[0].Value = "debug"
+				reached = r.killAt(phase, n)
+				time.Sleep(time.Minute)
+				r.livingOne(phase, n)
+				if reached && r.betweenInstances() {
+					gaps++
+					r.holdGoesOn()
+				}
+				r.ready()
+				if plan, err := Plan(t.Context(), r.config()); err != nil || !plan.Empty() {
+					t.Fatalf("killed %s call %d: not settled (%v):\n%s", phase, n, err, plan)
+				}
+				if c := r.statusOf("web-0", "app"); c.Restarts != 0 || c.LastState != nil {
+					t.Errorf("killed %s call %d: %+v", phase, n, c)
+				}
+				if level, _ := r.envOf("shop_web-0_app", "LEVEL"); level != "debug" {
+					t.Errorf("killed %s call %d: it runs with LEVEL %q", phase, n, level)
+				}
+				for _, c := range r.containers() {
+					if strings.HasSuffix(c.Name, ".previous") {
+						t.Errorf("killed %s call %d: %s is left", phase, n, c.Name)
+					}
+				}
+			})
+			if t.Failed() || !reached {
+				break
+			}
+		}
+	}
+	if gaps == 0 && !t.Failed() {
+		t.Error("nobody was killed between a stop and a start")
+	}
+}
+
+// betweenInstances reports whether one instance has ended and the next is made.
+func (r *rig) betweenInstances() bool {
+	states := map[string]engine.State{}
+	for _, c := range r.containers() {
+		states[c.Name] = c.State
+	}
+	return states["shop_web-0_app"] == engine.Created && states["shop_web-0_app.previous"] == engine.Exited
+}
+
+// livingOne checks that whoever asks for the container finds an instance that runs,
+// where there is one.
+func (r *rig) livingOne(phase fake.Phase, n int) {
+	r.t.Helper()
+	runs := 0
+	for name := range r.running() {
+		if strings.HasPrefix(name, "shop_web-0_app") {
+			runs++
+		}
+	}
+	if runs == 0 {
+		return
+	}
+	if runs > 1 {
+		r.t.Errorf("killed %s call %d: %d instances run", phase, n, runs)
+	}
+	if got, err := r.logsOf(Target{Pod: "web-0", Container: "app"}, LogOptions{}); err != nil || got != "instance 1" && got != "instance 2" {
+		r.t.Errorf("killed %s call %d: logs %q, %v", phase, n, got, err)
+	}
+	if c := r.statusOf("web-0", "app"); c.State != "running" {
+		r.t.Errorf("killed %s call %d: ps says %+v", phase, n, c)
+	}
+	if _, err := Exec(r.t.Context(), r.eng, r.id(), Target{Pod: "web-0", Container: "app"}, []string{"true"}, IO{}); err != nil {
+		r.t.Errorf("killed %s call %d: exec: %v", phase, n, err)
+	}
+}
+
+// holdGoesOn has somebody watch the app who takes over between the stop and the
+// start of a swap: the first he says to the gateway is to hold on.
+func (r *rig) holdGoesOn() {
+	r.t.Helper()
+	var first []api.Hold
+	var mu sync.Mutex
+	r.mu.Lock()
+	before := r.snap.Generation
+	r.sees = func(api.Status) {
+		mu.Lock()
+		defer mu.Unlock()
+		if p := podOf(r.snap, "web-0"); first == nil && r.snap.Generation > before {
+			first = append([]api.Hold{}, p.Holds...)
+		}
+	}
+	r.mu.Unlock()
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	defer cancel()
+	cfg := r.config()
+	cfg.Watch = true
+	if err := up(ctx, cfg, r); err != nil {
+		r.t.Error(err)
+	}
+	r.mu.Lock()
+	r.sees = nil
+	r.mu.Unlock()
+	if len(first) != 1 || first[0].Container != "app" || fmt.Sprint(first[0].Next) != "[80]" || first[0].Limit == 0 {
+		r.t.Errorf("the next supervisor holds %+v", first)
+	}
+	if left := podOf(r.last(), "web-0").Holds; len(left) > 0 {
+		r.t.Errorf("when it is done it holds %+v", left)
 	}
 }
 

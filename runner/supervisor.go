@@ -178,6 +178,7 @@ func (r *supervisor) look(ctx context.Context) error {
 	if before == nil {
 		l.fresh = len(seen.all) == 0 && seen.network == ""
 		l.hadVolumes = len(seen.volumes) > 0
+		r.resumeHolds()
 	}
 	if err := r.openVault(ctx); err != nil {
 		return err

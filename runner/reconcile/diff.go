@@ -49,7 +49,7 @@ func newBuilder(d Desired, o Observed, now time.Time) *builder {
 	b := &builder{
 		desired: d, defined: d.State, control: newControllers(d, &o), observed: o, now: now, pulls: map[string]int{}, volumes: map[string]int{},
 		podVolumes: map[string][]docker.Volume{}, before: map[string]*docker.Pod{}, wanted: map[string]int{}, running: map[string]int{}, gone: map[string]int{},
-		loadStep: none, networkStep: none, recordStep: none, connectStep: none,
+		loadStep: none, networkStep: none, recordStep: none, written: none, connectStep: none,
 	}
 	if o.Record != nil && o.Record.State != nil {
 		for i := range o.Record.State.Pods {
@@ -101,6 +101,7 @@ type builder struct {
 	loadStep    int
 	networkStep int
 	recordStep  int
+	written     int // the record, for whom it is enough that nothing else is under way
 	connectStep int
 	portalSteps []int
 }
@@ -155,6 +156,7 @@ func (b *builder) record() {
 		cause = "the definition changed"
 	}
 	step := b.add(Step{Op: WriteRecord, Object: "app " + b.desired.State.App, Role: RoleRecord, Cause: cause}, b.loadStep, b.networkStep, vault)
+	b.written = step
 	// It brings the secrets. Where they are known, nothing has to wait for it, but
 	// pods of a rollout: what they are made from has to be known if this is the
 	// last that comes to pass.

@@ -108,20 +108,32 @@ func (b *builder) wait(p *docker.Pod, object, reason string, until time.Time) {
 	b.waits = append(b.waits, Wait{Object: object, Reason: reason, Until: until, Job: p.Job != ""})
 }
 
-// replace removes the container and makes and starts a new one in its place. It
-// returns none when the new one's image is not to be had yet.
-func (b *builder) replace(step Step, m *Container, cause string, prev int, gates []int, c *docker.Container) int {
+// replace has another instance of a container take the place of the one that is
+// there: a running one stops when the next is made, and goes when that has
+// started. It returns none when the next one's image is not to be had yet, or when
+// it cannot be made.
+func (b *builder) replace(l *launch, step Step, m *Container, c *docker.Container) int {
 	image, ok := b.brought(step, c)
-	if !ok {
+	made, isAhead := l.ahead[c.Name]
+	if !ok || isAhead && made == none {
 		return none // what is there stays until then
 	}
-	step.Cause = cause
-	gates = slices.Concat(gates, []int{image})
+	step.Cause = b.replaceCause(c, m, l.p.Name)
+	gates := slices.Concat(l.gates, []int{image})
+	start := slices.Concat(gates, []int{l.last})
 	old := step
 	old.Swap = b.desired.Hold && m.running()
-	gone := b.removeAlone(old, m, gates...)
-	start := slices.Concat(gates, []int{prev})
-	return b.create(step, slices.Concat(start, []int{gone}), start, c)
+	if !isAhead {
+		gone := b.removeAlone(old, m, gates...)
+		return b.create(step, slices.Concat(start, []int{gone}), start, c)
+	}
+	stopped := b.stopAlone(old, m, b.ending(l.o, m), gates...)
+	next := step
+	next.Cause = ""
+	started := len(b.steps)
+	last := b.start(next, slices.Concat(start, []int{stopped}), c)
+	b.removeOne(step, m, started)
+	return last
 }
 
 // createAndStart makes a container anew, removing what is left of an earlier

@@ -142,6 +142,9 @@ type Container struct {
 	Tries   int // of making it, that failed
 	// Previous is the instance before this one; nil when there is none.
 	Previous *Container
+	// Next is the instance that is made ahead to take this one's place; nil when
+	// there is none.
+	Next *Container
 	// Unhealthy is why it has to be restarted though it runs: the words of a
 	// failed liveness or startup probe.
 	Unhealthy string

@@ -124,12 +124,15 @@ func (b *builder) mendRunning(p *docker.Pod, o *Pod, turn int) (last int, disrup
 	}
 	gates := b.removeStrangers(p, o)
 	infra := b.renamed(p, o)
-	disruption, image := b.disruption(p, o)
+	b.removeReplaced(p, o)
+	ahead := b.makeAhead(p, o, turn)
+	disruption, image := b.disruption(p, o, ahead)
 	if disruption != "" {
-		gates = append(gates, b.add(Step{Op: Drain, Object: "pod " + p.Name, Pod: p.Name, Cause: disruption}, turn, image))
+		after := append(ahead.steps(), turn, image)
+		gates = append(gates, b.add(Step{Op: Drain, Object: "pod " + p.Name, Pod: p.Name, Cause: disruption}, after...))
 	}
 	before := len(b.steps)
-	last = b.members(launch{p: p, o: o, joined: infra, gates: gates})
+	last = b.members(launch{p: p, o: o, joined: infra, gates: gates, ahead: ahead})
 	if len(b.steps) == before {
 		last = none
 	}
@@ -206,15 +209,16 @@ func (b *builder) removeStrangers(p *docker.Pod, o *Pod) []int {
 }
 
 // disruption is why a running member has to be replaced, or "", and the step
-// that brings its image. One whose image is not to be had yet stays.
-func (b *builder) disruption(p *docker.Pod, o *Pod) (cause string, image int) {
+// that brings its image. One stays whose image is not to be had yet, or whose next
+// instance cannot be made.
+func (b *builder) disruption(p *docker.Pod, o *Pod, ahead ahead) (cause string, image int) {
 	if p.Job != "" {
 		return "", none // a pod of a job does not follow a change
 	}
 	for _, c := range p.Lasting() {
 		if m := o.Living(c.Name); m.running() {
 			cause := b.replaceCause(c, m, p.Name)
-			if cause == "" {
+			if next, ok := ahead[c.Name]; cause == "" || ok && next == none {
 				continue
 			}
 			if image, h := b.image(c, Step{Pod: p.Name}); h == nil {

@@ -7,9 +7,10 @@ import (
 )
 
 // pair puts instances of one container together: the one with the plain name is
-// the current one, and the other its Previous. One that is alone is the current
-// one, whatever its name: a run was killed between keeping it and making the
-// next. One of an earlier infra container belongs to nobody.
+// the current one, and the other its Previous. While that one runs and the other
+// has never started, it is the current one, and the other its Next. One that is
+// alone is the current one, whatever its name: a run was killed between keeping
+// it and making the next. One of an earlier infra container belongs to nobody.
 func pair(members []Container) []Container {
 	var out []Container
 	for i := range members {
@@ -18,7 +19,12 @@ func pair(members []Container) []Container {
 			n := slices.IndexFunc(members, func(o Container) bool {
 				return docker.IsPreviousName(o.Name) && o.Key == m.Key && o.Infra == m.Infra
 			})
-			if n >= 0 {
+			switch {
+			case n >= 0 && m.State == Created && members[n].State == Running:
+				next := m
+				m = members[n]
+				m.Next = &next
+			case n >= 0:
 				previous := members[n]
 				m.Previous = &previous
 			}

@@ -13,15 +13,23 @@ func (b *builder) renamed(p *docker.Pod, o *Pod) int {
 		if c == nil || !m.running() || m.Infra != o.Infra.ID || b.replaceCause(c, m, p.Name) != "" {
 			continue // it is removed, by its ID
 		}
-		b.rename(m, c.EngineName, memberStep(p.Name, m, ""))
+		step := memberStep(p.Name, m, "its change is taken back")
+		gone := none
+		if m.Next != nil {
+			gone = b.removeOne(step, m.Next)
+		}
+		b.rename(m, c.EngineName, step, gone)
 	}
 	return infra
 }
 
-func (b *builder) rename(c *Container, name string, s Step) int {
-	if c.Name == name || docker.IsPreviousName(c.Name) {
+func (b *builder) rename(c *Container, name string, s Step, after ...int) int {
+	if c.Name == name {
 		return none
 	}
 	s.Op, s.Name, s.ID, s.Container, s.Cause = RenameContainer, name, c.ID, c.Key, "somebody renamed it to "+c.Name
-	return b.add(s)
+	if docker.IsPreviousName(c.Name) {
+		s.Cause = "its change is taken back"
+	}
+	return b.add(s, after...)
 }

@@ -55,7 +55,7 @@ func (b *builder) recreated() map[string]bool {
 // stopOutdated removes the running containers of a pod that have to be replaced,
 // and reports whether there is one.
 func (b *builder) stopOutdated(p *docker.Pod, o *Pod) bool {
-	cause, image := b.disruption(p, o)
+	cause, image := b.disruption(p, o, nil)
 	if cause == "" {
 		return false
 	}

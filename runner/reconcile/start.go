@@ -79,6 +79,7 @@ type launch struct {
 	gates  []int  // hold back every start
 	// reset are the containers that all start anew, by name: their counts go on.
 	reset map[string]*Container
+	ahead ahead
 
 	// Kept while the containers are gone through in order.
 	last   int // step that has to succeed before the next start
@@ -139,7 +140,7 @@ func (l *launch) step(object string, role Role, c *docker.Container) Step {
 func (l *launch) nextInit() int {
 	begun := func(c docker.Container) bool {
 		m := l.o.Living(c.Name)
-		return m != nil && (m.State != Created || m.ended()) // one that is only made says nothing: they are made ahead
+		return m != nil && (m.State != Created || m.ended() || m.Previous != nil) // one that is only made says nothing: they are made ahead
 	}
 	if slices.ContainsFunc(l.p.Containers, begun) {
 		return len(l.p.Init)
@@ -251,7 +252,7 @@ func (b *builder) keep(l *launch, step Step, c *docker.Container, m *Container) 
 		return made, made != none && ok
 	case p.Job == "" && b.replaceCause(c, m, p.Name) != "":
 		// A changed container starts over: restarts of the one before do not count.
-		return b.replace(step, m, b.replaceCause(c, m, p.Name), l.last, l.gates, c), ok
+		return b.replace(l, step, m, c), ok
 	case Stays(p, c, m):
 		return none, true
 	case m.Waiting != "":

@@ -66,6 +66,9 @@ func (b *builder) stop(s Step, hook *docker.Hook, turn []string, after []int) in
 	if s.Swap {
 		w := s
 		w.Op, w.Cause = Hold, ""
+		if b.written != none {
+			w.Behind = []int{b.written} // who waits does not wait for the engine to do something else
+		}
 		before = append(before, b.add(w, before...))
 	}
 	s.Op = StopContainer
@@ -140,6 +143,11 @@ func (b *builder) definition(p *Pod) *docker.Pod {
 // stopPod stops what runs of a pod and leaves it for its logs.
 func (b *builder) stopPod(p *Pod, cause string, after ...int) {
 	stopped := slices.Clone(after)
+	for i := range p.Members {
+		if m := &p.Members[i]; m.Next != nil {
+			stopped = append(stopped, b.removeOne(memberStep(p.Name, m, cause), m.Next, after...))
+		}
+	}
 	for _, end := range b.stopMembers(p, cause, after...) {
 		stopped = append(stopped, end)
 	}
@@ -181,12 +189,26 @@ func (b *builder) removeMembers(p *Pod, cause string, after ...int) []int {
 	return append(gone, infra)
 }
 
-// removeStopped removes a member and the instance before it.
+// removeStopped removes a member with the instances before and after it.
 func (b *builder) removeStopped(s Step, m *Container, after ...int) int {
-	if m.Previous != nil {
-		after = append(slices.Clone(after), b.removeOne(s, m.Previous, after...))
+	before := slices.Clone(after)
+	for _, other := range []*Container{m.Previous, m.Next} {
+		if other == nil {
+			continue
+		}
+		before = append(before, b.removeOther(s, other, after...))
 	}
-	return b.removeOne(s, m, after...)
+	return b.removeOne(s, m, before...)
+}
+
+// removeOther removes an instance that is not the current one. It should not run,
+// but somebody may have started it.
+func (b *builder) removeOther(s Step, other *Container, after ...int) int {
+	if other.running() {
+		s.Swap = false
+		after = []int{b.stopAlone(s, other, Ending{Grace: defaultGrace}, after...)}
+	}
+	return b.removeOne(s, other, after...)
 }
 
 func (b *builder) removeOne(s Step, m *Container, after ...int) int {

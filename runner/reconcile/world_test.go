@@ -109,6 +109,7 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 		must(c != nil && c.State == Created, "not created")
 		must(c.Infra == "" || w.Pods[s.Pod].Infra.State == Running && w.Pods[s.Pod].Infra.ID == c.Infra, "its infra container does not run")
 		c.State, c.Started, c.Up = Running, w.now, true
+		defer w.pair()
 		if s.Role == RoleApp || s.Role == RoleSidecar {
 			if dc := d.State.Pod(s.Pod).Container(s.Container); dc.PostStart != nil {
 				c.PostStart, c.Up = HookDue, false
@@ -136,11 +137,13 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 		c := w.findID(s.ID)
 		must(c != nil && c.State == Running, "not running")
 		c.State, c.ExitCode, c.Finished = Exited, 143, w.now
+		w.pair()
 	case RenameContainer:
 		c := w.findID(s.ID)
-		must(c != nil && c.State == Exited, "not exited")
+		must(c != nil, "no such container")
 		must(w.find(s.Name) == nil, "the name is taken")
 		c.Name = s.Name
+		w.pair()
 	case RemoveContainer:
 		if s.Role == RoleJob || s.Role == RoleCron {
 			must(w.removeObject(s.ID), "no such object")
@@ -191,7 +194,25 @@ func (w *world) create(t *testing.T, d Desired, s Step, must func(bool, string))
 		must(o != nil && o.Infra != nil, "no infra container to join")
 		c.Key, c.Init, c.Hash, c.Image, c.ImageID, c.Infra = s.Container, s.Role == RoleInit, dc.Hash, dc.Image, w.Images[dc.Image], o.Infra.ID
 		c.Sidecar = s.Role == RoleSidecar
-		o.Members = pair(append(o.Members, c))
+		o.Members = append(o.Members, c)
+		w.pair()
+	}
+}
+
+// pair sorts the instances of all containers anew, as a look at the engine does.
+func (w *world) pair() {
+	for _, p := range w.Pods {
+		var flat []Container
+		for _, m := range p.Members {
+			for _, other := range []*Container{m.Previous, m.Next} {
+				if other != nil {
+					flat = append(flat, *other)
+				}
+			}
+			m.Previous, m.Next = nil, nil
+			flat = append(flat, m)
+		}
+		p.Members = pair(flat)
 	}
 }
 
@@ -212,8 +233,10 @@ func (w *world) each(f func(*Container) bool) *Container {
 			if f(&p.Members[i]) {
 				return &p.Members[i]
 			}
-			if previous := p.Members[i].Previous; previous != nil && f(previous) {
-				return previous
+			for _, other := range []*Container{p.Members[i].Previous, p.Members[i].Next} {
+				if other != nil && f(other) {
+					return other
+				}
 			}
 		}
 	}
@@ -237,10 +260,18 @@ func (w *world) remove(id string) {
 		if p.Infra != nil && p.Infra.ID == id {
 			p.Infra = nil
 		}
-		p.Members = slices.DeleteFunc(p.Members, func(c Container) bool { return c.ID == id })
+		p.Members = slices.DeleteFunc(p.Members, func(c Container) bool { return c.ID == id && c.Previous == nil && c.Next == nil })
 		for i := range p.Members {
-			if previous := p.Members[i].Previous; previous != nil && previous.ID == id {
-				p.Members[i].Previous = nil
+			m := &p.Members[i]
+			switch {
+			case m.Previous != nil && m.Previous.ID == id:
+				m.Previous = nil
+			case m.Next != nil && m.Next.ID == id:
+				m.Next = nil
+			case m.ID == id && m.Next != nil:
+				*m = *m.Next
+			case m.ID == id:
+				*m = *m.Previous
 			}
 		}
 		if p.Infra == nil && len(p.Members) == 0 {
