@@ -1,8 +1,11 @@
 package watch
 
 import (
+	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 
 	"github.com/fsnotify/fsnotify"
 )
@@ -13,8 +16,19 @@ import (
 type ears struct {
 	kernel *fsnotify.Watcher // nil when the machine has none left
 
+	// asking is held while the kernel is asked, which must not keep what it says
+	// from being heard. It is taken before mu.
+	asking sync.Mutex
+	names  map[node]string // of watched directories: the kernel knows them by node
+	nodes  map[string]node // the same the other way
+	most   int             // watches, for tests; 0 means as many as the kernel has
+
 	mu    sync.Mutex
 	armed map[string]map[*inbox]bool // by directory
+}
+
+func newEars(kernel *fsnotify.Watcher) *ears {
+	return &ears{kernel: kernel, names: map[node]string{}, nodes: map[string]node{}, armed: map[string]map[*inbox]bool{}}
 }
 
 // add watches a directory for a group. It is added each time, as one that was
@@ -23,13 +37,39 @@ func (e *ears) add(dir string, to *inbox) error {
 	if e.kernel == nil {
 		return nil
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.armed[dir] == nil {
-		e.armed[dir] = map[*inbox]bool{}
+	e.asking.Lock()
+	defer e.asking.Unlock()
+	e.put(dir, to)
+	e.forget(dir)
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
 	}
-	e.armed[dir][to] = true
+	n := fullNode(info)
+	// The kernel has one watch for a directory, which goes by its first name: the
+	// old one, if it was moved.
+	if other := e.names[n]; other != "" {
+		if at, err := os.Stat(other); err == nil && fullNode(at) == n {
+			return fmt.Errorf("it is %s as well, as a bind mount", other)
+		}
+		_ = e.kernel.Remove(other)
+		e.forget(other)
+	}
+	if e.most > 0 && len(e.nodes) >= e.most {
+		return syscall.ENOSPC
+	}
+	if n != (node{}) {
+		e.names[n], e.nodes[dir] = dir, n
+	}
 	return e.kernel.Add(dir)
+}
+
+// forget drops what is known of a directory's node.
+func (e *ears) forget(dir string) {
+	if n, known := e.nodes[dir]; known {
+		delete(e.nodes, dir)
+		delete(e.names, n)
+	}
 }
 
 // remove ends a group's watch of a directory.
@@ -37,13 +77,33 @@ func (e *ears) remove(dir string, to *inbox) {
 	if e.kernel == nil {
 		return
 	}
+	e.asking.Lock()
+	defer e.asking.Unlock()
+	if e.take(dir, to) {
+		e.forget(dir)
+		_ = e.kernel.Remove(dir) // it fails for a directory that is gone, which is what we want
+	}
+}
+
+func (e *ears) put(dir string, to *inbox) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.armed[dir] == nil {
+		e.armed[dir] = map[*inbox]bool{}
+	}
+	e.armed[dir][to] = true
+}
+
+// take reports whether nobody is left.
+func (e *ears) take(dir string, to *inbox) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.armed[dir], to)
-	if len(e.armed[dir]) == 0 {
-		delete(e.armed, dir)
-		_ = e.kernel.Remove(dir) // it fails for a directory that is gone, which is what we want
+	if len(e.armed[dir]) > 0 {
+		return false
 	}
+	delete(e.armed, dir)
+	return true
 }
 
 // hear gives an event to the groups that watch its directory, or that watch

@@ -33,3 +33,13 @@ func nodeOf(info fs.FileInfo) uint64 {
 	}
 	return 0
 }
+
+// node tells directories apart, whatever they are called.
+type node struct{ dev, ino uint64 }
+
+func fullNode(info fs.FileInfo) node {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return node{uint64(st.Dev), st.Ino}
+	}
+	return node{}
+}

@@ -2,34 +2,98 @@ package watch
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cuepod/cuepod/runner/ignore"
 )
 
 // TestScripts runs testdata/*.txt, a text language for what people and programs
 // do to files. A line is a command; # begins a comment; paths are relative to a
 // fresh directory:
 //
-//	write PATH TEXT...    write in place
+//	write PATH TEXT...    write in place: truncate, then write
+//	append PATH TEXT...   write at the end
 //	save PATH TEXT...     as editors do: a temporary file renamed over the old one
 //	replace PATH TEXT...  remove, then write anew
 //	touch PATH            change the times only
 //	times N PATH          write N different contents in a row
-//	rm PATH | mkdir PATH | mv OLD NEW | ln TARGET LINK
+//	burst N DIR           make N files in a directory
+//	rm PATH | mkdir PATH | mv OLD NEW | ln TARGET LINK | chmod MODE PATH
 //	old PATH              date the file a year back
+//	watches N             the kernel has no more watches than N
+//	remote DIR            the directory is on a network filesystem
 //	start                 make the watcher; else the first set does
-//	set PATH...           watch exactly these; "." is the directory itself
+//	ignore PATTERN...     what the next set's trees leave out, as .dockerignore
+//	set PATH...           watch exactly these; "." is the directory itself,
+//	                      DIR/... a tree, DIR/* the names in a directory
+//	lose                  the kernel forgets all watches without a word
+//	overflow              the kernel says that its queue has overflowed
 //	expect PATH...        exactly these paths change
+//	expectn N PREFIX      N paths that begin with PREFIX change, told at once
 //	quiet                 nothing has changed
+//	watched PATH... | unwatched PATH...   whether the kernel watches directories
+//	notice TEXT           a person was told something with this text, once
+//	nonotice              a person was told nothing
 //
 // quiet does not wait: it changes a file of its own, which the watcher is told
 // to watch with every set, and expects that change to come alone.
-func TestScripts(t *testing.T) {
+//
+//peers:2 3 also
+func TestScripts(t *testing.T) { runScripts(t, Options{Hold: time.Minute}) }
+
+// TestScripts_Polling runs the same scripts without any help of the kernel.
+func TestScripts_Polling(t *testing.T) {
+	runScripts(t, Options{Hold: time.Minute, Poll: 20 * time.Millisecond, blind: true})
+}
+
+// TestScripts_AsAUser runs the scripts about closed directories where root runs
+// the tests.
+func TestScripts_AsAUser(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("TestScripts has run them")
+	}
+	dir := t.TempDir()
+	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
+		if err := os.Chmod(d, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	copied := filepath.Join(dir, "watch.test") // the original lies where only we may look
+	if err := os.WriteFile(copied, program, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(dir, "testdata"), os.DirFS("testdata")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(copied, "-test.run", "^TestScripts(_Polling)?$/^(unreadable|tree_ignore)$", "-test.v")
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "TMPDIR="+dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || strings.Count(string(out), "--- PASS") < 6 {
+		t.Fatalf("%v\n%s", err, out)
+	}
+}
+
+func runScripts(t *testing.T, opts Options) {
 	scripts, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(scripts) == 0 {
 		t.Fatalf("no scripts: %v", err)
@@ -41,23 +105,13 @@ func TestScripts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := newScript(t, Options{})
-			s.run(t, path, string(data))
-		})
-	}
-}
-
-// TestScripts_Polling runs the same scripts without any help of the kernel.
-func TestScripts_Polling(t *testing.T) {
-	scripts, _ := filepath.Glob("testdata/*.txt")
-	for _, path := range scripts {
-		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			t.Parallel()
-			data, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
+			switch text := string(data); {
+			case opts.blind && strings.Contains(text, "#kernel\n"):
+				t.Skip("it is about what the kernel does")
+			case os.Getuid() == 0 && strings.Contains(text, "#user\n"):
+				t.Skip("for root no directory is closed; TestScripts_AsAUser runs it")
 			}
-			s := newScript(t, Options{Poll: 20 * time.Millisecond, blind: true})
+			s := newScript(t, opts)
 			s.run(t, path, string(data))
 		})
 	}
@@ -68,6 +122,11 @@ type script struct {
 	opts          Options
 	w             *Watcher // nil until started
 	beats         int
+	ignore        *ignore.Matcher
+	remotes       sync.Map // directories on a network filesystem
+
+	mu      sync.Mutex
+	notices []string
 }
 
 func newScript(t *testing.T, opts Options) *script {
@@ -76,10 +135,27 @@ func newScript(t *testing.T, opts Options) *script {
 		t.Fatal(err)
 	}
 	s := &script{dir: dir, sentinel: filepath.Join(t.TempDir(), "sentinel"), opts: opts}
+	s.opts.Notice = func(text string) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.notices = append(s.notices, text)
+	}
+	s.opts.remote = func(dir string) string {
+		if _, remote := s.remotes.Load(dir); remote {
+			return "NFS"
+		}
+		return ""
+	}
 	t.Cleanup(func() {
 		if s.w != nil {
 			s.w.Close()
 		}
+		_ = filepath.WalkDir(dir, func(path string, d os.DirEntry, _ error) error { // so that it can be removed
+			if d != nil && d.IsDir() {
+				_ = os.Chmod(path, 0o700)
+			}
+			return nil
+		})
 	})
 	return s
 }
@@ -119,10 +195,35 @@ func (s *script) do(command string, args []string) error {
 		for _, arg := range args {
 			inputs = append(inputs, s.input(arg))
 		}
+		for i := range inputs {
+			inputs[i].Ignore = s.ignore
+		}
 		s.w.Set([]Group{{Name: "g", Pace: Pace{Quiet: 20 * time.Millisecond}, Inputs: inputs}})
 		return nil
+	case "ignore":
+		var err error
+		s.ignore, err = ignore.New(args)
+		return err
 	case "expect":
 		return s.expect(args...)
+	case "expectn":
+		return s.expectMany(args[0], s.abs(args[1]))
+	case "watches":
+		_, err := fmt.Sscan(args[0], &s.opts.watches)
+		s.opts.Poll = 20 * time.Millisecond
+		return err
+	case "remote":
+		s.remotes.Store(s.abs(args[0]), true)
+		return nil
+	case "lose":
+		return s.lose()
+	case "overflow":
+		s.w.ears.lost()
+		return nil
+	case "watched", "unwatched":
+		return s.watches(command == "watched", args)
+	case "notice", "nonotice":
+		return s.told(strings.Join(args, " "))
 	case "quiet":
 		s.beats++
 		// At once: a slow machine may see a file that is emptied and filled change twice.
@@ -151,6 +252,16 @@ func (s *script) do(command string, args []string) error {
 		return s.times(args[0], s.abs(args[1]))
 	case "rm":
 		return os.RemoveAll(path)
+	case "append":
+		return appendTo(path, text)
+	case "burst":
+		return s.burst(args[0], s.abs(args[1]))
+	case "chmod":
+		mode, err := strconv.ParseUint(args[0], 8, 32)
+		if err != nil {
+			return err
+		}
+		return os.Chmod(s.abs(args[1]), os.FileMode(mode))
 	case "mkdir":
 		return os.MkdirAll(path, 0o700)
 	case "mv":
@@ -181,6 +292,73 @@ func (s *script) times(count, path string) error {
 		}
 	}
 	return nil
+}
+
+func (s *script) burst(count, dir string) error {
+	var n int
+	if _, err := fmt.Sscan(count, &n); err != nil {
+		return err
+	}
+	for i := range n {
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("f%05d", i)), nil, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func appendTo(path, text string) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	return errors.Join(err, f.Close())
+}
+
+// lose ends all watches, as a kernel does that has run out of something.
+func (s *script) lose() error {
+	if s.w.ears.kernel == nil {
+		return nil
+	}
+	for _, dir := range s.w.ears.kernel.WatchList() {
+		if err := s.w.ears.kernel.Remove(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *script) watches(want bool, dirs []string) error {
+	if s.w.ears.kernel == nil {
+		return nil
+	}
+	for _, dir := range dirs {
+		if slices.Contains(s.w.ears.kernel.WatchList(), s.abs(dir)) != want {
+			return fmt.Errorf("%s is watched: %v", dir, !want)
+		}
+	}
+	return nil
+}
+
+// told is whether a person was told text, "" for nothing, but for what a script
+// without a kernel is always told.
+func (s *script) told(text string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var got []string
+	for _, n := range s.notices {
+		if !s.opts.blind || !strings.Contains(n, "max_user_instances") {
+			got = append(got, n)
+		}
+	}
+	if text == "" && len(got) == 0 || s.opts.blind && len(got) == 0 {
+		return nil
+	}
+	if text != "" && len(got) == 1 && strings.Contains(got[0], text) {
+		return nil
+	}
+	return fmt.Errorf("told %q", got)
 }
 
 func (s *script) abs(path string) string {
@@ -222,8 +400,30 @@ func (s *script) expect(paths ...string) error {
 				got[p] = true
 			}
 		case <-deadline:
-			return fmt.Errorf("only these changed: %v", got)
+			return fmt.Errorf("of %d paths only %d changed: %v", len(want), len(got), got)
 		}
 	}
 	return nil
+}
+
+// expectMany reads one change with so many paths.
+func (s *script) expectMany(count, prefix string) error {
+	var n int
+	if _, err := fmt.Sscan(count, &n); err != nil {
+		return err
+	}
+	select {
+	case c := <-s.w.Changes("g"):
+		if len(c.Paths) != n {
+			return fmt.Errorf("%d paths changed, among them %q", len(c.Paths), c.Paths[:min(3, len(c.Paths))])
+		}
+		for _, p := range c.Paths {
+			if !strings.HasPrefix(p, prefix) {
+				return fmt.Errorf("%s changed too", p)
+			}
+		}
+		return nil
+	case <-time.After(20 * time.Second):
+		return fmt.Errorf("nothing changed")
+	}
 }

@@ -9,42 +9,47 @@ import (
 	"github.com/cuepod/cuepod/runner/ignore"
 )
 
-// survey is where to look: the paths that count, and the directories to watch
-// for them.
+// survey is where to look for one input: the paths that count, and the
+// directories to watch for them. Of a tree, it is the way to it.
 type survey struct {
-	files []string             // sorted, as the inputs name them
+	files []string             // sorted, as the input names them
 	dirs  map[string]*interest // by real path, no symbolic link in it
+	real  string               // where the input leads; "" when nowhere
 }
 
 // interest is what matters in a watched directory.
 type interest struct {
 	names map[string]bool // these entries
 	cue   bool            // every .cue file
-	tree  bool            // everything that is not ignored
 	list  bool            // every name that is not ignored
 	// needed is false for a directory that is only watched for the going of
 	// another one. Some may not be listed, such as other people's /home.
 	needed bool
 }
 
-// surveyOf looks at the filesystem and finds what to watch for the inputs: for
-// each path the directory that holds it and that directory's parent, the same
+// surveyOf looks at the filesystem and finds what to watch for an input: for
+// the path the directory that holds it and that directory's parent, the same
 // for every symbolic link on the way, and the nearest ancestor of what is
 // missing.
-func surveyOf(inputs []Input) survey {
+func surveyOf(in Input) survey {
 	s := survey{dirs: map[string]*interest{}}
-	for _, in := range inputs {
-		switch path := filepath.Clean(in.Path); in.Kind {
-		case Tree:
-			s.addTree(path, ".", in.Ignore)
-		case Names:
-			s.addListing(path+listing, path)
-		default:
-			s.addInput(path)
-		}
+	path := filepath.Clean(in.Path)
+	real, ok := s.follow(path)
+	if ok {
+		s.real = real
+	}
+	switch dir := ok && isDir(real); {
+	case in.Kind == Tree && dir: // its branches do the rest
+	case in.Kind == Names && dir:
+		s.files = []string{path}
+		at := s.interest(real)
+		at.list, at.needed = true, true
+	case in.Kind == Content && dir:
+		s.addPackage(path, real)
+	default:
+		s.files = []string{path}
 	}
 	slices.Sort(s.files)
-	s.files = slices.Compact(s.files)
 	return s
 }
 
@@ -53,14 +58,16 @@ func (s survey) relevant(path string) bool {
 	dir, name := filepath.Split(path)
 	in := s.dirs[filepath.Clean(dir)]
 	switch {
+	case s.dirs[path] != nil: // the watched directory itself
+		return true
 	case in == nil:
-		return s.dirs[path] != nil // about the watched directory itself
+		return false
 	case in.names[name]:
 		return true
-	case ignored(name):
+	case ignore.Name(name):
 		return false
 	default:
-		return in.tree || in.list || in.cue && isCUE(name)
+		return in.list || in.cue && isCUE(name)
 	}
 }
 
@@ -73,60 +80,16 @@ func (s *survey) interest(dir string) *interest {
 	return in
 }
 
-// addInput adds a file, a directory's .cue files, or something missing.
-func (s *survey) addInput(path string) {
+// addPackage adds the .cue files in a directory.
+func (s *survey) addPackage(path, real string) {
 	s.files = append(s.files, path)
-	real, ok := s.follow(path)
-	if !ok || !isDir(real) {
-		return
-	}
 	in := s.interest(real)
 	in.cue, in.needed = true, true
 	for _, entry := range list(real) {
-		if isCUE(entry.Name()) && !ignored(entry.Name()) {
+		if isCUE(entry.Name()) && !ignore.Name(entry.Name()) {
 			child := filepath.Join(path, entry.Name())
 			s.follow(child)
 			s.files = append(s.files, child)
-		}
-	}
-}
-
-// listing is what follows a directory of which the names count.
-const listing = string(filepath.Separator) + "*"
-
-// addListing adds the names in a directory.
-func (s *survey) addListing(input, dir string) {
-	s.files = append(s.files, input)
-	if real, ok := s.follow(dir); ok && isDir(real) {
-		in := s.interest(real)
-		in.list, in.needed = true, true
-	}
-}
-
-// addTree adds what is in a directory of a tree. Links to files are followed,
-// links to directories are not: they may lead back up.
-func (s *survey) addTree(root, name string, out *ignore.Matcher) {
-	path := filepath.Join(root, name)
-	real, ok := s.follow(path)
-	if !ok || !isDir(real) {
-		s.files = append(s.files, path)
-		return
-	}
-	in := s.interest(real)
-	in.tree, in.needed = true, true
-	for _, entry := range list(real) {
-		child := filepath.Join(name, entry.Name())
-		switch {
-		case ignored(entry.Name()):
-		case entry.IsDir():
-			if !out.Prunes(filepath.ToSlash(child)) {
-				s.addTree(root, child, out)
-			}
-		case out.Excludes(filepath.ToSlash(child)):
-		default:
-			if target, ok := s.follow(filepath.Join(root, child)); !ok || !isDir(target) {
-				s.files = append(s.files, filepath.Join(root, child))
-			}
 		}
 	}
 }
@@ -136,7 +99,7 @@ func (s *survey) addTree(root, name string, out *ignore.Matcher) {
 // then tell when that changes.
 func (s *survey) follow(path string) (real string, ok bool) {
 	const maxLinks = 40 // as the kernel
-	real, rest := root(path), parts(path)
+	real, rest := volume(path), parts(path)
 	for links := 0; len(rest) > 0; {
 		name := rest[0]
 		rest = rest[1:]
@@ -158,7 +121,7 @@ func (s *survey) follow(path string) (real string, ok bool) {
 		if !filepath.IsAbs(target) {
 			target = filepath.Join(real, target)
 		}
-		real, rest = root(target), append(parts(target), rest...)
+		real, rest = volume(target), append(parts(target), rest...)
 	}
 	s.await(real, true)
 	s.await(filepath.Dir(real), false)
@@ -174,7 +137,7 @@ func (s *survey) await(real string, needed bool) {
 	}
 }
 
-func root(path string) string {
+func volume(path string) string {
 	return filepath.VolumeName(path) + string(filepath.Separator)
 }
 
@@ -199,13 +162,11 @@ func list(dir string) []os.DirEntry {
 
 func isCUE(name string) bool { return strings.HasSuffix(name, ".cue") }
 
-func ignored(name string) bool { return ignore.Name(name) }
-
 // gitLocked reports whether git is at work on a tree that holds one of the
 // directories: a checkout is one change, not hundreds.
-func gitLocked(dirs map[string]*interest) bool {
+func gitLocked(dirs []string) bool {
 	seen := map[string]bool{}
-	for dir := range dirs {
+	for _, dir := range dirs {
 		for ; !seen[dir]; dir = filepath.Dir(dir) {
 			seen[dir] = true
 			if gitDir := gitDirOf(dir); gitDir != "" {

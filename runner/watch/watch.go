@@ -34,7 +34,11 @@ type Options struct {
 	// nil means nobody listens.
 	Notice func(string)
 
-	blind bool // do not ask the kernel; for tests of polling
+	// For tests: do not ask the kernel; how many watches it has, 0 for enough; and
+	// the name of a directory's filesystem if it is a remote one.
+	blind   bool
+	watches int
+	remote  func(dir string) string
 }
 
 // Change is a set of inputs of a group whose content differs from the last
@@ -76,6 +80,9 @@ func New(opts Options) (*Watcher, error) {
 	if opts.Notice == nil {
 		opts.Notice = func(string) {}
 	}
+	if opts.remote == nil {
+		opts.remote = remoteFilesystem
+	}
 	w := &Watcher{
 		opts:    opts,
 		notices: notices{tell: opts.Notice, told: map[string]bool{}},
@@ -91,7 +98,8 @@ func New(opts Options) (*Watcher, error) {
 	case err != nil:
 		return nil, fmt.Errorf("file watcher: %w", err)
 	}
-	w.ears = &ears{kernel: kernel, armed: map[string]map[*inbox]bool{}}
+	w.ears = newEars(kernel)
+	w.ears.most = opts.watches
 	go w.ears.run()
 	return w, nil
 }

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/fsnotify/fsnotify"
 )
 
 func TestNew_NoKernelWatcherLeftPollsAndSaysWhy(t *testing.T) {
@@ -25,19 +27,23 @@ func TestNew_NoKernelWatcherLeftPollsAndSaysWhy(t *testing.T) {
 
 // deafEyes have no kernel to ask.
 func deafEyes(tell func(string)) *eyes {
-	return newEyes(&ears{}, newInbox(), Options{Poll: time.Second}, &notices{tell: tell, told: map[string]bool{}}, time.Now())
+	return newEyes(newEars(nil), newInbox(), Options{Poll: time.Second}, &notices{tell: tell, told: map[string]bool{}}, time.Now())
 }
 
 func TestEyes_NoWatchesLeftPollsAndSaysWhyOnce(t *testing.T) {
 	var notices []string
 	e := deafEyes(func(s string) { notices = append(notices, s) })
-	e.inputs = []Input{{Path: "/app"}}
-	e.view = survey{dirs: map[string]*interest{"/app": {needed: true}, "/other": {needed: true}, "/": {}}}
+	r := &root{deaf: map[string]bool{}}
+	e.roots[key{path: "/app"}] = r
+	e.ears.kernel = &fsnotify.Watcher{}
 	for _, dir := range []string{"/app", "/other"} {
-		e.heard(dir, &os.PathError{Op: "inotify_add_watch", Path: dir, Err: syscall.ENOSPC}, "")
+		e.heard(dir, r, true, &os.PathError{Op: "inotify_add_watch", Path: dir, Err: syscall.ENOSPC}, "")
 	}
 	if !e.polling() || len(notices) != 1 || !strings.Contains(notices[0], "fs.inotify.max_user_watches") {
 		t.Errorf("polling %v, notices %q", e.polling(), notices)
+	}
+	if strings.Contains(notices[0], "space") { // a disk is not full (tilt#2079)
+		t.Errorf("notice %q", notices[0])
 	}
 }
 
@@ -45,6 +51,7 @@ func TestEyes_DeafDirectories(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
 		needed bool
+		tree   bool
 		err    error
 		fs     string
 		deaf   bool
@@ -52,17 +59,21 @@ func TestEyes_DeafDirectories(t *testing.T) {
 		{name: "all well", needed: true},
 		{name: "gone", needed: true, err: syscall.ENOENT},
 		{name: "input that may not be listed", needed: true, err: syscall.EACCES, deaf: true},
+		{name: "branch that may not be listed", needed: true, tree: true, err: syscall.EACCES},
 		{name: "ancestor that may not be listed", err: syscall.EACCES},
 		{name: "network filesystem", needed: true, fs: "NFS", deaf: true},
+		{name: "ancestor on a network filesystem", fs: "9p"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			told := 0
 			e := deafEyes(func(string) { told++ })
-			e.view = survey{dirs: map[string]*interest{"/d": {needed: tc.needed}}}
-			e.deaf["/d"] = true // as found the last time: it may have got better
-			e.heard("/d", tc.err, tc.fs)
-			if e.deaf["/d"] != tc.deaf || (told > 0) != tc.deaf {
-				t.Errorf("deaf %v, want %v; %d notices", e.deaf["/d"], tc.deaf, told)
+			r := &root{deaf: map[string]bool{"/d": true}} // as found the last time: it may have got better
+			if tc.tree {
+				r.tree = &tree{}
+			}
+			e.heard("/d", r, tc.needed, tc.err, tc.fs)
+			if r.deaf["/d"] != tc.deaf || (told > 0) != tc.deaf {
+				t.Errorf("deaf %v, want %v; %d notices", r.deaf["/d"], tc.deaf, told)
 			}
 		})
 	}
@@ -87,11 +98,11 @@ func TestWatcher_CloseEndsEverything(t *testing.T) {
 
 func TestGate_RacyWriteIsRead(t *testing.T) {
 	now := time.Now()
-	old := print{kind: file, size: 1, time: now, read: now.Add(time.Second)}
+	old := print{kind: file, size: 1, time: now.UnixNano(), read: now.Add(time.Second).UnixNano()}
 	if old.settled() {
 		t.Error("a file read within its clock's tick is settled")
 	}
-	old.read = now.Add(3 * time.Second)
+	old.read = now.Add(3 * time.Second).UnixNano()
 	if !old.settled() {
 		t.Error("a file read long after its last change is not settled")
 	}
@@ -102,7 +113,7 @@ func TestGate_UnreadableCountsByItsReason(t *testing.T) {
 	content := map[string]print{"a": {kind: unreadable, sum: [32]byte{1}}}
 	read := func(path string, _ print) print { return content[path] }
 	g := gate{}
-	g.learn([]string{"a"}, time.Time{}, read)
+	g.learn([]string{"a"}, nil, time.Time{}, read)
 	if got := g.update([]string{"a"}, read); got != nil {
 		t.Errorf("the same reason (%v) is a change: %q", reason, got)
 	}
@@ -125,7 +136,7 @@ func TestRead_LargeFilesAndPipesAreNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{big, pipe} {
-		if p := read(path, print{}); p.kind != large {
+		if p := printContent(path, print{}); p.kind != large {
 			t.Errorf("%s: kind %d", path, p.kind)
 		}
 	}
@@ -142,7 +153,7 @@ func TestGitLocked_InALinkedWorkTree(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "tree/.git"), []byte("gitdir: "+gitdir+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dirs := map[string]*interest{filepath.Join(dir, "tree/deep"): {}}
+	dirs := []string{filepath.Join(dir, "tree/deep")}
 	if gitLocked(dirs) {
 		t.Error("locked without a lock")
 	}
