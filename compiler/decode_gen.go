@@ -804,11 +804,10 @@ func (d *decoder) decodeCapabilities(o object, x *app.Capabilities) {
 func (d *decoder) decodeBuild(o object, x *app.Build) {
 	x.Pos = o.pos
 	x.Dockerfile = "Dockerfile"
-	missing := 1
+	x.Builder = "engine"
 	d.each(o, func(name string, o object) {
 		switch name {
 		case "context":
-			missing--
 			x.Context = d.text(o, notEmpty)
 		case "dockerfile":
 			x.Dockerfile = d.text(o, notEmpty)
@@ -817,13 +816,46 @@ func (d *decoder) decodeBuild(o object, x *app.Build) {
 		case "args":
 			x.Args = map[string]string{}
 			d.entries(o, d.match("^[-._a-zA-Z][-._a-zA-Z0-9]*$"), func(key string, o object) { x.Args[key] = d.text(o, anyText) })
+		case "cacheFrom":
+			x.CacheFrom = nil
+			d.items(o, func(o object) { x.CacheFrom = append(x.CacheFrom, d.text(o, notEmpty)) })
+		case "platform":
+			x.Platform = d.text(o, notEmpty)
+		case "secrets":
+			d.entries(o, notEmpty, func(key string, o object) {
+				y := app.BuildSecret{Name: key}
+				d.decodeBuildSecret(d.locate(o), &y)
+				x.Secrets = append(x.Secrets, y)
+			})
+		case "builder":
+			x.Builder = d.text(o, oneOf("engine", "buildx"))
+		case "go":
+			x.Go = d.text(o, notEmpty)
+		case "tags":
+			x.Tags = nil
+			d.items(o, func(o object) { x.Tags = append(x.Tags, d.text(o, notEmpty)) })
+		case "ldflags":
+			x.Ldflags = nil
+			d.items(o, func(o object) { x.Ldflags = append(x.Ldflags, d.text(o, notEmpty)) })
 		default:
 			d.unfit("unknown field")
 		}
 	})
-	if missing > 0 {
-		d.unfit("a required field is missing")
-	}
+	byName(x.Secrets, func(y app.BuildSecret) string { return y.Name })
+}
+
+func (d *decoder) decodeBuildSecret(o object, x *app.BuildSecret) {
+	x.Pos = o.pos
+	d.each(o, func(name string, o object) {
+		switch name {
+		case "file":
+			x.File = d.text(o, notEmpty)
+		case "env":
+			x.Env = d.text(o, d.match("^[-._a-zA-Z][-._a-zA-Z0-9]*$"))
+		default:
+			d.unfit("unknown field")
+		}
+	})
 }
 
 func (d *decoder) decodeDev(o object, x *app.Dev) {

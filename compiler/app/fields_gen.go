@@ -236,6 +236,18 @@ func Fields(definition string) []string {
 			"dockerfile",
 			"target",
 			"args",
+			"cacheFrom",
+			"platform",
+			"secrets BuildSecret",
+			"builder",
+			"go",
+			"tags",
+			"ldflags",
+		}
+	case "BuildSecret":
+		return []string{
+			"file",
+			"env",
 		}
 	case "Dev":
 		return []string{

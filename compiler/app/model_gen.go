@@ -639,7 +639,8 @@ type Capabilities struct {
 	Pos Pos `json:",omitzero"`
 }
 
-// A Build says how an image is built from source.
+// A Build says how a container's image is made from what is in the module:
+// exactly one of context and go.
 type Build struct {
 	// The directory that is sent to the builder, relative to the module's root.
 	Context string `json:",omitzero"`
@@ -652,6 +653,44 @@ type Build struct {
 
 	// Values of the Dockerfile's ARGs.
 	Args map[string]string `json:",omitzero"`
+
+	// Images whose layers the builder may take over.
+	CacheFrom []string `json:",omitzero"`
+
+	// The platform to build for, such as "linux/arm64". Default: the engine's.
+	Platform string `json:",omitzero"`
+
+	// What RUN --mount=type=secret finds, by its id. Only buildx has a way to hand
+	// it over.
+	Secrets []BuildSecret `json:",omitzero"`
+
+	// Who builds: the engine, or docker's plugin buildx. Default engine.
+	Builder string `json:",omitzero"`
+
+	// The main package of a Go program, such as "./cmd/api", relative to the
+	// module's root. Go compiles it on this machine, without cgo, into an image that
+	// holds little else.
+	Go string `json:",omitzero"`
+
+	// Go's build tags.
+	Tags []string `json:",omitzero"`
+
+	// What Go's linker is told: "-s", "-w" and "-X NAME=VALUE". Default -s and -w.
+	Ldflags []string `json:",omitzero"`
+
+	Pos Pos `json:",omitzero"`
+}
+
+// A BuildSecret has exactly one of its members.
+type BuildSecret struct {
+	// The key of the map that holds it.
+	Name string `json:",omitzero"`
+
+	// A file, relative to the module's root.
+	File string `json:",omitzero"`
+
+	// An environment variable of whoever builds.
+	Env string `json:",omitzero"`
 
 	Pos Pos `json:",omitzero"`
 }

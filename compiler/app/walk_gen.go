@@ -778,6 +778,42 @@ func (x *Build) walk(w *walker) {
 	if len(x.Args) > 0 {
 		w.field("Build", "args", x.Pos)
 	}
+	if len(x.CacheFrom) > 0 {
+		w.field("Build", "cacheFrom", x.Pos)
+	}
+	if x.Platform != "" {
+		w.field("Build", "platform", x.Pos)
+	}
+	if len(x.Secrets) > 0 {
+		if w.field("Build", "secrets", at(x.Secrets[0].Pos, x.Pos)) {
+			for i := range x.Secrets {
+				w.enter("secrets", x.Secrets[i].Name)
+				x.Secrets[i].walk(w)
+				w.leave(2)
+			}
+		}
+	}
+	if x.Builder != "" && x.Builder != "engine" {
+		w.field("Build", "builder", x.Pos)
+	}
+	if x.Go != "" {
+		w.field("Build", "go", x.Pos)
+	}
+	if len(x.Tags) > 0 {
+		w.field("Build", "tags", x.Pos)
+	}
+	if len(x.Ldflags) > 0 {
+		w.field("Build", "ldflags", x.Pos)
+	}
+}
+
+func (x *BuildSecret) walk(w *walker) {
+	if x.File != "" {
+		w.field("BuildSecret", "file", x.Pos)
+	}
+	if x.Env != "" {
+		w.field("BuildSecret", "env", x.Pos)
+	}
 }
 
 func (x *Dev) walk(w *walker) {

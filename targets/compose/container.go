@@ -70,7 +70,7 @@ func (p *replica) member(c *app.Container, path string, wait map[string]string, 
 		return nil, err
 	}
 	service := yaml.New().Set("image", escape(c.Image))
-	addBuild(service, c)
+	p.addBuild(service, c, path)
 	service.
 		Opt("entrypoint", oneLine(texts(expandAll(c.Command, env.lookup)))).
 		Opt("command", oneLine(texts(expandAll(c.Args, env.lookup)))).

@@ -66,6 +66,15 @@ type built struct {
 	Dockerfile string            `yaml:"dockerfile"`
 	Target     string            `yaml:"target"`
 	Args       map[string]string `yaml:"args"`
+	Inline     string            `yaml:"dockerfile_inline"`
+	CacheFrom  []string          `yaml:"cache_from"`
+	Platforms  []string          `yaml:"platforms"`
+	Secrets    []buildSecret     `yaml:"secrets"`
+}
+
+type buildSecret struct {
+	Source string `yaml:"source"`
+	Target string `yaml:"target"`
 }
 
 type trigger struct {
@@ -93,7 +102,9 @@ func (s shape) unescaped(env map[string]string) shape {
 	}
 	if s.Build != nil {
 		s.Build.Args = unescapeMap(s.Build.Args, env)
-		s.Build.Dockerfile = cmp.Or(s.Build.Dockerfile, "Dockerfile")
+		if s.Build.Inline = unescape(s.Build.Inline, env); s.Build.Inline == "" {
+			s.Build.Dockerfile = cmp.Or(s.Build.Dockerfile, "Dockerfile")
+		}
 		s.Build.Context = filepath.Clean(s.Build.Context)
 	}
 	for i := range s.Develop.Watch {
@@ -134,7 +145,11 @@ func shapeOf(s *types.ServiceConfig, dir string) shape {
 		out.Volumes = append(out.Volumes, m)
 	}
 	if b := s.Build; b != nil {
-		out.Build = &built{Context: relative(b.Context), Dockerfile: b.Dockerfile, Target: b.Target, Args: map[string]string{}}
+		out.Build = &built{Context: relative(b.Context), Dockerfile: b.Dockerfile, Target: b.Target, Args: map[string]string{},
+			Inline: b.DockerfileInline, CacheFrom: b.CacheFrom, Platforms: b.Platforms}
+		for _, secret := range b.Secrets {
+			out.Build.Secrets = append(out.Build.Secrets, buildSecret{secret.Source, secret.Target})
+		}
 		for name, value := range b.Args {
 			out.Build.Args[name] = *value
 		}

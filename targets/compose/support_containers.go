@@ -53,7 +53,10 @@ func supportOfContainers() targets.Support {
 	of(s, "SeccompProfile", some("compose/profile"), "type localhostProfile")
 	of(s, "AppArmorProfile", exact(""), "type localhostProfile")
 
-	of(s, "Build", exact(""), "context dockerfile target args")
+	of(s, "Build", exact(""), "context dockerfile target args cacheFrom platform secrets tags ldflags")
+	of(s, "Build", exact("docker compose has a builder of its own"), "builder")
+	of(s, "Build", made("compose/build-go"), "go")
+	of(s, "BuildSecret", exact(""), "file env")
 	of(s, "Dev", made("compose/dev"), "sync")
 	of(s, "Dev", some("compose/dev-rebuild"), "onChange")
 	of(s, "Dev", targets.Field{Level: targets.Cannot, Codes: []string{"compose/dev-command"}}, "command")

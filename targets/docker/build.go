@@ -40,12 +40,28 @@ func ImageName(project, container, hash string) string {
 }
 
 func buildOf(c *app.Container) *Build {
-	if c.Build == nil {
+	b := c.Build
+	if b == nil {
 		return nil
 	}
-	return &Build{
-		Context: c.Build.Context, Dockerfile: c.Build.Dockerfile, Target: c.Build.Target, Args: c.Build.Args,
-		Name: c.Image, Line: posOr(c.Build.Pos, c.Pos).String(),
+	out := &Build{Platform: b.Platform, Name: c.Image, Line: posOr(b.Pos, c.Pos).String()}
+	if b.Go != "" {
+		out.Go, out.Tags, out.LDFlags = b.Go, b.Tags, b.Ldflags
+		return out
+	}
+	out.Context, out.Dockerfile, out.Target, out.Args = b.Context, b.Dockerfile, b.Target, b.Args
+	out.CacheFrom, out.Buildx = b.CacheFrom, b.Builder == "buildx"
+	for _, s := range b.Secrets {
+		out.Secrets = append(out.Secrets, BuildSecret{ID: s.Name, File: s.File, Env: s.Env})
+	}
+	return out
+}
+
+// checkBuild refuses what the engine's builder cannot be given: it is asked in
+// one call, without the session in which secrets are handed over.
+func (r *renderer) checkBuild(c *app.Container, p *app.Pod) {
+	if b := c.Build; b != nil && b.Builder != "buildx" && len(b.Secrets) > 0 {
+		r.refuse(posOr(b.Secrets[0].Pos, b.Pos), "pods.%s: container %s: build.secrets: the engine's builder is handed no secrets; say builder: \"buildx\"", p.Name, c.Name)
 	}
 }
 

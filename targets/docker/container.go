@@ -44,6 +44,7 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 		}
 	}
 	slices.SortFunc(out.Probes, func(a, b Probe) int { return strings.Compare(b.Kind, a.Kind) }) // startup first
+	r.checkBuild(c, p)
 	out.Hash = containerHash(&out)
 	return out
 }

@@ -251,12 +251,31 @@ type Container struct {
 // named after its content, see Options.Built: what changes that makes another
 // container, while the description itself is in no hash.
 type Build struct {
-	Context    string            `json:"context"`              // directory, relative to the module's root
+	// Of a Dockerfile.
+	Context    string            `json:"context,omitempty"`    // directory, relative to the module's root
 	Dockerfile string            `json:"dockerfile,omitempty"` // relative to Context; "" is Dockerfile
 	Target     string            `json:"target,omitempty"`     // stage; "" is the last one
 	Args       map[string]string `json:"args,omitempty"`
-	Name       string            `json:"name"` // what the definition calls the image: another tag of it
-	Line       string            `json:"-"`    // file:line:col of the definition
+	CacheFrom  []string          `json:"cacheFrom,omitempty"` // images whose layers may be taken over
+	Secrets    []BuildSecret     `json:"secrets,omitempty"`   // only with Buildx
+	Buildx     bool              `json:"buildx,omitempty"`    // docker's plugin builds, not the engine
+
+	// Of a Go program.
+	Go      string   `json:"go,omitempty"` // its main package, relative to the module's root, in place of Context
+	Tags    []string `json:"tags,omitempty"`
+	LDFlags []string `json:"ldflags,omitempty"` // nil is the default, see runner/build
+
+	Platform string `json:"platform,omitempty"` // "linux/arm64"; "" is the engine's
+	Name     string `json:"name"`               // what the definition calls the image: another tag of it
+	Line     string `json:"-"`                  // file:line:col of the definition
+}
+
+// BuildSecret is what a build may read and does not keep: a file of the module,
+// or a variable of whoever builds.
+type BuildSecret struct {
+	ID   string `json:"id"`
+	File string `json:"file,omitempty"`
+	Env  string `json:"env,omitempty"`
 }
 
 // EnvVar is one variable: a value, or something the runner fills in at start.

@@ -46,7 +46,7 @@ Pod.ttlSecondsAfterFinished Pod.completionMode Dependency.condition
 PodSecurityContext.runAsUser PodSecurityContext.runAsGroup PodSecurityContext.runAsNonRoot
 PodSecurityContext.supplementalGroups Pod.securityContext
 PodSecurityContext.sysctls Sysctl.name Sysctl.value
-Container.image Build.target Build.args Container.command Container.args Container.workingDir Container.env Container.envFrom
+Container.image Build.target Build.args Build.cacheFrom Build.platform Build.tags Build.ldflags BuildSecret.file BuildSecret.env Container.command Container.args Container.workingDir Container.env Container.envFrom
 Container.volumeMounts Container.livenessProbe Container.readinessProbe Container.startupProbe Container.securityContext
 Container.terminationMessagePath Container.terminationMessagePolicy Container.stdin Container.stdinOnce Container.tty Container.lifecycle Lifecycle.stopSignal
 Lifecycle.postStart Lifecycle.preStop LifecycleHandler.exec LifecycleHandler.httpGet LifecycleHandler.sleep SleepAction.seconds
@@ -156,6 +156,9 @@ func noted() map[string]string {
 		"Container.imagePullPolicy":                "Always asks at most every ten seconds; an image that is built is not pulled",
 		"Container.build":                          "the engine builds it, and again when its source changes",
 		"Build.context":                            "in the module's directory; .dockerignore counts",
+		"Build.go":                                 "compiled by the go command of this machine, into an image that is loaded into the engine",
+		"Build.builder":                            "buildx is docker's plugin, which has to be installed",
+		"Build.secrets":                            "with builder: \"buildx\"; the engine's builder is handed none",
 		"Build.dockerfile":                         "it may have a .dockerignore of its own beside it",
 	}
 }
