@@ -111,7 +111,7 @@ func rules() []rule {
 			reason: "the interface, the fake and the suite both must pass know no engine in particular",
 		},
 		{
-			packages: "runner/agent/...", mayImport: []string{"runner/agent/...", "runner/dns", "runner/proxy", "runner/probe", "targets/route"},
+			packages: "runner/agent/...", mayImport: []string{"runner/agent/...", "runner/archive", "runner/dns", "runner/proxy", "runner/probe", "targets/route"},
 			never: []string{
 				cueModule, dockerClient, composeModule, kubernetes, cobraModule, module + "/compiler",
 				module + "/targets/docker", module + "/targets/compose", module + "/targets/kubernetes",

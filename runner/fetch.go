@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -91,7 +92,8 @@ func (r *supervisor) bring(ctx context.Context, s reconcile.Step, c *docker.Cont
 	}
 	switch {
 	case s.Op == reconcile.BuildImage:
-		return buildImage(ctx, r.cfg.Engine, r.id, c, progress)
+		b := builder{eng: r.cfg.Engine, id: r.id, arch: r.engine.Arch, cache: r.cfg.Sources}
+		return b.image(ctx, c, progress)
 	case r.cfg.Offline:
 		return &engine.Error{Kind: engine.ImageMissing, Op: "pull image", Object: s.Name, Err: errors.New("--offline: no registry is asked")}
 	}
@@ -228,10 +230,14 @@ func fetchFailure(op reconcile.Op, err error) (reason, message string, final boo
 	return reconcile.ErrImageBuild, fault.Error(), !fetchesBase(fault)
 }
 
-// fetchesBase reports whether a build failed for want of a base image: that may
-// be there the next time, while the same source fails the same way.
+// fetchesBase reports whether a build failed for want of a base image, or of a
+// module of Go's: that may be there the next time, while the same source fails
+// the same way.
 func fetchesBase(fault *engine.BuildError) bool {
 	step := strings.ToUpper(fault.Step)
+	if strings.HasPrefix(fault.Step, "go build ") {
+		return regexp.MustCompile(`dial (tcp|udp)|i/o timeout|TLS handshake|50\d [A-Z]`).MatchString(fault.Message + fault.Output)
+	}
 	return strings.Contains(step, "] FROM ") || strings.Contains(step, "LOAD METADATA") || strings.Contains(step, "] RESOLVE ")
 }
 

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -36,18 +37,23 @@ func builtImages(ctx context.Context, eng engine.Engine, id Identity) ([]reconci
 	return out, nil
 }
 
-// buildImage sends what a container's image is made of to the engine. The image
-// has the app's labels, by which it is found and removed.
-func buildImage(ctx context.Context, eng engine.Engine, id Identity, c *docker.Container, progress func(engine.Progress)) error {
-	fail := func(err error) error {
-		return &engine.Error{Op: "build image", Object: c.Image, Err: err}
-	}
-	src, err := build.Read(id.Root, c.Build, nil)
-	if err != nil {
-		return fail(err)
-	}
-	if !strings.HasSuffix(c.Image, ":"+src.Hash) {
-		return fail(build.ErrChanged)
+// builder makes images of what an app's definition says they are made of.
+type builder struct {
+	eng   engine.Engine
+	id    Identity
+	arch  string       // the engine's
+	cache *build.Cache // may be nil
+}
+
+// image makes the image of a container. It has the app's labels, by which it is
+// found and removed.
+func (b *builder) image(ctx context.Context, c *docker.Container, progress func(engine.Progress)) error {
+	src, err := b.read(ctx, c)
+	switch {
+	case err != nil:
+		return buildError(c, err)
+	case src.IsProgram():
+		return b.program(ctx, c, src, progress)
 	}
 	r, w := io.Pipe()
 	sent := make(chan struct{})
@@ -55,7 +61,7 @@ func buildImage(ctx context.Context, eng engine.Engine, id Identity, c *docker.C
 		defer close(sent)
 		w.CloseWithError(src.Tar(w))
 	}()
-	err = eng.BuildImage(ctx, buildSpec(id, c, src), r, progress)
+	err = b.eng.BuildImage(ctx, buildSpec(b.id, c, src), r, progress)
 	r.CloseWithError(io.ErrClosedPipe) // an engine that failed need not have read all
 	<-sent
 	var fault *engine.BuildError
@@ -63,10 +69,58 @@ func buildImage(ctx context.Context, eng engine.Engine, id Identity, c *docker.C
 		if line := src.Line(fault.Step, fault.Message); line > 0 {
 			located := *fault
 			located.Where = fmt.Sprintf("%s:%d", path.Join(c.Build.Context, src.Dockerfile), line)
-			return &engine.Error{Kind: engine.BuildFailed, Op: "build image", Object: c.Image, Err: &located}
+			return buildError(c, &located)
 		}
 	}
 	return err
+}
+
+// read reads what a container's image is made of, which still has to be what the
+// image is named after.
+func (b *builder) read(ctx context.Context, c *docker.Container) (*build.Source, error) {
+	src, err := build.Read(ctx, b.id.Root, c.Build, build.Options{Arch: b.arch, Cache: b.cache})
+	if err == nil && !strings.HasSuffix(c.Image, ":"+src.Hash) {
+		err = build.ErrChanged
+	}
+	return src, err
+}
+
+// program compiles a Go program and loads its image. Go reads the files on its
+// own: what it has read is what the image is named after if nothing changed
+// meanwhile.
+func (b *builder) program(ctx context.Context, c *docker.Container, src *build.Source, progress func(engine.Progress)) error {
+	if progress != nil {
+		progress(engine.Progress{ID: "go", Status: "go build " + c.Build.Go})
+	}
+	binary, err := src.Compile(ctx)
+	if err == nil {
+		src, err = b.read(ctx, c)
+	}
+	if err != nil {
+		return buildError(c, err)
+	}
+	img := src.Image(binary, b.id.labels(), tagged(buildSpec(b.id, c, src).Tags)...)
+	return b.eng.LoadImage(ctx, bytes.NewReader(img.Bytes()))
+}
+
+// tagged gives names without a tag the usual one: an archive has whole names.
+func tagged(refs []string) []string {
+	out := make([]string, len(refs))
+	for i, ref := range refs {
+		if !strings.Contains(ref[strings.LastIndexByte(ref, '/')+1:], ":") {
+			ref += ":latest"
+		}
+		out[i] = ref
+	}
+	return out
+}
+
+func buildError(c *docker.Container, err error) error {
+	e := &engine.Error{Op: "build image", Object: c.Image, Err: err}
+	if fault := (*engine.BuildError)(nil); errors.As(err, &fault) {
+		e.Kind = engine.BuildFailed
+	}
+	return e
 }
 
 func buildSpec(id Identity, c *docker.Container, src *build.Source) engine.BuildSpec {
@@ -89,12 +143,18 @@ type Built struct {
 }
 
 // Build builds all images of an app that are not there, one after the other,
-// and calls done for each image, also for those that are.
-func Build(ctx context.Context, eng engine.Engine, id Identity, state *docker.State, report func(Event), done func(Built)) error {
+// and calls done for each image, also for those that are. cache is the one that
+// the state's images were named with; it may be nil.
+func Build(ctx context.Context, eng engine.Engine, id Identity, state *docker.State, cache *build.Cache, report func(Event), done func(Built)) error {
+	info, err := eng.Info(ctx)
+	if err != nil {
+		return err
+	}
+	b := &builder{eng: eng, id: id, arch: info.Arch, cache: cache}
 	var failed []error
 	for _, s := range buildSteps(state) {
 		c := containerOf(s, state)
-		made, err := buildOne(ctx, eng, id, s, c, report)
+		made, err := b.one(ctx, s, c, report)
 		if err != nil {
 			failed = append(failed, explain(s, state, err))
 			continue
@@ -106,14 +166,14 @@ func Build(ctx context.Context, eng engine.Engine, id Identity, state *docker.St
 	return errors.Join(failed...)
 }
 
-func buildOne(ctx context.Context, eng engine.Engine, id Identity, s reconcile.Step, c *docker.Container, report func(Event)) (made bool, err error) {
-	_, err = eng.InspectImage(ctx, c.Image)
+func (b *builder) one(ctx context.Context, s reconcile.Step, c *docker.Container, report func(Event)) (made bool, err error) {
+	_, err = b.eng.InspectImage(ctx, c.Image)
 	if kind := engine.KindOf(err); kind != engine.NotFound && kind != engine.ImageMissing {
 		return false, err
 	}
 	m := newMeter(s.Op)
 	report(Event{Kind: EventPlan, Object: s.Object, Message: "building it for " + cmp.Or(s.Pod, s.Workload) + "/" + c.Name})
-	err = buildImage(ctx, eng, id, c, func(p engine.Progress) {
+	err = b.image(ctx, c, func(p engine.Progress) {
 		if text, due := m.add(p); due {
 			report(Event{Kind: EventProgress, Object: s.Object, Message: text})
 		}

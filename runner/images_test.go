@@ -291,7 +291,7 @@ func (r *rig) source(files map[string]string) (context string) {
 				continue
 			}
 			c.Build = &docker.Build{Context: "ctx", Name: "mine/log:dev"}
-			src, err := build.Read(dir, c.Build, nil)
+			src, err := build.Read(r.t.Context(), dir, c.Build, build.Options{})
 			if err != nil {
 				r.t.Error(err)
 			}

@@ -20,6 +20,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cuepod/cuepod/runner/build"
 	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/reconcile"
 	"github.com/cuepod/cuepod/runner/watch"
@@ -60,6 +61,9 @@ type Config struct {
 	Compile  Compile
 	Agent    AgentImage
 	Secrets  SecretSources
+	// Sources is what Compile has learnt of the files that images are built from;
+	// nil means to read them again.
+	Sources *build.Cache
 	// Strict replaces pods as Kubernetes does, see reconcile.Desired. The state
 	// that Compile gives has to be rendered with docker.Options.Strict.
 	Strict bool

@@ -11,6 +11,7 @@ import (
 	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/build"
+	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets/docker"
 )
@@ -20,9 +21,10 @@ func (c *cli) buildCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "build [dir]",
 		Short: "Build the images that the definition says how to build",
-		Long: `Build has the engine build the image of every container with a build, unless it
-is there already, and prints its names: one that follows its content, and the one
-that the definition gives it. Up does the same before it starts a container.`,
+		Long: `Build has the engine build the image of every container with a build, or compiles
+its Go program, unless it is there already, and prints its names: one that follows
+its content, and the one that the definition gives it, to be pushed. Up does the
+same before it starts a container.`,
 		GroupID: groupRun,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,7 +53,7 @@ func (c *cli) buildImages(ctx context.Context, d definition) error {
 	var t table
 	id := runner.Identity{App: compiled.State.App, Root: compiled.Root}
 	p := c.eventPrinter()
-	err = runner.Build(ctx, eng, id, compiled.State, p.print, func(b runner.Built) { t.add(b.Container, b.Image, b.Name) })
+	err = runner.Build(ctx, eng, id, compiled.State, cfg.Sources, p.print, func(b runner.Built) { t.add(b.Container, b.Image, b.Name) })
 	c.screen.clear()
 	if err == nil && len(t.rows) == 0 {
 		c.talk("no container of %s has a build", id.App)
@@ -66,15 +68,29 @@ func (c *cli) buildImages(ctx context.Context, d definition) error {
 
 // sources reads what the images of an app are built from. It gives their names
 // by "workload/container", and what to watch, also when something is wrong.
-func sources(root string, a *app.App, cache *build.Cache) (built map[string]string, inputs []watch.Input, err error) {
+// Programs have the pace of definitions: their files are saved as those are.
+func sources(ctx context.Context, eng engine.Engine, root string, a *app.App, cache *build.Cache) (built map[string]string, groups []watch.Group, err error) {
 	built = map[string]string{}
 	var wrong []string
+	var contexts, programs []watch.Input
 	project := runner.Identity{App: a.Name, Root: root}.Project()
+	opts := build.Options{Cache: cache}
 	for _, img := range docker.BuiltImages(a) {
-		src, err := build.Read(root, &img.Build, cache)
+		if img.Build.Go != "" && opts.Arch == "" {
+			info, err := eng.Info(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			opts.Arch = info.Arch
+		}
+		src, err := build.Read(ctx, root, &img.Build, opts)
+		to := &contexts
+		if img.Build.Go != "" {
+			to = &programs
+		}
 		for _, in := range src.Inputs {
 			in.Why += " of " + img.Container
-			inputs = append(inputs, in)
+			*to = append(*to, in)
 		}
 		if err != nil {
 			wrong = append(wrong, fmt.Sprintf("%s: %s: %v", img.Build.Line, img.Path, err))
@@ -82,8 +98,12 @@ func sources(root string, a *app.App, cache *build.Cache) (built map[string]stri
 		}
 		built[img.Container] = docker.ImageName(project, path.Clean(img.Container), src.Hash)
 	}
-	if len(wrong) > 0 {
-		return nil, inputs, &docker.RefusedError{Lines: wrong}
+	groups = watch.Inputs(programs)
+	if len(contexts) > 0 {
+		groups = append(groups, watch.Group{Name: watch.Builds, Pace: watch.BuildPace(), Inputs: contexts})
 	}
-	return built, inputs, nil
+	if len(wrong) > 0 {
+		return nil, groups, &docker.RefusedError{Lines: wrong}
+	}
+	return built, groups, nil
 }

@@ -103,10 +103,11 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 	}
 	var cache build.Cache
 	return runner.Config{
-		Engine: eng,
-		Strict: d.strict,
-		Agent:  c.agent,
-		Issue:  c.issue(),
+		Engine:  eng,
+		Strict:  d.strict,
+		Agent:   c.agent,
+		Issue:   c.issue(),
+		Sources: &cache,
 		Secrets: runner.SecretSources{
 			LookupEnv: c.lookupEnv,
 			ReadFile:  func(path string) ([]byte, error) { return readBeneath(root, path) },
@@ -124,7 +125,7 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 			}
 			opts := d.docker(result.Root)
 			opts.Project = runner.Identity{App: result.App.Name, Root: result.Root}.Project()
-			built, more, err := sources(result.Root, result.App, &cache)
+			built, more, err := sources(ctx, eng, result.Root, result.App, &cache)
 			groups := watched(result.Inputs, more)
 			if err != nil {
 				return runner.Compiled{Watch: groups}, err
@@ -165,16 +166,12 @@ func readBeneath(root, path string) ([]byte, error) {
 
 // watched are the groups of what a definition depends on: its files, and what
 // its images are built from.
-func watched(files []string, sources []watch.Input) []watch.Group {
+func watched(files []string, sources []watch.Group) []watch.Group {
 	var inputs []watch.Input
 	for _, path := range files {
 		inputs = append(inputs, watch.Input{Path: path})
 	}
-	groups := watch.Inputs(inputs)
-	if len(sources) > 0 {
-		groups = append(groups, watch.Group{Name: watch.Builds, Pace: watch.BuildPace(), Inputs: sources})
-	}
-	return groups
+	return watch.Union(watch.Inputs(inputs), sources)
 }
 
 // inputsOf is what a broken definition depends on, so that the fix is noticed.

@@ -51,6 +51,10 @@ func TestEngine(t *testing.T) {
 	}
 	eng := openEngine(t)
 	tool := buildTool(t)
+	compiled, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal("go env: ", err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/engine",
 		RequireExplicitExec: true,
@@ -66,7 +70,13 @@ func TestEngine(t *testing.T) {
 			app := "cli-" + strconv.Itoa(os.Getpid()) + "-" + strings.TrimPrefix(filepath.Base(env.WorkDir), "script-")
 			env.Setenv("APP", app)
 			env.Setenv("IMAGE", enginetest.Ref)
-			env.Defer(func() { removeApps(t, eng, tool, app, env.Vars) })
+			env.Setenv("GOCACHE", strings.TrimSpace(string(compiled))) // Go's own packages are compiled
+			env.Defer(func() {
+				removeApps(t, eng, tool, app, env.Vars)
+				if err := eng.RemoveImage(context.Background(), app+"-main:dev"); err != nil { // what a script built and named
+					t.Error(err)
+				}
+			})
 			return nil
 		},
 	})

@@ -1,5 +1,6 @@
 // Package build reads what an image is built from: the files of a directory
-// that .dockerignore leaves, and the Dockerfile.
+// that .dockerignore leaves, and the Dockerfile; or the files of a Go program,
+// which it also compiles.
 //
 // A source has a name by its content: two sources of one hash give the same
 // image, so that a build whose source did not change need not be asked for.
@@ -13,6 +14,7 @@ package build
 
 import (
 	"cmp"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -42,8 +44,9 @@ type Source struct {
 	// Bases are the images that the Dockerfile names.
 	Bases []string
 
-	root, context string // the module's directory, and the context in it
-	dir           string // both
+	program       *program // of Go, in place of what follows
+	root, context string   // the module's directory, and the context in it
+	dir           string   // both
 	ignore        *ignore.Matcher
 	entries       []entry
 	text          []instruction
@@ -63,11 +66,23 @@ var ErrChanged = errors.New("what it is built from changed meanwhile")
 
 const defaultDockerfile = "Dockerfile"
 
-// Read reads a source. root is the module's directory, absolute. cache may be
-// nil; it saves reading files whose size and time have not changed. With an
-// error the source still has Inputs, so that the fix is noticed.
-func Read(root string, b *docker.Build, cache *Cache) (*Source, error) {
+// Options are what a build does not say of itself.
+type Options struct {
+	// Arch is the engine's architecture, for which Go compiles; "" is this
+	// machine's.
+	Arch string
+	// Cache saves reading files whose size and time have not changed, and asking
+	// Go what has not; nil saves nothing.
+	Cache *Cache
+}
+
+// Read reads a source. root is the module's directory, absolute. With an error
+// the source still has Inputs, so that the fix is noticed.
+func Read(ctx context.Context, root string, b *docker.Build, o Options) (*Source, error) {
 	s := &Source{root: root, context: b.Context, dir: filepath.Join(root, filepath.FromSlash(b.Context))}
+	if b.Go != "" {
+		return s, s.readProgram(ctx, b, o)
+	}
 	s.Dockerfile = path.Clean(cmp.Or(b.Dockerfile, defaultDockerfile))
 	s.Inputs = s.inputs()
 	dir, err := open(root, b.Context)
@@ -85,7 +100,7 @@ func Read(root string, b *docker.Build, cache *Cache) (*Source, error) {
 		return s, err
 	}
 	s.Inputs[len(s.Inputs)-1].Ignore = s.ignore
-	if err := s.walk(dir, cache); err != nil {
+	if err := s.walk(dir, o.Cache); err != nil {
 		return s, err
 	}
 	s.Hash, err = s.digest(b)
@@ -186,7 +201,10 @@ func (s *Source) entry(dir *os.Root, name string, d fs.DirEntry, cache *Cache) (
 	case fs.ModeSymlink:
 		e.link, err = dir.Readlink(filepath.FromSlash(name))
 	case 0:
-		e.size, e.sum, err = cache.sum(dir, name, s.path(name), info)
+		e.size, e.sum, err = cache.sum(func() (*os.File, error) { return dir.Open(filepath.FromSlash(name)) }, s.path(name), info)
+		if err != nil {
+			err = fmt.Errorf("%s: %w", name, reason(err))
+		}
 	default:
 		return entry{}, nil
 	}

@@ -39,7 +39,7 @@ func tree(t *testing.T, files map[string]string) (root string) {
 
 func read(t *testing.T, root string, b docker.Build) *Source {
 	t.Helper()
-	s, err := Read(root, &b, nil)
+	s, err := Read(t.Context(), root, &b, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestRead_NothingLeavesTheModule(t *testing.T) {
 		"there is no Dockerfile":   {map[string]string{"web/x": ""}, docker.Build{Context: "web"}, "dockerfile Dockerfile: no such file"},
 		"a file is the context":    {map[string]string{"web": ""}, docker.Build{Context: "web"}, "not a directory"},
 	} {
-		s, err := Read(tree(t, tc.files), &tc.build, nil)
+		s, err := Read(t.Context(), tree(t, tc.files), &tc.build, Options{})
 		if err == nil || !strings.Contains(err.Error(), tc.word) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -224,7 +224,7 @@ func TestCache_ReadsOnlyWhatMayHaveChanged(t *testing.T) {
 	b := docker.Build{Context: "."}
 	var cache Cache
 	hash := func() string {
-		s, err := Read(root, &b, &cache)
+		s, err := Read(t.Context(), root, &b, Options{Cache: &cache})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -69,8 +69,12 @@ func (e *entry) copy(dir *os.Root, w io.Writer) error {
 // Cache keeps the digests of files from one Read to the next. The zero value is
 // empty. It is safe for concurrent use.
 type Cache struct {
-	mu    sync.Mutex
-	files map[string]cached // by path; guarded by mu
+	mu sync.Mutex
+	// All that follows is guarded by mu, and by path; listings are by what was
+	// asked for.
+	files    map[string]cached
+	heads    map[string]headSum
+	listings map[string]*listing
 }
 
 type cached struct {
@@ -83,8 +87,34 @@ type cached struct {
 // its time to prove that it is the same: filesystems count in up to two seconds.
 const settled = 2 * time.Second
 
+func (c *Cache) listing(key string) *listing {
+	if c == nil {
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.listings[key]
+}
+
+func (c *Cache) keep(key string, l *listing) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.listings == nil {
+		c.listings = map[string]*listing{}
+	}
+	c.listings[key] = l
+}
+
+// sumFile is sum for a file anywhere.
+func (c *Cache) sumFile(path string, info fs.FileInfo) (int64, [sha256.Size]byte, error) {
+	return c.sum(func() (*os.File, error) { return os.Open(path) }, path, info)
+}
+
 // sum gives the size and the digest of a file.
-func (c *Cache) sum(dir *os.Root, name, path string, info fs.FileInfo) (int64, [sha256.Size]byte, error) {
+func (c *Cache) sum(open func() (*os.File, error), path string, info fs.FileInfo) (int64, [sha256.Size]byte, error) {
 	if c != nil {
 		c.mu.Lock()
 		old, ok := c.files[path]
@@ -95,15 +125,15 @@ func (c *Cache) sum(dir *os.Root, name, path string, info fs.FileInfo) (int64, [
 		}
 	}
 	now := time.Now()
-	f, err := dir.Open(filepath.FromSlash(name))
+	f, err := open()
 	if err != nil {
-		return 0, [sha256.Size]byte{}, fmt.Errorf("%s: %w", name, reason(err))
+		return 0, [sha256.Size]byte{}, err
 	}
 	defer f.Close()
 	h := sha256.New()
 	size, err := io.Copy(h, f)
 	if err != nil {
-		return 0, [sha256.Size]byte{}, fmt.Errorf("%s: %w", name, reason(err))
+		return 0, [sha256.Size]byte{}, err
 	}
 	sum := [sha256.Size]byte(h.Sum(nil))
 	if c != nil {

@@ -3,8 +3,10 @@ package image
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -39,7 +41,10 @@ func unpack(t *testing.T, b []byte) map[string][]byte {
 func TestArchive(t *testing.T) {
 	ref, archive := Archive([]byte("the binary"), "arm64", "agent")
 	files := unpack(t, archive)
-	var manifest []manifestEntry
+	var manifest []struct {
+		Config           string
+		RepoTags, Layers []string
+	}
 	if err := json.Unmarshal(files["manifest.json"], &manifest); err != nil || len(manifest) != 1 {
 		t.Fatal(err, manifest)
 	}
@@ -61,7 +66,7 @@ func TestArchive(t *testing.T) {
 		t.Errorf("config %+v", config)
 	}
 	layer := files[m.Layers[0]]
-	if want := "sha256:" + sum(layer); config.RootFS.DiffIDs[0] != want {
+	if want := fmt.Sprintf("sha256:%x", sha256.Sum256(layer)); config.RootFS.DiffIDs[0] != want {
 		t.Errorf("diff ID %q, want %q", config.RootFS.DiffIDs[0], want)
 	}
 	inside := unpack(t, layer)
