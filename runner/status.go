@@ -149,44 +149,56 @@ func GetStatus(ctx context.Context, eng engine.Engine, id Identity) (Status, err
 	return out, nil
 }
 
-// askGateway asks for a status over a line of its own; the supervisor's line
-// stays as it is. It has nothing to say where no gateway runs.
-func askGateway(ctx context.Context, eng engine.Engine, seen *observation) (api.Status, error) {
-	switch g := seen.Gateway; {
+// askGateway asks for a status. It has nothing to say where no gateway runs.
+func askGateway(ctx context.Context, eng engine.Engine, seen *observation) (out api.Status, err error) {
+	err = ask(ctx, eng, seen.Gateway, api.ToGateway{Report: true}, func(msg api.FromGateway) bool {
+		if msg.Status != nil {
+			out = *msg.Status
+		}
+		return msg.Status != nil
+	})
+	return out, err
+}
+
+// ask puts a question to the gateway over a line of its own, until take has the
+// answer; the supervisor's line stays as it is. Where no gateway runs there is
+// none, and no error.
+func ask(ctx context.Context, eng engine.Engine, g *reconcile.Container, question api.ToGateway, take func(api.FromGateway) bool) error {
+	switch {
 	case g == nil || g.State != reconcile.Running:
-		return api.Status{}, nil
+		return nil
 	case g.Paused:
-		return api.Status{}, errors.New(pausedWords(g))
+		return errors.New(pausedWords(g))
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, gatewayPatience, fmt.Errorf("nothing within %v", gatewayPatience))
 	defer cancel()
 	heard, ended := make(chan api.FromGateway), make(chan error, 1)
-	l, err := openLink(ctx, eng, seen.Gateway.ID, func(msg api.FromGateway) {
+	l, err := openLink(ctx, eng, g.ID, func(msg api.FromGateway) {
 		select {
 		case heard <- msg:
 		case <-ctx.Done():
 		}
 	}, func(err error) { ended <- err })
 	if err != nil {
-		return api.Status{}, err
+		return err
 	}
 	defer l.close()
 	for garbled := true; ; {
 		if garbled {
-			if err := l.send(api.ToGateway{Report: true}); err != nil {
-				return api.Status{}, err
+			if err := l.send(question); err != nil {
+				return err
 			}
 		}
 		select {
 		case msg := <-heard:
-			if msg.Status != nil {
-				return *msg.Status, nil
+			if take(msg) {
+				return nil
 			}
 			garbled = msg.Garbled
 		case err := <-ended:
-			return api.Status{}, err
+			return err
 		case <-ctx.Done():
-			return api.Status{}, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 }

@@ -64,33 +64,21 @@ func (c *cli) psCommand() *cobra.Command {
 	cmd.Flags().BoolVarP(&all, "all", "A", false, "every app on the engine")
 	cmd.Flags().StringVarP(&format, "output", "o", "", "json prints one object for each app")
 	complete(cmd, "output", "json")
+	cmd.AddCommand(c.psServicesCommand())
 	return cmd
 }
 
 // statuses asks for every app that a command is about. When there is none,
 // nothing says so.
 func (c *cli) statuses(ctx context.Context, eng engine.Engine, info engine.Info, w where, all bool) (list []appStatus, nothing string, err error) {
-	var apps []runner.Identity
-	if all {
-		found, err := c.list(ctx, eng)
-		if err != nil {
-			return nil, "", err
-		}
-		for _, a := range found {
-			apps = append(apps, runner.Identity{App: a.Name, Root: a.Root})
-		}
-		nothing = "no app is on the engine"
-	} else {
-		var root string
-		if root, apps, err = c.running(ctx, eng, w.dir, w.app); err != nil {
-			return nil, "", err
-		}
-		nothing = notRunning(root, w.app)
+	apps, nothing, err := c.chosen(ctx, eng, w, all)
+	if err != nil {
+		return nil, "", err
 	}
 	for _, id := range apps {
 		st, err := c.status(ctx, eng, id)
 		if errors.Is(err, runner.ErrNoApp) { // only its volumes are left
-			nothing = fmt.Sprintf("%s is down; its persistent volumes are kept ('cuepod down --volumes' removes them)", id.App)
+			nothing = downWords(id)
 			continue
 		}
 		if err != nil {
@@ -104,6 +92,23 @@ func (c *cli) statuses(ctx context.Context, eng engine.Engine, info engine.Info,
 		list = append(list, appStatus{st, pid})
 	}
 	return list, nothing, nil
+}
+
+// chosen are the apps that a command is about. When there is none, nothing says so.
+func (c *cli) chosen(ctx context.Context, eng engine.Engine, w where, all bool) (apps []runner.Identity, nothing string, err error) {
+	if !all {
+		root, apps, err := c.running(ctx, eng, w.dir, w.app)
+		return apps, notRunning(root, w.app), err
+	}
+	found, err := c.list(ctx, eng)
+	for _, a := range found {
+		apps = append(apps, runner.Identity{App: a.Name, Root: a.Root})
+	}
+	return apps, "no app is on the engine", err
+}
+
+func downWords(id runner.Identity) string {
+	return fmt.Sprintf("%s is down; its persistent volumes are kept ('cuepod down --volumes' removes them)", id.App)
 }
 
 // printJSON prints a value for programs.

@@ -36,6 +36,7 @@ type hub struct {
 
 	mu      sync.Mutex
 	status  *api.Status
+	traffic *api.TrafficReport
 	errors  []string
 	garbled int
 }
@@ -57,7 +58,7 @@ func newHub(t *testing.T) *hub {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		newGateway(gatewayConfig{stdin: inR, stdout: outW, log: quiet(), control: control, http: web}).run(ctx)
+		newGateway(gatewayConfig{stdin: inR, stdout: outW, log: quiet(), control: control, http: web, openRefusals: func() (refusals, error) { return nil, errors.New("not in a test") }}).run(ctx)
 	})
 	wg.Go(func() {
 		readLines(outR, maxLine, h.heard, nil)
@@ -80,6 +81,9 @@ func (h *hub) heard(m api.FromGateway) {
 	}
 	if m.Status != nil {
 		h.status = m.Status
+	}
+	if m.Traffic != nil {
+		h.traffic = m.Traffic
 	}
 	if m.Error != "" {
 		h.errors = append(h.errors, m.Error)

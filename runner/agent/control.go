@@ -55,7 +55,7 @@ func (g *gateway) serveAgent(ctx context.Context, conn net.Conn, known func()) {
 	if err != nil {
 		return
 	}
-	a := &agentConn{pod: hello.Pod, conn: conn, out: newWriter[api.ToAgent](conn)}
+	a := &agentConn{pod: hello.Pod, conn: conn, out: newWriter[api.ToAgent](conn), counts: hello.Counts}
 	admitted := make(chan bool, 1)
 	g.do(ctx, func(s *gatewayState) { admitted <- s.join(a, hello.Token) })
 	select {
@@ -111,12 +111,20 @@ func (s *gatewayState) join(a *agentConn, token string) bool {
 func (s *gatewayState) leave(a *agentConn) {
 	if s.agents[a.pod] == a {
 		delete(s.agents, a.pod)
+		if s.asking != nil {
+			delete(s.asking.waits, a.pod)
+			s.answerTraffic(false)
+		}
 		s.update()
 	}
 }
 
 func (s *gatewayState) reported(a *agentConn, m api.FromAgent) {
-	if s.agents[a.pod] == a {
+	switch {
+	case s.agents[a.pod] != a:
+	case m.Tally != nil:
+		s.counted(a.pod, m.Tally)
+	default:
 		s.reports[a.pod] = &m
 		s.update()
 	}

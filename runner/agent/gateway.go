@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/agent/netif"
+	"github.com/cuepod/cuepod/runner/agent/nft"
 	"github.com/cuepod/cuepod/runner/agent/router"
 	"github.com/cuepod/cuepod/runner/dns"
 	"github.com/cuepod/cuepod/runner/proxy"
@@ -34,6 +36,8 @@ type gatewayConfig struct {
 	names *nameServer
 	// setAddresses puts virtual addresses on the interface; nil where they are there.
 	setAddresses func([]netip.Addr) error
+	// openRefusals begins to count what the kernel refuses.
+	openRefusals func() (refusals, error)
 }
 
 // gateway is the hub of one app. One goroutine, run, owns the state; everything
@@ -61,14 +65,21 @@ type gatewayState struct {
 	lastErr      string                    // told last, so as not to repeat it
 	status       api.Status
 	pending      <-chan time.Time // when set, a Status is due then
+
+	began     time.Time
+	ledger    *ledger
+	refusals  refusals          // nil where the kernel does not tell
+	uncounted map[string]string // why counts are missing, by who should have them
+	asking    *asking           // nil when nobody asks for traffic
 }
 
 // agentConn is one agent on the line.
 type agentConn struct {
-	pod  string
-	conn net.Conn
-	out  *writer[api.ToAgent]
-	sent api.ToAgent // last
+	pod    string
+	conn   net.Conn
+	out    *writer[api.ToAgent]
+	counts bool        // it can be asked to
+	sent   api.ToAgent // last
 }
 
 func runGateway(stdin io.Reader, stdout io.Writer, log *log.Logger) error {
@@ -94,9 +105,11 @@ func runGateway(stdin io.Reader, stdout io.Writer, log *log.Logger) error {
 	if err != nil {
 		return err
 	}
-	newGateway(gatewayConfig{stdin, stdout, log, control, http, names, nic.SetAddresses}).run(ctx)
+	newGateway(gatewayConfig{stdin, stdout, log, control, http, names, nic.SetAddresses, openRefusals}).run(ctx)
 	return nil
 }
+
+func openRefusals() (refusals, error) { return nft.WatchRefusals() }
 
 func newGateway(c gatewayConfig) *gateway {
 	return &gateway{
@@ -122,13 +135,19 @@ func (g *gateway) run(ctx context.Context) {
 	if g.names != nil {
 		g.wg.Go(func() { g.names.serve(ctx, g.log) })
 	}
-	s := &gatewayState{gateway: g, agents: map[string]*agentConn{}, reports: map[string]*api.FromAgent{}}
+	s := &gatewayState{
+		gateway: g, agents: map[string]*agentConn{}, reports: map[string]*api.FromAgent{},
+		began: time.Now(), ledger: newLedger(), uncounted: map[string]string{},
+	}
+	s.watchRefusals()
 	for ctx.Err() == nil {
 		select {
 		case event := <-g.events:
 			event(s)
 		case <-s.pending:
 			s.sendStatus()
+		case <-s.due():
+			s.answerTraffic(true)
 		case <-ctx.Done():
 		}
 	}
@@ -138,6 +157,9 @@ func (g *gateway) run(ctx context.Context) {
 		a.conn.Close()
 	}
 	g.proxy.Close()
+	if s.refusals != nil {
+		s.refusals.Close()
+	}
 	g.wg.Wait()
 }
 
@@ -170,6 +192,9 @@ func (s *gatewayState) hear(m api.ToGateway) {
 			s.update()
 		}
 	}
+	if m.Traffic {
+		s.askTraffic()
+	}
 	if m.Report {
 		s.status.Generation = s.generation()
 		s.sendStatus()
@@ -200,6 +225,7 @@ func (s *gatewayState) update() {
 			delete(s.reports, name)
 		}
 	}
+	s.ledger.know(s.snapshot)
 	services := readyServices(s.snapshot.Services, status.Pods)
 	s.carry(services)
 	if s.names != nil && !reflect.DeepEqual(services, s.zone) {
@@ -233,6 +259,9 @@ func (s *gatewayState) carry(services []api.Service) {
 		return
 	}
 	s.table = table
+	if s.refusals != nil {
+		err = errors.Join(err, s.refusals.Name(table))
+	}
 	if applyErr := s.proxy.Apply(table); applyErr != nil {
 		err = applyErr
 	}

@@ -84,7 +84,12 @@ type writer[T any] struct {
 
 	mu    sync.Mutex
 	state *T
-	notes []T
+	notes []note[T]
+}
+
+type note[T any] struct {
+	v    T
+	sent chan struct{} // closed then; nil where nobody waits
 }
 
 // maxNotes bounds the notes that wait; the oldest go first.
@@ -103,9 +108,21 @@ func (w *writer[T]) Put(v T) {
 }
 
 // Note sends v before the next state, and drops none but by the bound.
-func (w *writer[T]) Note(v T) {
+func (w *writer[T]) Note(v T) { w.note(note[T]{v: v}) }
+
+// Last is Note, and waits until v is sent or ctx is done.
+func (w *writer[T]) Last(ctx context.Context, v T) {
+	sent := make(chan struct{})
+	w.note(note[T]{v, sent})
+	select {
+	case <-sent:
+	case <-ctx.Done():
+	}
+}
+
+func (w *writer[T]) note(n note[T]) {
 	w.mu.Lock()
-	w.notes = append(w.notes, v)
+	w.notes = append(w.notes, n)
 	if len(w.notes) > maxNotes {
 		w.notes = w.notes[1:]
 	}
@@ -121,12 +138,12 @@ func (w *writer[T]) poke() {
 }
 
 // take empties what waits.
-func (w *writer[T]) take() []T {
+func (w *writer[T]) take() []note[T] {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	out := w.notes
 	if w.state != nil {
-		out = append(out, *w.state)
+		out = append(out, note[T]{v: *w.state})
 	}
 	w.notes, w.state = nil, nil
 	return out
@@ -135,13 +152,16 @@ func (w *writer[T]) take() []T {
 // Run sends until ctx is done or a write fails.
 func (w *writer[T]) Run(ctx context.Context) error {
 	for {
-		for _, v := range w.take() {
-			line, err := json.Marshal(v)
+		for _, n := range w.take() {
+			line, err := json.Marshal(n.v)
 			if err != nil {
 				return err
 			}
 			if _, err := w.w.Write(append(line, '\n')); err != nil {
 				return err
+			}
+			if n.sent != nil {
+				close(n.sent)
 			}
 		}
 		select {

@@ -113,8 +113,8 @@ func TestWriter_BoundsTheNotes(t *testing.T) {
 		w.Note(api.FromGateway{Error: fmt.Sprint(i)})
 	}
 	got := w.take()
-	if len(got) != maxNotes || got[maxNotes-1].Error != fmt.Sprint(10*maxNotes-1) {
-		t.Errorf("%d notes wait, the last is %q", len(got), got[len(got)-1].Error)
+	if len(got) != maxNotes || got[maxNotes-1].v.Error != fmt.Sprint(10*maxNotes-1) {
+		t.Errorf("%d notes wait, the last is %q", len(got), got[len(got)-1].v.Error)
 	}
 	if _, err := json.Marshal(got); err != nil {
 		t.Error(err)

@@ -49,6 +49,7 @@ type podConfig struct {
 // says; the others bring it and carry it out.
 type pod struct {
 	podConfig
+	began   time.Time
 	orders  chan api.ToAgent
 	changed chan struct{} // probes found something new
 	probes  *probe.Set
@@ -63,6 +64,8 @@ type pod struct {
 	services servicePath
 	holder   *holder
 	report   api.FromAgent
+	told     api.Tally  // last
+	kept     []api.Edge // counted by rules that were removed
 
 	mu   sync.Mutex
 	line *writer[api.FromAgent] // to the gateway; nil while there is none
@@ -95,6 +98,7 @@ func newPod(c podConfig) (*pod, error) {
 	}
 	p := &pod{
 		named:     named,
+		began:     time.Now(),
 		podConfig: c,
 		orders:    make(chan api.ToAgent),
 		changed:   make(chan struct{}, 1),
@@ -104,6 +108,7 @@ func newPod(c podConfig) (*pod, error) {
 		dirs:      map[string]api.Dir{},
 		services:  servicePath{open: c.openPlane},
 	}
+	p.services.leave = p.keepCounts
 	p.holder = &holder{
 		listen: listenHeld, listening: listeningPorts, origin: originalDst, probe: c.probe, log: c.log, wg: &p.wg,
 		doors: map[uint16]*door{}, state: swap.State{},
@@ -117,11 +122,13 @@ func newPod(c podConfig) (*pod, error) {
 	return p, nil
 }
 
-// run works until ctx is done. The reader of standard input is left behind: a
-// read cannot be interrupted, and the process ends.
-func (p *pod) run(ctx context.Context) {
-	ctx, cancel := context.WithCancel(ctx)
+// run works until its context is done. The reader of standard input is left
+// behind: a read cannot be interrupted, and the process ends.
+func (p *pod) run(until context.Context) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(until)) // the line is needed to the last
 	defer cancel()
+	count := time.NewTicker(countEvery)
+	defer count.Stop()
 	p.holder.ctx = ctx
 	boots := make(chan api.Bootstrap)
 	go followLines(ctx, p.stdin, func(b api.Bootstrap) {
@@ -133,9 +140,14 @@ func (p *pod) run(ctx context.Context) {
 	p.wg.Go(func() { p.call(ctx, boots) })
 	var last api.ToAgent
 	var again, expire <-chan time.Time
-	for ctx.Err() == nil {
+	for until.Err() == nil {
 		select {
-		case last = <-p.orders:
+		case order := <-p.orders:
+			if order.Count {
+				p.tell(true)
+				continue
+			}
+			last = order
 			again = p.apply(ctx, last)
 			p.send()
 			expire = p.expire()
@@ -147,9 +159,12 @@ func (p *pod) run(ctx context.Context) {
 			expire = p.expire()
 		case <-p.changed:
 			p.send()
-		case <-ctx.Done():
+		case <-count.C:
+			p.tell(false)
+		case <-until.Done():
 		}
 	}
+	p.tellLast(ctx)
 	cancel()
 	p.probes.Close()
 	p.wg.Wait()
@@ -287,7 +302,7 @@ func (p *pod) talk(ctx context.Context, b api.Bootstrap) (heard bool, err error)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	hello, err := json.Marshal(api.Hello{Pod: b.Pod, Token: b.Token})
+	hello, err := json.Marshal(api.Hello{Pod: b.Pod, Token: b.Token, Counts: true})
 	if err != nil {
 		return false, err
 	}

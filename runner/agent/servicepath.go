@@ -15,6 +15,7 @@ import (
 // the virtual addresses and carries what reaches it.
 type servicePath struct {
 	open    func() (*nft.Plane, error)
+	leave   func()     // called before the rules are removed
 	plane   *nft.Plane // nil for the way through the gateway
 	state   api.Proxy  // the way, and why it is not the best
 	settled bool       // it was chosen, for the mode that was asked for
@@ -84,6 +85,7 @@ func (s *servicePath) choose(m api.ToAgent) error {
 
 func (s *servicePath) userspace(why string) error {
 	if s.plane != nil {
+		s.leave()
 		if err := s.plane.Close(); err != nil {
 			s.settled = false
 			return fmt.Errorf("remove the rules for services: %w", err)

@@ -14,6 +14,8 @@ const (
 	// kernel takes over (splice), which moves bulk faster and small messages
 	// slower than copying does, by two more calls for each.
 	bulkReads = 4
+	// bulkPiece is how much the kernel moves before it is counted, in bytes.
+	bulkPiece = 1 << 20
 )
 
 // Stream is a connection that can close one direction, as *net.TCPConn does.
@@ -26,18 +28,21 @@ type Stream interface {
 // The end of one direction is passed on as such; a broken connection breaks the
 // other one, with a reset where TCP allows, so that nobody takes a cut stream
 // for a whole one.
-func Pipe(a, b Stream) {
+func Pipe(a, b Stream) { Carry(a, b, &Meter{}) }
+
+// Carry is Pipe from a client to an endpoint, counted.
+func Carry(a, b Stream, m *Meter) {
 	var wg sync.WaitGroup
-	half := func(dst, src Stream) {
-		if err := copyHalf(dst, src); err != nil {
+	half := func(dst, src Stream, count func(int)) {
+		if err := copyHalf(dst, src, count); err != nil {
 			Reset(a)
 			Reset(b)
 			return
 		}
 		_ = dst.CloseWrite() // fails only when dst is gone, which the other half sees
 	}
-	wg.Go(func() { half(a, b) })
-	half(b, a)
+	wg.Go(func() { half(a, b, m.Received) })
+	half(b, a, m.Sent)
 	wg.Wait()
 	a.Close()
 	b.Close()
@@ -51,8 +56,8 @@ func Reset(c net.Conn) {
 	c.Close()
 }
 
-// copyHalf carries one direction to its end.
-func copyHalf(dst, src net.Conn) error {
+// copyHalf carries one direction to its end, and counts what it wrote.
+func copyHalf(dst, src net.Conn, count func(int)) error {
 	buf := make([]byte, copyBuffer)
 	for full := 0; full < bulkReads; {
 		n, err := src.Read(buf)
@@ -60,6 +65,7 @@ func copyHalf(dst, src net.Conn) error {
 			if _, err := dst.Write(buf[:n]); err != nil {
 				return err
 			}
+			count(n)
 		}
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -71,6 +77,14 @@ func copyHalf(dst, src net.Conn) error {
 			full = 0
 		}
 	}
-	_, err := io.Copy(dst, src)
-	return err
+	for {
+		n, err := io.CopyN(dst, src, bulkPiece)
+		count(int(n))
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }

@@ -36,6 +36,7 @@ type Config struct {
 type Server struct {
 	config   Config
 	affinity affinity
+	tally    Tally
 	ctx      context.Context // ends with Close; only for the dials of the Server's own goroutines
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
@@ -101,6 +102,10 @@ func (s *Server) Apply(t Table) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Traffic is what was carried since New. Connections that nobody took are not in
+// it: the kernel refused them.
+func (s *Server) Traffic() Counts { return s.tally.Counts() }
 
 // Close ends everything, connections too, and waits for it.
 func (s *Server) Close() error {
@@ -187,7 +192,7 @@ func (s *Server) carry(f *tcpFront, client *net.TCPConn) {
 		return
 	}
 	defer s.forget(client)
-	backend := s.dial(f, client.RemoteAddr().(*net.TCPAddr).AddrPort().Addr())
+	backend, meter := s.dial(f, client.RemoteAddr().(*net.TCPAddr).AddrPort().Addr())
 	if backend == nil {
 		Reset(client)
 		return
@@ -196,24 +201,34 @@ func (s *Server) carry(f *tcpFront, client *net.TCPConn) {
 		return
 	}
 	defer s.forget(backend)
-	Pipe(client, backend)
+	Carry(client, backend, meter)
 }
 
 // dial connects to the first endpoint that answers. An endpoint that refuses
 // costs nothing and gives its place to the next, so that a pod that died a
 // moment ago fails no request while another one lives.
-func (s *Server) dial(f *tcpFront, client netip.Addr) *net.TCPConn {
+func (s *Server) dial(f *tcpFront, client netip.Addr) (*net.TCPConn, *Meter) {
 	target := f.target.Load()
 	for _, endpoint := range s.affinity.order(f.name, target, client, s.config.Now()) {
 		d := net.Dialer{Timeout: dialTimeout}
 		conn, err := d.DialContext(s.ctx, "tcp", endpoint.String())
-		if err == nil {
-			s.affinity.used(f.name, target, client, endpoint, s.config.Now())
-			return conn.(*net.TCPConn)
-		}
 		if s.ctx.Err() != nil {
-			return nil
+			if err == nil {
+				conn.Close()
+			}
+			return nil, nil
 		}
+		meter := s.tally.Meter(f.name.edge(target, client, endpoint))
+		if err == nil {
+			meter.Connected()
+			s.affinity.used(f.name, target, client, endpoint, s.config.Now())
+			return conn.(*net.TCPConn), meter
+		}
+		meter.Failed()
 	}
-	return nil
+	return nil, nil
+}
+
+func (f Front) edge(t *Target, client netip.Addr, endpoint netip.AddrPort) Edge {
+	return Edge{Client: client, Service: t.Service, Protocol: f.Protocol, Port: f.Addr.Port(), Endpoint: endpoint}
 }

@@ -40,6 +40,7 @@ type flow struct {
 	client   netip.AddrPort
 	endpoint netip.AddrPort
 	conn     *net.UDPConn
+	meter    *Meter
 	last     atomic.Int64 // Unix nanoseconds of the last datagram either way
 }
 
@@ -99,13 +100,19 @@ func (f *udpFront) send(client netip.AddrPort, data []byte) {
 	if fl == nil {
 		return
 	}
-	if _, err := fl.conn.Write(data); !errors.Is(err, syscall.ECONNREFUSED) {
+	if err := fl.write(data); !errors.Is(err, syscall.ECONNREFUSED) {
 		return // sent, or lost as datagrams may be
 	}
 	f.drop(fl)
 	if fl = f.flow(client, fl.endpoint); fl != nil {
-		_, _ = fl.conn.Write(data)
+		_ = fl.write(data)
 	}
+}
+
+func (fl *flow) write(data []byte) error {
+	n, err := fl.conn.Write(data)
+	fl.meter.Sent(n)
+	return err
 }
 
 // flow returns the client's flow, making one where there is none; nil when
@@ -135,7 +142,8 @@ func (f *udpFront) flow(client, avoid netip.AddrPort) *flow {
 		return nil
 	}
 	f.server.affinity.used(f.name, target, client.Addr(), endpoint, now)
-	fl := &flow{client: client, endpoint: endpoint, conn: conn}
+	fl := &flow{client: client, endpoint: endpoint, conn: conn, meter: f.server.tally.Meter(f.name.edge(target, client.Addr(), endpoint))}
+	fl.meter.Connected()
 	fl.touch()
 	f.flows[client] = fl
 	f.server.wg.Go(func() { f.answer(fl) })
@@ -177,6 +185,7 @@ func (f *udpFront) answer(fl *flow) {
 		switch {
 		case err == nil:
 			fl.touch()
+			fl.meter.Received(n)
 			_, _ = f.conn.WriteToUDPAddrPort(buf[:n], fl.client)
 		case errors.Is(err, syscall.ECONNREFUSED):
 			return // nobody listens there any more: the next datagram finds another

@@ -56,12 +56,13 @@ type world struct {
 	prefix      string // "10.1.2."
 	gateway     string // container ID
 	status      chan api.Status
+	traffic     chan api.TrafficReport
 	stream      io.ReadWriteCloser
 }
 
 func newWorld(t *testing.T) *world {
 	e, info := openEngine(t)
-	w := &world{t: t, engine: e, status: make(chan api.Status, 1), name: fmt.Sprintf("cuepod-agenttest-%08x", rand.Uint32())}
+	w := &world{t: t, engine: e, status: make(chan api.Status, 1), traffic: make(chan api.TrafficReport, 1), name: fmt.Sprintf("cuepod-agenttest-%08x", rand.Uint32())}
 	w.labels = map[string]string{"dev.cuepod.agenttest": w.name}
 	t.Cleanup(w.remove)
 	w.infra = w.load(agenttest.Image(t, info.Arch))
@@ -183,6 +184,9 @@ func (w *world) supervise() {
 			}
 			if m.Error != "" {
 				w.t.Errorf("the gateway says: %s", m.Error)
+			}
+			if m.Traffic != nil {
+				w.traffic <- *m.Traffic
 			}
 			if m.Status != nil {
 				select {

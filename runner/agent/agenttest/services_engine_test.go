@@ -52,6 +52,7 @@ func TestEngine_ServicesOnEveryWay(t *testing.T) {
 		s.apply(t, "", "web-0", "web-1") // waits for it
 	})
 	t.Run("containers cannot see or change the rules", s.rulesAreOurs)
+	t.Run("a pod ends", s.podEnds)
 }
 
 // apply tells of the services with these pods behind them.
@@ -136,6 +137,7 @@ func (s *shop) suite(t *testing.T, mode string) {
 			t.Errorf("a pod through its own service: %q", line)
 		}
 	}
+	s.counts(t, mode)
 	s.datagramsMove(t, mode)
 	s.lastOneServes(t, mode)
 }

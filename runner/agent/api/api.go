@@ -86,6 +86,8 @@ type ToGateway struct {
 	Snapshot  *Snapshot  `json:"snapshot,omitempty"`
 	// Report asks the gateway to send a full Status now.
 	Report bool `json:"report,omitempty"`
+	// Traffic asks the gateway to send a TrafficReport now.
+	Traffic bool `json:"traffic,omitempty"`
 }
 
 // Snapshot is all the gateway has to know. A newer one replaces it whole.
@@ -284,7 +286,8 @@ type File struct {
 
 // FromGateway is one line from the gateway to the supervisor.
 type FromGateway struct {
-	Status *Status `json:"status,omitempty"`
+	Status  *Status        `json:"status,omitempty"`
+	Traffic *TrafficReport `json:"traffic,omitempty"`
 	// Error is something a person should see: a port that cannot be bound.
 	Error string `json:"error,omitempty"`
 	// Garbled tells that a line came in that is no message: all that attach write to
@@ -328,8 +331,9 @@ type ContainerStatus struct {
 
 // Hello is the first line from an agent to the gateway.
 type Hello struct {
-	Pod   string `json:"pod"`
-	Token string `json:"token"`
+	Pod    string `json:"pod"`
+	Token  string `json:"token"`
+	Counts bool   `json:"counts,omitempty"` // it may be asked to Count
 }
 
 // ToAgent is one line from the gateway to an agent: what this pod needs of the
@@ -340,6 +344,8 @@ type ToAgent struct {
 	Services   []Service `json:"services"`
 	Pod        Pod       `json:"pod"`
 	ProxyMode  string    `json:"proxyMode,omitempty"` // that is asked for; "" is the best there is
+	// Count asks for a Tally, and is all that there is in the line.
+	Count bool `json:"count,omitempty"`
 }
 
 // FromAgent is one line from an agent to the gateway.
@@ -348,6 +354,8 @@ type FromAgent struct {
 	Error      string                     `json:"error,omitempty"`
 	Containers map[string]ContainerStatus `json:"containers,omitempty"`
 	Proxy      Proxy                      `json:"proxy,omitzero"`
+	// Tally is all that there is in the line, when it is there.
+	Tally *Tally `json:"tally,omitempty"`
 }
 
 // Proxy is the way that a pod's connections to services take.

@@ -11,13 +11,18 @@ import (
 	"github.com/cuepod/cuepod/runner/proxy"
 )
 
-// The kernel's list of flows. Source: include/uapi/linux/netfilter/nfnetlink_conntrack.h.
+// The kernel's list of flows. Source: include/uapi/linux/netfilter/nfnetlink_conntrack.h
+// and nf_conntrack_common.h.
 const (
 	ctGet    = 1
 	ctDelete = 2
 
-	ctaTupleOrig  = 1
-	ctaTupleReply = 2
+	ctaTupleOrig     = 1
+	ctaTupleReply    = 2
+	ctaStatus        = 3
+	ctaCountersOrig  = 9
+	ctaCountersReply = 10
+	ctaID            = 12
 
 	ctaTupleIP    = 1
 	ctaTupleProto = 2
@@ -28,14 +33,23 @@ const (
 	ctaProtoNum     = 1
 	ctaProtoSrcPort = 2
 	ctaProtoDstPort = 3
+
+	ctaCountersPackets = 1
+	ctaCountersBytes   = 2
+
+	statusAssured = 1 << 2 // of TCP: that the connection was established
+	statusDying   = 1 << 9 // it has ended, and the kernel has said so or will
 )
 
-// flow is a flow of datagrams that the kernel keeps: where the client sent them,
-// and who answers.
+// flow is a flow that the kernel keeps: where the client sent it, and who answers.
 type flow struct {
-	front    netip.AddrPort
-	endpoint netip.AddrPort
-	original []byte // the attribute that names the flow
+	client         netip.AddrPort
+	front          proxy.Front
+	endpoint       netip.AddrPort
+	original       []byte // the attribute that names the flow
+	id             uint32
+	assured, dying bool
+	sent, received uint64 // bytes of payload, see api.Traffic
 }
 
 func ctMessage(kind uint16, body []byte) message {
@@ -52,7 +66,7 @@ func (s *socket) forget(fronts map[netip.AddrPort][]netip.AddrPort) error {
 		if !ok {
 			return
 		}
-		if endpoints, ours := fronts[f.front]; ours && !slices.Contains(endpoints, f.endpoint) {
+		if endpoints, ours := fronts[f.front.Addr]; ours && f.front.Protocol == proxy.UDP && !slices.Contains(endpoints, f.endpoint) {
 			f.original = slices.Clone(f.original)
 			stale = append(stale, f)
 		}
@@ -67,19 +81,62 @@ func (s *socket) forget(fronts map[netip.AddrPort][]netip.AddrPort) error {
 	return err
 }
 
-// parseFlow reads one entry of the list; it reports false for what is not UDP.
+// parseFlow reads one entry of the list; it reports false for what is neither TCP
+// nor UDP.
 func parseFlow(body []byte) (f flow, ok bool) {
 	var protocol byte
+	headers := uint64(ipHeader + udpHeader)
 	eachAttr(body, func(kind uint16, value []byte) {
 		switch kind {
 		case ctaTupleOrig:
 			f.original = value
-			_, f.front, protocol = parseTuple(value)
+			f.client, f.front.Addr, protocol = parseTuple(value)
+			switch protocol {
+			case protocolUDP:
+				f.front.Protocol = proxy.UDP
+			case protocolTCP:
+				f.front.Protocol, headers = proxy.TCP, ipHeader+tcpHeader
+			}
 		case ctaTupleReply:
 			f.endpoint, _, _ = parseTuple(value)
+		case ctaStatus:
+			if len(value) == 4 {
+				status := binary.BigEndian.Uint32(value)
+				f.assured, f.dying = status&statusAssured != 0, status&statusDying != 0
+			}
+		case ctaID:
+			if len(value) == 4 {
+				f.id = binary.BigEndian.Uint32(value)
+			}
+		case ctaCountersOrig:
+			f.sent = parsePayload(value, headers)
+		case ctaCountersReply:
+			f.received = parsePayload(value, headers)
 		}
 	})
-	return f, protocol == protocolUDP && f.front.IsValid() && f.endpoint.IsValid()
+	return f, f.front.Protocol != "" && f.front.Addr.IsValid() && f.endpoint.IsValid()
+}
+
+// The shortest headers, in bytes.
+const (
+	ipHeader  = 20
+	tcpHeader = 20
+	udpHeader = 8
+)
+
+// parsePayload reads the counters of one direction: bytes without headers.
+func parsePayload(b []byte, headers uint64) uint64 {
+	var packets, bytes uint64
+	eachAttr(b, func(kind uint16, value []byte) {
+		switch {
+		case len(value) != 8:
+		case kind == ctaCountersPackets:
+			packets = binary.BigEndian.Uint64(value)
+		case kind == ctaCountersBytes:
+			bytes = binary.BigEndian.Uint64(value)
+		}
+	})
+	return bytes - min(bytes, packets*headers)
 }
 
 func parseTuple(b []byte) (src, dst netip.AddrPort, protocol byte) {

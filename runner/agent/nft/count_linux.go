@@ -3,11 +3,13 @@ package nft
 import (
 	"bytes"
 	"encoding/binary"
+	"fmt"
 	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/proxy"
 )
 
@@ -21,28 +23,51 @@ type Count struct {
 
 // counts reads what the elements of the map counted.
 func (s *socket) counts() (out []Count, err error) {
-	get := tableMessage(unix.NFT_MSG_GETSETELEM, func(a *attrs) {
-		a.string(unix.NFTA_SET_ELEM_LIST_TABLE, TableName)
-		a.string(unix.NFTA_SET_ELEM_LIST_SET, EndpointsSet)
-	})
-	err = s.ask(get.with(unix.NLM_F_DUMP), func(body []byte) {
-		eachAttr(body, func(kind uint16, list []byte) {
-			if kind != unix.NFTA_SET_ELEM_LIST_ELEMENTS {
-				return
-			}
-			eachAttr(list, func(_ uint16, element []byte) {
-				if c, ok := parseCount(element); ok {
-					out = append(out, c)
-				}
-			})
+	err = s.elements(EndpointsSet, func(e counted) {
+		if len(e.key) != 16 || len(e.data) != 8 {
+			return
+		}
+		be := binary.BigEndian
+		out = append(out, Count{
+			Front: parseFront(e.key), Slot: int(binary.NativeEndian.Uint32(e.key[12:])), Connections: e.packets,
+			Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte(e.data)), be.Uint16(e.data[4:])),
 		})
 	})
 	return out, err
 }
 
-// parseCount reads an element; what slotKey and endpointData wrote, and a counter.
-func parseCount(element []byte) (c Count, ok bool) {
-	var key, data []byte
+// turned reads how many connections were refused for want of an endpoint.
+func (s *socket) turned() (map[proxy.Front]uint64, error) {
+	out := map[proxy.Front]uint64{}
+	return out, s.elements(TurnedSet, func(e counted) {
+		if len(e.key) == 12 {
+			out[parseFront(e.key)] = e.packets
+		}
+	})
+}
+
+// counted is an element of a set or a map that counts.
+type counted struct {
+	key, data []byte
+	packets   uint64
+}
+
+// elements reads a set.
+func (s *socket) elements(set string, each func(counted)) error {
+	get := tableMessage(unix.NFT_MSG_GETSETELEM, func(a *attrs) {
+		a.string(unix.NFTA_SET_ELEM_LIST_TABLE, TableName)
+		a.string(unix.NFTA_SET_ELEM_LIST_SET, set)
+	})
+	return s.ask(get.with(unix.NLM_F_DUMP), func(body []byte) {
+		eachAttr(body, func(kind uint16, list []byte) {
+			if kind == unix.NFTA_SET_ELEM_LIST_ELEMENTS {
+				eachAttr(list, func(_ uint16, element []byte) { each(parseElement(element)) })
+			}
+		})
+	})
+}
+
+func parseElement(element []byte) (e counted) {
 	value := func(b []byte) (v []byte) {
 		eachAttr(b, func(_ uint16, inner []byte) { v = inner })
 		return v
@@ -50,24 +75,23 @@ func parseCount(element []byte) (c Count, ok bool) {
 	eachAttr(element, func(kind uint16, b []byte) {
 		switch kind {
 		case unix.NFTA_SET_ELEM_KEY:
-			key = value(b)
+			e.key = value(b)
 		case unix.NFTA_SET_ELEM_DATA:
-			data = value(b)
+			e.data = value(b)
 		case unix.NFTA_SET_ELEM_EXPR:
-			c.Connections = parseCounter(b)
+			e.packets = parseCounter(b)
 		}
 	})
-	if len(key) != 16 || len(data) != 8 {
-		return Count{}, false
-	}
-	be := binary.BigEndian
-	c.Front = proxy.Front{Protocol: proxy.TCP, Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte(key)), be.Uint16(key[8:]))}
+	return e
+}
+
+// parseFront reads what frontKey wrote.
+func parseFront(key []byte) proxy.Front {
+	f := proxy.Front{Protocol: proxy.TCP, Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte(key)), binary.BigEndian.Uint16(key[8:]))}
 	if key[4] == protocolUDP {
-		c.Front.Protocol = proxy.UDP
+		f.Protocol = proxy.UDP
 	}
-	c.Slot = int(binary.NativeEndian.Uint32(key[12:]))
-	c.Endpoint = netip.AddrPortFrom(netip.AddrFrom4([4]byte(data)), be.Uint16(data[4:]))
-	return c, true
+	return f
 }
 
 // parseCounter reads the packets of a counter.
@@ -93,6 +117,40 @@ func (p *Plane) Counts() ([]Count, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sock.counts()
+}
+
+// Traffic is what this pod's connections to services were, since Open. It costs
+// what it takes to list the pod's flows.
+func (p *Plane) Traffic() (proxy.Counts, error) {
+	if p.flows == nil {
+		return nil, p.unwatched
+	}
+	out, err := p.flows.Counts()
+	if err != nil {
+		return nil, fmt.Errorf("read the kernel's list of flows: %w", err)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	turned, err := p.sock.turned()
+	for front, n := range p.turned {
+		turned[front] += n
+	}
+	for front, n := range turned {
+		out.Add(proxy.Edge{Client: p.self, Service: p.flows.name(front), Protocol: front.Protocol, Port: front.Addr.Port()}, api.Traffic{Errors: n})
+	}
+	return out, err
+}
+
+// keepTurned adds up what is lost with the table, as far as it is there. The
+// caller holds the lock.
+func (p *Plane) keepTurned() {
+	turned, err := p.sock.turned()
+	if err != nil {
+		return // somebody removed the table
+	}
+	for front, n := range turned {
+		p.turned[front] += n
+	}
 }
 
 // use is when a service with session affinity was last connected to.

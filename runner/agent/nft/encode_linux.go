@@ -136,6 +136,9 @@ func (c Chain) create(table string) []message {
 	out := []message{tableMessage(unix.NFT_MSG_NEWCHAIN, func(a *attrs) {
 		a.string(unix.NFTA_CHAIN_TABLE, table)
 		a.string(unix.NFTA_CHAIN_NAME, c.Name)
+		if c.Hook == "" {
+			return
+		}
 		a.string(unix.NFTA_CHAIN_TYPE, c.Type)
 		a.nest(unix.NFTA_CHAIN_HOOK, func(a *attrs) {
 			a.number(unix.NFTA_HOOK_HOOKNUM, hooks[c.Hook])
@@ -221,6 +224,14 @@ func (a *attrs) load(e Load) {
 		a.nest(unix.NFTA_EXPR_DATA, func(a *attrs) {
 			a.number(unix.NFTA_META_KEY, key)
 			a.register(unix.NFTA_META_DREG, e.To)
+		})
+		return
+	}
+	if e.Field == Bytes {
+		a.string(unix.NFTA_EXPR_NAME, "ct")
+		a.nest(unix.NFTA_EXPR_DATA, func(a *attrs) {
+			a.number(unix.NFTA_CT_KEY, unix.NFT_CT_BYTES)
+			a.register(unix.NFTA_CT_DREG, e.To)
 		})
 		return
 	}
@@ -321,6 +332,7 @@ func (b *batch) messages() (out []message) {
 	out = append(out, elements(remove, EndpointsSet, b.remove)...)
 	out = append(out, elements(add, EndpointsSet, b.add)...)
 	out = append(out, elements(remove, RefusedSet, b.carry)...)
+	out = append(out, elements(add, TurnedSet, b.refuse)...) // one that is there stays, and what it counted
 	out = append(out, elements(add, RefusedSet, b.refuse)...)
 	out = append(out, elements(remove, HeldSet, b.release)...)
 	return append(out, elements(add, HeldSet, b.hold)...)

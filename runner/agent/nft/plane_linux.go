@@ -16,17 +16,20 @@ import (
 // Plane is the table of one network namespace, in the kernel. All methods are
 // safe for concurrent use, and return when the kernel has done what they say.
 type Plane struct {
-	self  netip.Addr
-	rules Table
+	self      netip.Addr
+	rules     Table
+	flows     *Flows // nil where there can be none
+	unwatched error  // why
 
-	mu    sync.Mutex
-	sock  *socket
-	table proxy.Table // wanted
-	held  []uint16    // the same
-	stays Stays
-	used  map[proxy.Front]use // of services with session affinity
-	now   Content             // in force
-	lost  bool                // a change failed half-way: nobody knows what is in force
+	mu     sync.Mutex
+	sock   *socket
+	table  proxy.Table // wanted
+	held   []uint16    // the same
+	stays  Stays
+	used   map[proxy.Front]use    // of services with session affinity
+	now    Content                // in force
+	turned map[proxy.Front]uint64 // refused before the table was made anew
+	lost   bool                   // a change failed half-way: nobody knows what is in force
 }
 
 // Open makes the table in the network namespace of this process, in place of
@@ -40,7 +43,7 @@ func Open(self netip.Addr) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{self: self, rules: Rules(self), sock: sock, stays: Stays{}, used: map[proxy.Front]use{}}
+	p := &Plane{self: self, rules: Rules(self), sock: sock, stays: Stays{}, used: map[proxy.Front]use{}, turned: map[proxy.Front]uint64{}}
 	err = sock.transact(p.rules.create())
 	if err != nil && sock.transact(p.rules.uncounted().create()) == nil { // counters are an option of Linux before 5.17
 		p.rules, err = p.rules.uncounted(), nil
@@ -54,6 +57,7 @@ func Open(self netip.Addr) (*Plane, error) {
 		p.Close()
 		return nil, fmt.Errorf("read the kernel's list of flows: %w", err)
 	}
+	p.flows, p.unwatched = WatchFlows()
 	return p, nil
 }
 
@@ -74,6 +78,11 @@ func (p *Plane) Apply(table proxy.Table) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.table = table
+	if p.flows != nil {
+		if err := p.flows.Name(table); err != nil {
+			return fmt.Errorf("count connections: %w", err)
+		}
+	}
 	return p.update()
 }
 
@@ -118,6 +127,9 @@ func (p *Plane) Close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	defer p.sock.close()
+	if p.flows != nil {
+		p.flows.Close()
+	}
 	err := p.sock.transact([]message{p.rules.remove()})
 	if errors.Is(err, unix.ENOENT) {
 		return nil
@@ -133,6 +145,7 @@ func (p *Plane) update() error {
 		// Somebody else was at the table, or a part of a change did not come through:
 		// all of it anew.
 		changes = Diff(Content{}, want)
+		p.keepTurned()
 		if err := p.carryOut(p.rules.create(), changes); err != nil {
 			p.lost = true
 			_ = p.sock.transact([]message{p.rules.remove()}) // services go the way they would without

@@ -31,5 +31,23 @@ func (*Plane) Origin(netip.AddrPort) uint16 { return 0 }
 // Expire does nothing.
 func (*Plane) Expire(time.Time) (time.Duration, error) { return 0, nil }
 
+// Traffic is none.
+func (*Plane) Traffic() (proxy.Counts, error) { return nil, nil }
+
+// Flows are there on Linux alone.
+type Flows struct{}
+
+// WatchRefusals always fails.
+func WatchRefusals() (*Flows, error) { return nil, errors.New("there is no netfilter on this system") }
+
+// Name does nothing.
+func (*Flows) Name(proxy.Table) error { return nil }
+
+// Counts are none.
+func (*Flows) Counts() (proxy.Counts, error) { return nil, nil }
+
+// Close does nothing.
+func (*Flows) Close() {}
+
 // Close does nothing.
 func (*Plane) Close() error { return nil }

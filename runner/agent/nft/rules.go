@@ -15,6 +15,7 @@ const (
 	TableName    = "cuepod"
 	EndpointsSet = "endpoints" // virtual address . protocol . port . slot : address . port
 	RefusedSet   = "refused"   // virtual address . protocol . port, of TCP
+	TurnedSet    = "turned"    // as RefusedSet: all that ever were in it, which counts
 	HeldSet      = "held"      // port
 )
 
@@ -32,6 +33,7 @@ const (
 	DstPort  Field = "th dport"
 	Random   Field = "meta random"
 	MarkOf   Field = "meta mark"
+	Bytes    Field = "ct bytes" // of the connection so far; two registers
 )
 
 // Expr is one step of a rule. A step that finds nothing ends its rule, and the
@@ -87,7 +89,7 @@ type Rule struct {
 type Chain struct {
 	Name     string
 	Type     string // nat or filter
-	Hook     string // prerouting or output
+	Hook     string // prerouting or output; "" for a chain that no packet enters
 	Priority int32
 	Rules    []Rule
 }
@@ -136,6 +138,7 @@ func Rules(self netip.Addr) Table {
 		Sets: []Set{
 			{EndpointsSet, []Type{TypeAddr, TypeProtocol, TypePort, TypeMark}, []Type{TypeAddr, TypePort}, true},
 			{RefusedSet, []Type{TypeAddr, TypeProtocol, TypePort}, nil, false},
+			{TurnedSet, []Type{TypeAddr, TypeProtocol, TypePort}, nil, true},
 			{HeldSet, []Type{TypePort}, nil, false},
 		},
 		Chains: []Chain{
@@ -149,7 +152,10 @@ func Rules(self netip.Addr) Table {
 			}},
 			{"refusing", "filter", "output", 0, []Rule{
 				{"without an endpoint connections are refused", join(front, []Expr{
-					Compare{Reg: 1, Value: []byte{protocolTCP}}, Lookup{Set: RefusedSet, Key: 0}, Reject{}})},
+					Compare{Reg: 1, Value: []byte{protocolTCP}}, Lookup{Set: RefusedSet, Key: 0}, Lookup{Set: TurnedSet, Key: 0}, Reject{}})},
+			}},
+			{"accounting", "", "", 0, []Rule{
+				{"never run: that it is here has the kernel count the bytes of connections", []Expr{Load{Bytes, 0}}},
 			}},
 		},
 	}
@@ -224,7 +230,11 @@ func (t Table) String() string {
 		}
 	}
 	for _, c := range t.Chains {
-		fmt.Fprintf(&b, "  chain %s: %s, hook %s, priority %d\n", c.Name, c.Type, c.Hook, c.Priority)
+		if c.Hook == "" {
+			fmt.Fprintf(&b, "  chain %s, without a hook\n", c.Name)
+		} else {
+			fmt.Fprintf(&b, "  chain %s: %s, hook %s, priority %d\n", c.Name, c.Type, c.Hook, c.Priority)
+		}
 		for _, r := range c.Rules {
 			fmt.Fprintf(&b, "    # %s\n", r.Why)
 			var steps []string

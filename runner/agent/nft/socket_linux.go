@@ -159,8 +159,13 @@ func (s *socket) receive(each func(h unix.NlMsghdr, body []byte)) error {
 	if err != nil {
 		return fmt.Errorf("netlink answer: %w", err)
 	}
+	return eachMessage(s.buf[:n], each)
+}
+
+// eachMessage calls each for every message of what came.
+func eachMessage(b []byte, each func(h unix.NlMsghdr, body []byte)) error {
 	ne := binary.NativeEndian
-	for b := s.buf[:n]; len(b) >= unix.SizeofNlMsghdr; {
+	for len(b) >= unix.SizeofNlMsghdr {
 		h := unix.NlMsghdr{Len: ne.Uint32(b), Type: ne.Uint16(b[4:]), Flags: ne.Uint16(b[6:]), Seq: ne.Uint32(b[8:])}
 		if int(h.Len) < unix.SizeofNlMsghdr || int(h.Len) > len(b) {
 			return errors.New("netlink: an answer that is cut short")

@@ -55,7 +55,7 @@ func (t *tracer) change(c Changes) error {
 			return fmt.Errorf("%s is refused: %v; refuse %v, carry %v", f.Front, refused, f.Refuse, f.Carry)
 		}
 		if delete(t.sets[RefusedSet], key); f.Refuse {
-			t.sets[RefusedSet][key] = nil
+			t.sets[RefusedSet][key], t.sets[TurnedSet][key] = nil, nil
 		}
 	}
 	for _, p := range c.Release {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/cuepod/cuepod/runner/agent/http1"
 	"github.com/cuepod/cuepod/runner/agent/http2"
+	"github.com/cuepod/cuepod/runner/proxy"
 )
 
 // call is one request to an endpoint, whatever it speaks. The body is written,
@@ -24,6 +25,7 @@ type call interface {
 	head() (*http1.Response, error)
 	io.Reader // of the response's body, after the last head
 	trailer() http1.Fields
+	answered(code int) // counts the response
 	close()
 }
 
@@ -126,13 +128,18 @@ func (c *plainCall) Read(p []byte) (int, error) { return c.in.Read(p) }
 
 func (c *plainCall) trailer() http1.Fields { return c.in.Trailer() }
 
+func (c *plainCall) answered(code int) { c.b.meter.Answered(code) }
+
 func (c *plainCall) close() { c.b.Close() }
 
 // streamCall is a request in HTTP/2.
-type streamCall struct{ *http2.Stream }
+type streamCall struct {
+	*http2.Stream
+	meter *proxy.Meter
+}
 
 // newStreamCall sends the head of a request.
-func newStreamCall(conn *http2.Conn, req *http1.Request, none bool) (*streamCall, error) {
+func newStreamCall(conn shared, req *http1.Request, none bool) (*streamCall, error) {
 	head := http1.Fields{
 		{Name: ":method", Value: req.Method}, {Name: ":scheme", Value: "http"},
 		{Name: ":path", Value: origin(req.Target)}, {Name: ":authority", Value: req.Host()},
@@ -145,7 +152,7 @@ func newStreamCall(conn *http2.Conn, req *http1.Request, none bool) (*streamCall
 	if err != nil {
 		return nil, err
 	}
-	return &streamCall{s}, nil
+	return &streamCall{s, conn.meter}, nil
 }
 
 func (c *streamCall) end(trailer http1.Fields) error { return c.End(endToEnd(trailer)) }
@@ -164,14 +171,22 @@ func (c *streamCall) head() (*http1.Response, error) {
 
 func (c *streamCall) trailer() http1.Fields { return c.Trailer() }
 
+func (c *streamCall) answered(code int) { c.meter.Answered(code) }
+
 func (c *streamCall) close() { c.Close() }
+
+// shared is a connection in HTTP/2 to an endpoint.
+type shared struct {
+	*http2.Conn
+	meter *proxy.Meter
+}
 
 // callers are the connections in HTTP/2 to endpoints, which the requests of one
 // client share. Those in HTTP/1 are made for each request.
 type callers struct {
 	mu    sync.Mutex
-	conns map[string]*http2.Conn // by endpoint; those that take no more are forgotten
-	all   []*http2.Conn
+	conns map[string]shared // by endpoint; those that take no more are forgotten
+	all   []shared
 }
 
 // close ends all connections and waits for them.
@@ -188,11 +203,11 @@ func (k *callers) close() {
 }
 
 // call begins a request to a ready endpoint.
-func (k *callers) call(ctx context.Context, v *verdict, req *http1.Request, none bool) (call, error) {
+func (s *session) call(ctx context.Context, v *verdict, req *http1.Request, none bool) (call, error) {
 	if v.HTTP2 {
-		return k.stream(ctx, v, req, none)
+		return s.stream(ctx, v, req, none)
 	}
-	b, err := dial(ctx, v.Endpoints)
+	b, err := s.dial(ctx, v.Route)
 	if err != nil {
 		return nil, err
 	}
@@ -206,13 +221,14 @@ func (k *callers) call(ctx context.Context, v *verdict, req *http1.Request, none
 
 // stream begins a request on a connection that is there, or on a new one when
 // the endpoint takes no more on it. Requests go to all endpoints in turn.
-func (k *callers) stream(ctx context.Context, v *verdict, req *http1.Request, none bool) (call, error) {
+func (s *session) stream(ctx context.Context, v *verdict, req *http1.Request, none bool) (call, error) {
+	k := &s.calls
 	for _, i := range rand.Perm(len(v.Endpoints)) {
 		endpoint := v.Endpoints[i]
 		k.mu.Lock()
-		conn := k.conns[endpoint]
+		conn, known := k.conns[endpoint]
 		k.mu.Unlock()
-		if conn == nil {
+		if !known {
 			continue
 		}
 		c, err := newStreamCall(conn, req, none)
@@ -223,14 +239,14 @@ func (k *callers) stream(ctx context.Context, v *verdict, req *http1.Request, no
 		delete(k.conns, endpoint)
 		k.mu.Unlock()
 	}
-	b, err := dial(ctx, v.Endpoints)
+	b, err := s.dial(ctx, v.Route)
 	if err != nil {
 		return nil, err
 	}
-	conn := http2.Dial(b.Conn)
+	conn := shared{http2.Dial(b.Conn), b.meter}
 	k.mu.Lock()
 	if k.conns == nil {
-		k.conns = map[string]*http2.Conn{}
+		k.conns = map[string]shared{}
 	}
 	k.conns[b.endpoint] = conn
 	k.all = append(k.all, conn)

@@ -54,7 +54,7 @@ func (s *session) serveStream(stream *http2.Stream) {
 	}
 	req := requestOf(head)
 	out := &streamReply{stream, req.Method}
-	v := s.router.decide(req, s.scheme)
+	v := s.decide(req)
 	if v.answer != nil {
 		out.page(v.answer)
 		return
@@ -129,7 +129,7 @@ func (s *session) translate(ctx context.Context, cancel func(), v *verdict, req 
 // relay carries a request to an endpoint and the response back. It reports
 // whether both were whole.
 func (s *session) relay(ctx context.Context, v *verdict, req *http1.Request, in request, out reply) bool {
-	c, err := s.calls.call(ctx, v, req, in.body == nil)
+	c, err := s.call(ctx, v, req, in.body == nil)
 	if err != nil {
 		out.page(v.failed(ctx, err))
 		return false
@@ -143,6 +143,9 @@ func (s *session) relay(ctx context.Context, v *verdict, req *http1.Request, in 
 		if begun {
 			out.cut()
 		} else {
+			if ctx.Err() == nil { // the client is still there
+				c.answered(502)
+			}
 			out.page(v.failed(ctx, err))
 		}
 		in.stop()
@@ -206,6 +209,7 @@ func receive(v *verdict, c call, out reply) (begun bool, err error) {
 		}
 		if res.Code >= 200 {
 			v.finish(res)
+			c.answered(res.Code)
 			if err := out.head(res); err != nil {
 				return true, err
 			}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
@@ -41,6 +42,7 @@ const (
 type Router struct {
 	table atomic.Pointer[Table]
 	certs atomic.Pointer[certificates]
+	tally proxy.Tally
 }
 
 // New makes a Router without routes.
@@ -52,6 +54,17 @@ func New() *Router {
 
 // Set puts a table in force for the requests to come.
 func (r *Router) Set(t Table) { r.table.Store(&t) }
+
+// Traffic is what went to services since New, by connections to their endpoints.
+// An answer of 500 and above is an error, too.
+func (r *Router) Traffic() proxy.Counts { return r.tally.Counts() }
+
+// meter counts for a client on the way to an endpoint of a route; "" is none.
+func (s *session) meter(r Route, endpoint string) *proxy.Meter {
+	client, _ := netip.ParseAddrPort(s.raw.RemoteAddr().String()) // anything else is nobody we know
+	to, _ := netip.ParseAddrPort(endpoint)
+	return s.router.tally.Meter(proxy.Edge{Client: client.Addr(), Service: r.Service, Protocol: proxy.TCP, Port: uint16(r.Port), Endpoint: to})
+}
 
 // Serve takes connections until ctx is done or the listener fails, closes the
 // listener and the connections, and waits for them. It returns nil after ctx.
@@ -90,8 +103,28 @@ func newPeer(c net.Conn) *peer {
 // backend is the connection to an endpoint that a client's requests share.
 type backend struct {
 	*peer
+	raw      proxy.Stream // that is not counted
+	meter    *proxy.Meter
 	endpoint string
 	used     time.Time // the end of the last request
+}
+
+// counted counts what is read and written.
+type counted struct {
+	net.Conn
+	meter *proxy.Meter
+}
+
+func (c counted) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	c.meter.Received(n)
+	return n, err
+}
+
+func (c counted) Write(p []byte) (int, error) {
+	n, err := c.Conn.Write(p)
+	c.meter.Sent(n)
+	return n, err
 }
 
 // session is one client's connection.
@@ -152,7 +185,7 @@ func (s *session) next() bool {
 	if s.client.SetReadDeadline(time.Time{}) != nil {
 		return false
 	}
-	v := s.router.decide(req, s.scheme)
+	v := s.decide(req)
 	if v.answer != nil {
 		s.answer(v.answer)
 		return false
@@ -166,10 +199,14 @@ func (s *session) next() bool {
 }
 
 // decide finds what becomes of a request, with the table in force.
-func (r *Router) decide(req *http1.Request, scheme string) verdict {
-	return r.table.Load().decide(question{
-		scheme: scheme, host: req.Host(), method: req.Method, target: origin(req.Target), header: req.Fields.Values, chance: rand.Uint64(),
+func (s *session) decide(req *http1.Request) verdict {
+	v := s.router.table.Load().decide(question{
+		scheme: s.scheme, host: req.Host(), method: req.Method, target: origin(req.Target), header: req.Fields.Values, chance: rand.Uint64(),
 	})
+	if v.Service != "" && len(v.Endpoints) == 0 {
+		s.meter(v.Route, "").Failed()
+	}
+	return v
 }
 
 // limit ends a request when its time is up.
@@ -267,16 +304,24 @@ func (s *session) ask(ctx context.Context, route Route, req *http1.Request, body
 		}
 		kept.Close()
 	}
-	b, err := dial(ctx, route.Endpoints)
+	b, err := s.dial(ctx, route)
 	if err != nil {
 		return nil, nil, err
 	}
 	res, err := b.begin(ctx, req, body)
 	if err != nil {
 		b.Close()
+		b.unanswered(ctx)
 		return nil, nil, fmt.Errorf("endpoint %s closed the connection without an answer (%w)", b.endpoint, err)
 	}
 	return b, res, nil
+}
+
+// unanswered counts a request that got no answer while its client was there.
+func (b *backend) unanswered(ctx context.Context) {
+	if ctx.Err() == nil {
+		b.meter.Failed()
+	}
 }
 
 func repeatable(method string) bool {
@@ -296,15 +341,21 @@ func (b *backend) begin(ctx context.Context, req *http1.Request, body http1.Body
 }
 
 // dial connects to a ready endpoint: any, and the next one when it refuses.
-func dial(ctx context.Context, endpoints []string) (*backend, error) {
+func (s *session) dial(ctx context.Context, r Route) (*backend, error) {
 	var last error
-	for _, i := range rand.Perm(len(endpoints)) {
-		endpoint := endpoints[i]
+	for _, i := range rand.Perm(len(r.Endpoints)) {
+		endpoint := r.Endpoints[i]
 		d := net.Dialer{Timeout: dialTimeout}
 		conn, err := d.DialContext(ctx, "tcp", endpoint)
-		if err == nil {
-			return &backend{peer: newPeer(conn), endpoint: endpoint}, nil
+		if ctx.Err() != nil && err != nil {
+			return nil, err // it was not the endpoint's fault
 		}
+		m := s.meter(r, endpoint)
+		if err == nil {
+			m.Connected()
+			return &backend{peer: newPeer(counted{conn, m}), raw: conn.(*net.TCPConn), meter: m, endpoint: endpoint}, nil
+		}
+		m.Failed()
 		last = err
 	}
 	return nil, fmt.Errorf("no pod takes the connection (%w)", last)
@@ -317,6 +368,7 @@ func (s *session) pass(ctx context.Context, v *verdict, b *backend, req *http1.R
 		if res == nil {
 			var err error
 			if res, err = http1.ReadResponse(b.in); err != nil {
+				b.unanswered(ctx)
 				s.answer(v.failed(ctx, fmt.Errorf("endpoint %s gave no answer (%w)", b.endpoint, err)))
 				return false
 			}
@@ -328,6 +380,7 @@ func (s *session) pass(ctx context.Context, v *verdict, b *backend, req *http1.R
 		}
 		if res.Code >= 200 {
 			v.finish(res)
+			b.meter.Answered(res.Code)
 		}
 		if _, err := s.client.out.Write(res.Bytes()); err != nil {
 			return false
@@ -362,7 +415,7 @@ func (s *session) upgrade(b *backend) {
 	if s.client.hand(b.peer) != nil || b.hand(s.client) != nil {
 		return
 	}
-	proxy.Pipe(s.client.Conn.(proxy.Stream), b.Conn.(proxy.Stream))
+	proxy.Carry(s.client.Conn.(proxy.Stream), b.raw, b.meter)
 }
 
 // hand passes what was read ahead from p on to the other end.

@@ -97,7 +97,7 @@ func TestNewTable(t *testing.T) {
 		{Name: "dns", Ports: []api.ServicePort{{Port: 53, Protocol: "UDP"}}},
 	}, nil)
 	got := table.hosts
-	if want := "map[web.shop.localhost:{web [10.1.2.3:8080] false}]"; fmt.Sprint(got) != want {
+	if want := "map[web.shop.localhost:{web 80 [10.1.2.3:8080] false}]"; fmt.Sprint(got) != want {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	for _, host := range []string{"web.shop.localhost", "WEB.shop.localhost:8080", "web.shop.localhost.", "web.shop.localhost.:80"} {

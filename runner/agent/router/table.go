@@ -27,6 +27,7 @@ import (
 // Route is a port of a service and what stands behind it.
 type Route struct {
 	Service   string
+	Port      int
 	Endpoints []string // host:port, ready ones only
 	HTTP2     bool     // they speak HTTP/2
 }
@@ -54,7 +55,7 @@ func NewTable(app string, services []api.Service, rules []route.Rule) Table {
 			if p.Protocol != "" && !strings.EqualFold(p.Protocol, "TCP") {
 				continue
 			}
-			r := Route{Service: s.Name, Endpoints: endpoints(p), HTTP2: p.HTTP2}
+			r := Route{Service: s.Name, Port: p.Port, Endpoints: endpoints(p), HTTP2: p.HTTP2}
 			t.ports[port{s.Name, p.Port}] = r
 			if _, first := t.hosts[host]; !first {
 				t.hosts[host] = r

@@ -51,6 +51,7 @@ func serve(addr string) {
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else a client that still sends is reset
 		host, _ := os.Hostname()
 		client, _, _ := net.SplitHostPort(r.RemoteAddr)
 		fmt.Fprintf(w, "%s %s", host, client)
@@ -124,6 +125,15 @@ func ask(verb, arg string) (string, error) {
 	case "get":
 		client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 		res, err := client.Get(arg)
+		if err != nil {
+			return "", err
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		return string(body), err
+	case "post": // 100,000 bytes, on a connection of its own
+		client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+		res, err := client.Post(arg, "text/plain", strings.NewReader(strings.Repeat("x", 100_000)))
 		if err != nil {
 			return "", err
 		}
