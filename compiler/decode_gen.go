@@ -1761,6 +1761,12 @@ func (d *decoder) decodeService(o object, x *app.Service) {
 		case "selector":
 			x.Selector = map[string]string{}
 			d.entries(o, anyText, func(key string, o object) { x.Selector[key] = d.text(o, anyText) })
+		case "endpoints":
+			d.items(o, func(o object) {
+				var y app.Endpoint
+				d.decodeEndpoint(d.locate(o), &y)
+				x.Endpoints = append(x.Endpoints, y)
+			})
 		case "type":
 			x.Type = d.text(o, oneOf("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"))
 		case "headless":
@@ -1862,6 +1868,26 @@ func (d *decoder) decodeServicePort(o object, x *app.ServicePort) {
 		d.unfit("a required field is missing")
 	}
 	d.afterServicePort(o, x)
+}
+
+func (d *decoder) decodeEndpoint(o object, x *app.Endpoint) {
+	x.Pos = o.pos
+	missing := 1
+	d.each(o, func(name string, o object) {
+		switch name {
+		case "address":
+			missing--
+			x.Address = d.text(o, notEmpty)
+		case "ports":
+			x.Ports = map[string]int{}
+			d.entries(o, d.match("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"), func(key string, o object) { x.Ports[key] = int(d.integer(o, 1, 65535)) })
+		default:
+			d.unfit("unknown field")
+		}
+	})
+	if missing > 0 {
+		d.unfit("a required field is missing")
+	}
 }
 
 func (d *decoder) decodePolicyRule(o object, x *app.PolicyRule) {

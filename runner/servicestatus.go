@@ -19,6 +19,7 @@ func serviceStatus(v view, state *docker.State, s *docker.Service, app string) S
 	for _, p := range s.Ports {
 		out.Ports = append(out.Ports, fmt.Sprintf("%d/%s", p.Port, p.Protocol))
 	}
+	out.Endpoints, out.Total = len(s.Given), out.Total+len(s.Given)
 	for _, pod := range s.Pods {
 		if p := state.Pod(pod); p != nil && reconcile.Ended(p, v.seen.Pods[pod]) != reconcile.NotEnded {
 			out.Total-- // a pod that is done is no endpoint

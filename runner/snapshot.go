@@ -53,12 +53,20 @@ func (in snapshotInput) service(s *docker.Service, ips map[string]string) api.Se
 		for _, pod := range s.Pods {
 			out.Backends = append(out.Backends, api.Backend{Pod: pod, IP: ips[pod], Hostname: in.nameBelow(s, pod)})
 		}
+		for _, given := range s.Given {
+			out.Backends = append(out.Backends, api.Backend{IP: given.IP})
+		}
 	}
 	for _, p := range s.Ports {
 		port := api.ServicePort{Name: p.Name, Port: p.Port, Protocol: p.Protocol, HTTP2: p.HTTP2, Backends: []api.Backend{}}
 		for _, pod := range s.Pods {
 			if target := p.Targets[pod]; target != 0 {
 				port.Backends = append(port.Backends, api.Backend{Pod: pod, IP: ips[pod], Port: target, Hostname: in.nameBelow(s, pod)})
+			}
+		}
+		for _, given := range s.Given {
+			if target := given.Ports[p.Name]; target != 0 {
+				port.Backends = append(port.Backends, api.Backend{IP: given.IP, Port: target})
 			}
 		}
 		out.Ports = append(out.Ports, port)

@@ -228,6 +228,19 @@ func (a *App) Behind(s *Service) []*Pod {
 	return pods
 }
 
+// EndpointPort is the port at which an endpoint answers for the service's port;
+// 0 when it has none for it.
+func EndpointPort(e *Endpoint, p *ServicePort) int {
+	switch {
+	case e.Ports != nil:
+		return e.Ports[p.Name]
+	case p.TargetPort.IsZero():
+		return p.Port
+	default:
+		return p.TargetPort.Number
+	}
+}
+
 // GoverningService names the service that gives each pod of a StatefulSet its
 // name: the written one, else the first headless service in front of it, else
 // the pod's own name.

@@ -508,6 +508,7 @@ func Fields(definition string) []string {
 		return []string{
 			"pod",
 			"selector",
+			"endpoints Endpoint",
 			"type",
 			"headless",
 			"ports ServicePort name",
@@ -538,6 +539,11 @@ func Fields(definition string) []string {
 			"nodePort",
 			"protocol",
 			"appProtocol",
+		}
+	case "Endpoint":
+		return []string{
+			"address",
+			"ports",
 		}
 	case "PolicyRule":
 		return []string{

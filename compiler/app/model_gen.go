@@ -1493,6 +1493,10 @@ type Service struct {
 	// have them all.
 	Selector map[string]string `json:",omitzero"`
 
+	// Who answers in place of pods: addresses outside of the app, such as a
+	// database's.
+	Endpoints []Endpoint `json:",omitzero"`
+
 	// ClusterIP: inside only. NodePort: on every node's address. LoadBalancer: from
 	// outside. ExternalName: another name for externalName. Default ClusterIP.
 	Type string `json:",omitzero"`
@@ -1600,6 +1604,18 @@ type ServicePort struct {
 
 	// The application protocol for this port.
 	AppProtocol string `json:",omitzero"`
+
+	Pos Pos `json:",omitzero"`
+}
+
+// An Endpoint is an address that answers for a service and is no pod's.
+type Endpoint struct {
+	// The IP address.
+	Address string `json:",omitzero"`
+
+	// Its port for each of the service's ports, by name. It has those alone that are
+	// here. Default: all, by their targetPort, or else their own number.
+	Ports map[string]int `json:",omitzero"`
 
 	Pos Pos `json:",omitzero"`
 }

@@ -1793,6 +1793,15 @@ func (x *Service) walk(w *walker) {
 	if len(x.Selector) > 0 {
 		w.field("Service", "selector", x.Pos)
 	}
+	if len(x.Endpoints) > 0 {
+		if w.field("Service", "endpoints", at(x.Endpoints[0].Pos, x.Pos)) {
+			for i := range x.Endpoints {
+				w.enter("endpoints", index(i))
+				x.Endpoints[i].walk(w)
+				w.leave(2)
+			}
+		}
+	}
 	if x.Type != "" && x.Type != "ClusterIP" {
 		w.field("Service", "type", x.Pos)
 	}
@@ -1886,6 +1895,15 @@ func (x *ServicePort) walk(w *walker) {
 	}
 	if x.AppProtocol != "" {
 		w.field("ServicePort", "appProtocol", x.Pos)
+	}
+}
+
+func (x *Endpoint) walk(w *walker) {
+	if x.Address != "" {
+		w.field("Endpoint", "address", x.Pos)
+	}
+	if len(x.Ports) > 0 {
+		w.field("Endpoint", "ports", x.Pos)
 	}
 }
 

@@ -1,6 +1,7 @@
 package check
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -35,18 +36,50 @@ func (c *checker) behind(s *app.Service, at place) {
 	if s.ExternalName != "" {
 		at.field("externalName").refuse("a service of type %s has no externalName", s.Type).hint("set type: \"ExternalName\", or leave it out")
 	}
+	if len(s.Endpoints) > 0 {
+		c.endpoints(s, at)
+		return
+	}
 	switch {
 	case s.Pod != "" && len(s.Selector) > 0:
 		at.field("selector").refuse("there is also a pod").hint("leave pod or selector out")
 	case s.Pod != "" && c.app.Pod(s.Pod) == nil:
 		at.missing("pod", s.Pod, "the app", c.podNames())
 	case s.Pod == "" && len(s.Selector) == 0:
-		at.refuse("nothing says which pods answer").hint("add pod: NAME or selector: LABEL: VALUE; for a name outside, type: \"ExternalName\" and externalName")
+		at.refuse("nothing says which pods answer").hint("add pod: NAME or selector: LABEL: VALUE; for what is outside, endpoints: [{address: \"10.0.0.5\"}], or type: \"ExternalName\" and externalName")
 	case s.Pod == "":
 		before := len(c.problems)
 		c.labels(s.Selector, at.field("selector"))
 		if len(c.problems) == before && len(c.app.Behind(s)) == 0 {
 			c.selectsNothing(s.Selector, at.field("selector"))
+		}
+	}
+}
+
+// endpoints checks the addresses that answer in place of pods, by the rules of
+// Kubernetes' validation of an EndpointSlice (ValidateEndpointIP).
+func (c *checker) endpoints(s *app.Service, at place) {
+	for _, f := range []choice{{"pod", s.Pod != ""}, {"selector", len(s.Selector) > 0}} {
+		if f.set {
+			at.field(f.name).refuse("the service also has endpoints").hint("leave %s or endpoints out", f.name)
+		}
+	}
+	ports := names(s.Ports, func(p app.ServicePort) string { return p.Name })
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		at := at.field("endpoints").item(i).at(e.Pos)
+		if addr, ok := at.field("address").ip(e.Address); ok && (addr.IsUnspecified() || addr.IsLoopback() || addr.IsLinkLocalUnicast() || addr.IsLinkLocalMulticast()) {
+			at.field("address").refuse("%s is not an address of a network", e.Address).hint("from a pod it would lead to the pod itself or nowhere; name the machine's address in its network")
+		}
+		for _, name := range slices.Sorted(maps.Keys(e.Ports)) {
+			if !slices.Contains(ports, name) {
+				at.field("ports").missing("port", name, "the service", ports)
+			}
+		}
+		for _, p := range s.Ports {
+			if e.Ports == nil && p.TargetPort.Name != "" {
+				at.refuse("targetPort %q of port %s is a name, and an address has no names for ports", p.TargetPort.Name, p.Name).hint("add ports: %s: NUMBER, or make targetPort a number", p.Name)
+			}
 		}
 	}
 }
@@ -59,7 +92,7 @@ func (c *checker) externalName(s *app.Service, at place) {
 	}
 	at.field("externalName").dnsName(name)
 	for _, f := range []choice{
-		{"pod", s.Pod != ""}, {"selector", len(s.Selector) > 0}, {"clusterIP", s.ClusterIP != ""}, {"ipFamilies", len(s.IPFamilies) > 0},
+		{"pod", s.Pod != ""}, {"selector", len(s.Selector) > 0}, {"endpoints", len(s.Endpoints) > 0}, {"clusterIP", s.ClusterIP != ""}, {"ipFamilies", len(s.IPFamilies) > 0},
 		{"ipFamilyPolicy", s.IPFamilyPolicy != ""}, {"externalIPs", len(s.ExternalIPs) > 0}, {"internalTrafficPolicy", s.InternalTrafficPolicy != ""},
 	} {
 		if f.set {

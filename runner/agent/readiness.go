@@ -101,7 +101,7 @@ func receiving(s api.Service, backends []api.Backend, pods map[string]api.PodSta
 	for _, b := range backends {
 		switch st := pods[b.Pod]; {
 		case b.IP == "":
-		case s.NotReady || st.Ready:
+		case s.NotReady || st.Ready || b.Pod == "":
 			ready = append(ready, b)
 		case st.Serving && !s.Headless:
 			serving = append(serving, b)

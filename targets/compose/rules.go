@@ -27,6 +27,7 @@ func Rules() []targets.Rule {
 		{Code: "compose/service-empty", Level: cannot, Summary: "the name does not resolve: no pod on the app's own network is behind the service"},
 		{Code: "compose/service-address", Level: cannot, Summary: "a service has no address of its own; its ports are published on 127.0.0.1 alone"},
 		{Code: "compose/service-policy", Level: emulated, Summary: "one machine is one node: there is nothing to steer, and nobody else reaches 127.0.0.1"},
+		{Code: "compose/endpoint-port", Level: cannot, Summary: "the addresses behind a port of a service are reached at one number"},
 		{Code: "compose/external-name", Level: cannot, Summary: "the name does not resolve: only ports can be passed on"},
 		{Code: "compose/external-relay", Level: emulated, Summary: "a relay has the name and passes the service's ports on"},
 		{Code: "compose/host-port", Level: emulated, Summary: "a portal publishes the port on 127.0.0.1 and spreads connections over the replicas that accept them"},

@@ -23,6 +23,9 @@ func (r *renderer) service(s *app.Service) error {
 	if s.Type == "ExternalName" {
 		return r.externalName(s, path)
 	}
+	if len(s.Endpoints) > 0 {
+		return r.endpoints(s, path)
+	}
 	if s.Pod != "" && len(r.serving.pods[s]) == 0 {
 		return fmt.Errorf("there is no pod %q", s.Pod)
 	}

@@ -101,6 +101,9 @@ func supportOfServices() targets.Support {
 	of(s, "Service", says("compose/service-address", "the service has no address of its own: its ports are published on 127.0.0.1 alone", ""), "externalIPs loadBalancerIP")
 	of(s, "Service", says("compose/service-policy", "the ports are published on 127.0.0.1 alone, which nobody else reaches", ""), "loadBalancerSourceRanges")
 	of(s, "Service", made("compose/external-relay", "compose/external-name"), "externalName")
+	of(s, "Service", made("compose/external-relay", "compose/external-name"), "endpoints")
+	of(s, "Endpoint", exact(""), "address")
+	of(s, "Endpoint", some("compose/endpoint-port"), "ports")
 	of(s, "Service", says("compose/service-policy", "one machine is one node: there is nothing to steer", ""),
 		"externalTrafficPolicy healthCheckNodePort allocateLoadBalancerNodePorts loadBalancerClass internalTrafficPolicy trafficDistribution")
 	of(s, "Service", exact("names resolve to pods that are not ready in any case"), "publishNotReadyAddresses")

@@ -268,6 +268,9 @@ func serviceChanges(was, now *Service) []string {
 	if !slices.Equal(was.Pods, now.Pods) {
 		out = append(out, fmt.Sprintf("endpoints %d -> %d", len(was.Pods), len(now.Pods)))
 	}
+	if !slices.EqualFunc(was.Given, now.Given, func(a, b GivenEndpoint) bool { return a.IP == b.IP && maps.Equal(a.Ports, b.Ports) }) {
+		out = append(out, "endpoints changed")
+	}
 	return out
 }
 

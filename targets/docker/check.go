@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -219,6 +220,11 @@ func (r *renderer) checkService(s *app.Service) {
 	for _, port := range s.Ports {
 		if port.Protocol == "SCTP" {
 			r.findings.Add("docker/sctp", path+"ports."+port.Name+".protocol", posOr(port.Pos, s.Pos), "services carry TCP and UDP: the port is not served", "")
+		}
+	}
+	for i, e := range s.Endpoints {
+		if ip, err := netip.ParseAddr(e.Address); err == nil && !ip.Is4() {
+			r.findings.Add("docker/endpoint-address", fmt.Sprintf("%sendpoints[%d].address", path, i), posOr(e.Pos, s.Pos), "the app's network has IPv4 alone: nobody is sent to "+e.Address, "name the IPv4 address")
 		}
 	}
 	if s.ClusterIP != "" && s.ClusterIP != "None" {

@@ -36,6 +36,7 @@ func Rules() []targets.Rule {
 		{Code: "docker/device", Level: cannot, Summary: "no devices are allotted"},
 		{Code: "docker/emptydir-medium", Level: cannot, Summary: "huge pages are not used: the volume is on disk"},
 		{Code: "docker/emptydir-size", Level: cannot, Summary: "the size of a volume on disk is not limited"},
+		{Code: "docker/endpoint-address", Level: cannot, Summary: "the app's network has no IPv6"},
 		{Code: "docker/ephemeral", Level: emulated, Summary: "an empty directory without a size, that lives as long as the pod"},
 		{Code: "docker/gate", Level: cannot, Summary: "nobody waits for a gate"},
 		{Code: "docker/hook-kind", Level: cannot, Summary: "a hook that opens a TCP connection is not run"},

@@ -3,6 +3,7 @@ package docker
 import (
 	"fmt"
 	"hash/fnv"
+	"net/netip"
 	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
@@ -31,6 +32,7 @@ func (r *renderer) service(s *app.Service, state *State) Service {
 			workloads[behind.Name] = behind
 		}
 	}
+	out.Given = given(s)
 	for _, port := range s.Ports {
 		if port.Protocol == "SCTP" {
 			continue // checkService tells
@@ -43,6 +45,27 @@ func (r *renderer) service(s *app.Service, state *State) Service {
 		}
 		out.Ports = append(out.Ports, d)
 		out.HTTP = out.HTTP || !s.Headless && speaksHTTP(&port)
+	}
+	return out
+}
+
+// given are a service's endpoints that are no pods. The app's network has IPv4
+// alone; checkService tells of others.
+func given(s *app.Service) []GivenEndpoint {
+	var out []GivenEndpoint
+	for i := range s.Endpoints {
+		e := &s.Endpoints[i]
+		ip, err := netip.ParseAddr(e.Address)
+		if err != nil || !ip.Is4() {
+			continue
+		}
+		d := GivenEndpoint{IP: ip.String(), Ports: map[string]int{}}
+		for n := range s.Ports {
+			if port := app.EndpointPort(e, &s.Ports[n]); port != 0 {
+				d.Ports[s.Ports[n].Name] = port
+			}
+		}
+		out = append(out, d)
 	}
 	return out
 }

@@ -436,6 +436,15 @@ type Service struct {
 	HTTP         bool          `json:"http,omitempty"` // speaks HTTP, as far as one can tell: people are shown its URL
 	Pods         []string      `json:"pods,omitempty"` // replicas that are endpoints when ready
 	Jobs         []string      `json:"jobs,omitempty"` // jobs whose pods are endpoints while they run and are ready
+	// Given are endpoints that are no pods: somebody else runs them, and they count
+	// as ready.
+	Given []GivenEndpoint `json:"given,omitempty"`
+}
+
+// GivenEndpoint is an address that answers for a service.
+type GivenEndpoint struct {
+	IP    string         `json:"ip"`
+	Ports map[string]int `json:"ports"` // by the name of the service's port
 }
 
 // Virtual reports whether the service has a virtual IP.

@@ -95,7 +95,7 @@ HTTPRequestRedirectFilter.scheme HTTPRequestRedirectFilter.hostname HTTPRequestR
 HTTPRequestRedirectFilter.statusCode HTTPURLRewriteFilter.hostname HTTPURLRewriteFilter.path HTTPPathModifier.type
 HTTPPathModifier.replaceFullPath HTTPPathModifier.replacePrefixMatch HTTPBackendRef.name HTTPBackendRef.port HTTPBackendRef.weight
 HTTPBackendRef.filters
-Service.pod Service.selector Service.headless Service.ports Service.sessionAffinity Service.sessionAffinityConfig
+Service.pod Service.selector Service.endpoints Endpoint.ports Service.headless Service.ports Service.sessionAffinity Service.sessionAffinityConfig
 Service.publishNotReadyAddresses Service.externalName SessionAffinityConfig.clientIP ClientIPConfig.timeoutSeconds
 ServicePort.port ServicePort.targetPort
 ConfigMap.data ConfigMap.files ConfigMap.binaryData
@@ -204,6 +204,7 @@ func partly() map[string]string {
 		"ServicePort.nodePort":          "docker/loopback",
 		"ServicePort.protocol":          "docker/sctp",
 		"Service.externalTrafficPolicy": codeAddress,
+		"Endpoint.address":              "docker/endpoint-address",
 		"Service.ipFamilies":            codeAddress,
 		"Service.ipFamilyPolicy":        codeAddress,
 		"Service.clusterIP":             codeAddress,

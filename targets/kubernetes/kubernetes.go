@@ -100,6 +100,7 @@ func (r *renderer) objects() ([]object, error) {
 			return nil, fmt.Errorf("service %s: %w", r.app.Services[i].Name, err)
 		}
 		out = append(out, s)
+		out = append(out, r.endpointSlices(&r.app.Services[i])...)
 	}
 	for i := range r.app.Pods {
 		p, err := r.pod(&r.app.Pods[i])

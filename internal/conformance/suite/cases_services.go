@@ -15,6 +15,7 @@ import (
 // every type that it can have, and as it changes.
 func serviceCases() []Case {
 	const network, service, hostport, latency = "common/network/networking.go", "network/service.go", "network/hostport.go", "network/service_latency.go"
+	const endpoints = "network/endpointslice.go"
 	return []Case{
 		{
 			Name: "from-node", Rows: rows(network, "Networking, intra pod http, from node"),
@@ -108,6 +109,50 @@ app: pods: {
 				return fmt.Sprint(got, errorText(err))
 			}),
 		{
+			Name: "endpoints-given", Rows: rows(endpoints, "EndpointSlice, multiple IPs, multiple ports", "EndpointSlice, single IP, multiple ports"), Items: []int{107},
+			CUE: `app: services: {
+	"endpoints-given": {endpoints: [{address: "198.51.100.1"}], ports: {one: {port: 80, targetPort: 8080}, two: {port: 81, targetPort: 8081}}}
+	"endpoints-named": {headless: true, endpoints: [{address: "198.51.100.2"}], ports: one: port: 8080}
+}
+app: pods: {
+	"endpoints-given": {replicas: 2, containers: main: _witness & {args: ["serve-tcp 8080", "serve-tcp 8081", "wait"]}}
+	"endpoints-client": containers: main: _witness & {args: ["lookup endpoints-given", "wait"]}
+}`,
+			Check: func(r *Run) {
+				first, second := r.Ready("endpoints-given-0"), r.Ready("endpoints-given-1")
+				r.Ready("endpoints-client-0")
+				look := func(port int, pods ...string) {
+					address := fmt.Sprintf("endpoints-given:%d", port)
+					r.Wait(fmt.Sprintf("%s leads to %s", address, pods), func() error {
+						var got []string
+						for range 12 {
+							got = append(got, strings.TrimSpace(strings.TrimPrefix(r.Exec("endpoints-client-0", "dial "+address), "dial "+address+": hello from ")))
+						}
+						slices.Sort(got)
+						if got = slices.Compact(got); !slices.Equal(got, pods) {
+							return fmt.Errorf("it leads to %q", got)
+						}
+						return nil
+					})
+				}
+				// One address, two ports; then an address for each port; then both for both.
+				r.Edit("198.51.100.1", first.IP)
+				look(80, first.Name)
+				look(81, first.Name)
+				r.Edit(`{address: "`+first.IP+`"}`, fmt.Sprintf(`{address: %q, ports: one: 8080}, {address: %q, ports: two: 8081}`, first.IP, second.IP))
+				look(80, first.Name)
+				look(81, second.Name)
+				r.Edit(", ports: one: 8080}", "}")
+				look(81, first.Name, second.Name)
+				r.Edit("198.51.100.2", second.IP)
+				r.Wait("the name of a headless service leads to the address", func() error {
+					if got := r.Exec("endpoints-client-0", "lookup endpoints-named"); got != "lookup endpoints-named: "+second.IP+"\n" {
+						return fmt.Errorf("it says %q", got)
+					}
+					return nil
+				})
+			},
+		}, {
 			Name: "service-many", Rows: rows(latency, "Service endpoint latency, thresholds"), Items: []int{93},
 			CUE: `app: services: {for n in _many {"service-many-\(n)": {pod: "service-many", ports: tcp: port: 8081}}}
 app: pods: "service-many": containers: main: _witness & {args: ["serve-tcp 8081", "wait"]}

@@ -48,7 +48,6 @@ func Report(results []Result) string {
 func NotPorted() map[string]string {
 	return map[string]string{
 		"network/dns.go: DNS, cluster":        "it asks for the API's own service, which is not here; what it looks at of other names is in the cases beside it",
-		"network/endpointslice.go":            "a service has a selector: its endpoints are its pods",
 		"common/node/ephemeral_containers.go": "a definition has no ephemeral containers: `cuepod exec` looks into a running one",
 	}
 }

@@ -157,7 +157,7 @@ type ServicePort struct {
 // resolved. In the supervisor's snapshot these are all pods that could serve;
 // in what the gateway tells the agents, only the ready ones.
 type Backend struct {
-	Pod string `json:"pod"`
+	Pod string `json:"pod"` // "" for an address that somebody gave, which counts as ready
 	// Hostname is its name below a headless service; "" for a pod that has none
 	// there, which is found by its address spelled out.
 	Hostname string `json:"hostname,omitempty"`
