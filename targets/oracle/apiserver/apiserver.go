@@ -33,6 +33,8 @@ import (
 	"k8s.io/kubernetes/pkg/apis/core"
 	_ "k8s.io/kubernetes/pkg/apis/core/install" // registers the types with the scheme
 	corevalidation "k8s.io/kubernetes/pkg/apis/core/validation"
+	"k8s.io/kubernetes/pkg/apis/discovery"
+	_ "k8s.io/kubernetes/pkg/apis/discovery/install" // registers the types with the scheme
 	"k8s.io/kubernetes/pkg/apis/networking"
 	_ "k8s.io/kubernetes/pkg/apis/networking/install" // registers the types with the scheme
 	"k8s.io/kubernetes/pkg/apis/policy"
@@ -44,6 +46,7 @@ import (
 	"k8s.io/kubernetes/pkg/registry/apps/statefulset"
 	"k8s.io/kubernetes/pkg/registry/autoscaling/horizontalpodautoscaler"
 	"k8s.io/kubernetes/pkg/registry/batch/cronjob"
+	"k8s.io/kubernetes/pkg/registry/discovery/endpointslice"
 	"k8s.io/kubernetes/pkg/registry/networking/ingress"
 	"k8s.io/kubernetes/pkg/registry/networking/networkpolicy"
 	"k8s.io/kubernetes/pkg/registry/policy/poddisruptionbudget"
@@ -162,6 +165,8 @@ func strategy(object runtime.Object) (rest.RESTCreateStrategy, bool) {
 		return horizontalpodautoscaler.Strategy, true
 	case *policy.PodDisruptionBudget:
 		return poddisruptionbudget.Strategy, true
+	case *discovery.EndpointSlice:
+		return endpointslice.Strategy, true
 	case *networking.Ingress:
 		return ingress.Strategy, true
 	case *networking.NetworkPolicy:
