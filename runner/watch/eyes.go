@@ -20,6 +20,7 @@ type eyes struct {
 	asked  time.Time // new inputs younger than this may have been read too early
 
 	roots  map[key]*root
+	unsure map[string]bool    // paths of the last report
 	places map[string][]*root // by watched directory: who wants it, as often as they do
 }
 
@@ -28,7 +29,7 @@ var _ looker = (*eyes)(nil)
 func newEyes(ears *ears, box *inbox, opts Options, notice *notices, born time.Time) *eyes {
 	return &eyes{
 		ears: ears, box: box, opts: opts, notice: notice, asked: born,
-		roots: map[key]*root{}, places: map[string][]*root{},
+		roots: map[key]*root{}, unsure: map[string]bool{}, places: map[string][]*root{},
 	}
 }
 
@@ -49,7 +50,7 @@ func (e *eyes) set(inputs []Input) (changed []string) {
 			at.in.Why = in.Why
 			continue
 		}
-		r := &root{in: in, deaf: map[string]bool{}, gate: gate{}}
+		r := &root{in: in, unsure: e.unsure, deaf: map[string]bool{}, gate: gate{}}
 		if in.Kind == Tree {
 			r.tree = e.newTree(r)
 		}
@@ -88,6 +89,7 @@ func (e *eyes) known() gate {
 func (e *eyes) newTree(r *root) *tree {
 	return &tree{
 		in:       r.in,
+		unsure:   e.unsure,
 		branches: map[string]*branch{},
 		stirred:  map[*branch]bool{},
 		arm:      func(dir string) { e.arm(dir, r, true, true) },
@@ -233,6 +235,7 @@ func (e *eyes) stirred() (any bool) {
 	for _, r := range e.roots {
 		if e.deaf(r) && r.stirred(time.Now()) {
 			r.forget()
+			r.polled = true
 			any = true
 		}
 	}
@@ -266,4 +269,15 @@ func (e *eyes) locked() bool {
 
 // reported notes that a reader begins to read the inputs anew. The kernel
 // stamps files with a clock that may lag by a scheduler tick.
-func (e *eyes) reported(now time.Time) { e.asked = now.Add(-10 * time.Millisecond) }
+//
+// What the reader finds may be newer than what was looked at, and may be undone
+// before the next look: then all is as it was last reported, and yet the reader
+// has something else. So a path that was just reported is reported again when
+// anything at all happens to it, until the next report.
+func (e *eyes) reported(paths []string, now time.Time) {
+	e.asked = now.Add(-10 * time.Millisecond)
+	clear(e.unsure)
+	for _, p := range paths {
+		e.unsure[p] = true
+	}
+}

@@ -34,6 +34,14 @@ func nodeOf(info fs.FileInfo) uint64 {
 	return 0
 }
 
+// metaOf is when an inode last changed, its names included.
+func metaOf(info fs.FileInfo) int64 {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return st.Ctim.Nano()
+	}
+	return 0
+}
+
 // node tells directories apart, whatever they are called.
 type node struct{ dev, ino uint64 }
 

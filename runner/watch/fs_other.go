@@ -10,6 +10,8 @@ func remoteFilesystem(string) string { return "" }
 
 func nodeOf(fs.FileInfo) uint64 { return 0 }
 
+func metaOf(fs.FileInfo) int64 { return 0 }
+
 // node tells directories apart, where it is known.
 type node struct{}
 

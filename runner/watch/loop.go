@@ -9,11 +9,11 @@ import (
 type looker interface {
 	set(inputs []Input) (changed []string)
 	look() (changed []string)
-	hints() bool   // take the hints: is one of them about an input
-	stirred() bool // would look find something
-	polling() bool // hints are not to be had for some input
-	locked() bool  // version control is at work on the inputs
-	reported(now time.Time)
+	hints() bool                            // take the hints: is one of them about an input
+	stirred() bool                          // would look find something
+	polling() bool                          // hints are not to be had for some input
+	locked() bool                           // version control is at work on the inputs
+	reported(paths []string, now time.Time) // to a reader, who now begins to read
 }
 
 // loop is the event loop of one group, apart from the filesystem.
@@ -68,8 +68,8 @@ func (l *loop) run() {
 				l.found = nil
 			}
 		case out <- Change{Group: l.name, Paths: l.pending}:
+			l.eyes.reported(l.pending, time.Now())
 			l.pending = nil
-			l.eyes.reported(time.Now())
 		}
 	}
 }

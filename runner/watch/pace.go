@@ -57,6 +57,9 @@ func (p *pacer) due(now time.Time, locked func() bool) bool {
 			}
 			return false
 		}
+	} else if !p.held.IsZero() { // what the lock's owner did last may not have been heard yet
+		p.held, p.first, p.last = time.Time{}, now, now
+		return false
 	}
 	*p = pacer{quiet: p.quiet, cap: p.cap, hold: p.hold}
 	return true

@@ -65,7 +65,7 @@ func (s *scene) event(path string) {
 	s.hinted <- struct{}{}
 }
 
-func (s *scene) reported(time.Time) {}
+func (s *scene) reported([]string, time.Time) {}
 
 // play runs the loop with the default times while f acts.
 func play(t *testing.T, f func(s *scene)) {
@@ -147,7 +147,7 @@ func TestLoop_GitLockHoldsButNotForEver(t *testing.T) {
 		wantLooks(t, s)
 		s.with(func() { s.lock = false })
 		pass(time.Second)
-		wantLooks(t, s, 1100*ms)
+		wantLooks(t, s, 1200*ms)
 
 		s.with(func() { s.looks, s.start, s.lock = nil, time.Now(), true }) // left behind by a git that crashed
 		s.event("app.cue")

@@ -18,6 +18,7 @@ type print struct {
 	size int64
 	time int64  // of last modification, in nanoseconds of Unix time
 	node uint64 // changes when a save replaces the file
+	meta int64  // when anything of it last changed, a name included; in nanoseconds of Unix time
 	read int64  // when sum was taken, likewise
 	sum  [sha256.Size]byte
 }
@@ -63,6 +64,11 @@ func (p print) sameContent(q print) bool {
 	}
 }
 
+// sameInstance reports whether nothing at all has happened to a path.
+func (p print) sameInstance(q print) bool {
+	return p.kind == q.kind && p.meta == q.meta && p.sameStat(q)
+}
+
 // settled reports whether an equal stat proves equal content.
 func (p print) settled() bool {
 	return p.kind != file || p.read-p.time > int64(tick)
@@ -88,7 +94,7 @@ func because(err error) print {
 
 // statPrint is a path without its content.
 func statPrint(info fs.FileInfo) print {
-	p := print{kind: file, size: info.Size(), time: info.ModTime().UnixNano(), node: nodeOf(info)}
+	p := print{kind: file, size: info.Size(), time: info.ModTime().UnixNano(), node: nodeOf(info), meta: metaOf(info)}
 	if !info.Mode().IsRegular() || info.Size() > largeFile { // reading a pipe or a device never ends
 		p.kind = large
 	}
@@ -98,6 +104,7 @@ func statPrint(info fs.FileInfo) print {
 // hashed gives a file its sum, unless prev proves to have it.
 func (p print) hashed(path string, prev print) print {
 	if p.sameStat(prev) && prev.kind == file && prev.settled() {
+		prev.meta = p.meta
 		return prev
 	}
 	p.read = time.Now().UnixNano()
@@ -152,13 +159,13 @@ func printNames(dir string) print {
 func printEntry(path string, info fs.FileInfo, prev print, now time.Time) print {
 	switch info.Mode().Type() {
 	case fs.ModeDir:
-		return print{kind: directory, perm: info.Mode().Perm()}
+		return print{kind: directory, perm: info.Mode().Perm(), node: nodeOf(info), meta: metaOf(info)}
 	case fs.ModeSymlink:
 		target, err := os.Readlink(path)
 		if err != nil {
 			return because(err)
 		}
-		return print{kind: link, time: info.ModTime().UnixNano(), sum: sha256.Sum256([]byte(target))}
+		return print{kind: link, time: info.ModTime().UnixNano(), node: nodeOf(info), meta: metaOf(info), sum: sha256.Sum256([]byte(target))}
 	}
 	p := statPrint(info)
 	p.perm = info.Mode().Perm()
@@ -166,7 +173,8 @@ func printEntry(path string, info fs.FileInfo, prev print, now time.Time) print 
 	case p.kind != file:
 		return p
 	case prev.kind == unread && p.sameStat(prev):
-		return prev
+		p.kind = unread
+		return p
 	case prev.kind == absent && now.UnixNano()-p.time > int64(tick):
 		p.kind = unread
 		return p

@@ -14,7 +14,14 @@ type root struct {
 	// heard is whether there was a hint about the input itself, or about the way
 	// to it.
 	heard bool
-	deaf  map[string]bool // directories of which no hints come
+	// named are the names of files in the directory that were heard of; way is
+	// whether something else was. polled is whether a look found something where
+	// nothing is heard.
+	named       map[string]bool
+	way, polled bool
+
+	unsure map[string]bool // the group's
+	deaf   map[string]bool // directories of which no hints come
 }
 
 // dirs are the directories that the way to the input needs.
@@ -32,6 +39,14 @@ func (r *root) read(path string, prev print) print {
 func (r *root) hint(path string) (hit bool) {
 	if r.view.relevant(path) {
 		r.heard, hit = true, true
+		if filepath.Dir(path) != r.view.real {
+			r.way = true
+		} else {
+			if r.named == nil {
+				r.named = map[string]bool{}
+			}
+			r.named[filepath.Base(path)] = true
+		}
 	}
 	if r.tree != nil && r.tree.hint(path) {
 		hit = true
@@ -41,7 +56,7 @@ func (r *root) hint(path string) (hit bool) {
 
 // forget has the next look look at everything.
 func (r *root) forget() {
-	r.heard = true
+	r.heard, r.way = true, true
 	if r.tree != nil && r.tree.top != nil {
 		r.tree.top.anew = true
 	}
@@ -53,18 +68,25 @@ func (r *root) waits() bool { return r.heard || r.tree != nil && len(r.tree.stir
 // look returns what changed since the last report. The view is of now.
 func (r *root) look(now time.Time) []string {
 	heard := r.heard
-	r.heard = false
+	defer func() { r.heard, r.way, r.polled, r.named = false, false, false, nil }()
 	if r.tree == nil {
-		return r.gate.update(r.view.files, r.read)
+		return r.gate.update(r.view.files, r.read, r.mayDiffer)
 	}
+	r.tree.polled = r.polled
 	var changed []string
 	if heard {
-		changed = r.gate.update(r.view.files, r.read)
+		changed = r.gate.update(r.view.files, r.read, r.mayDiffer)
 	}
 	if top, real := r.tree.top, r.treeDir(); r.tree.moved(real) || top != nil && top.anew {
 		return append(changed, r.tree.replant(real, now)...)
 	}
 	return append(changed, r.tree.look(now)...)
+}
+
+// mayDiffer reports whether the reader of the last report may have found
+// something else at a path than is there, and was then.
+func (r *root) mayDiffer(path string, before, now print) bool {
+	return r.unsure[path] && (r.way || r.named[filepath.Base(path)] || !now.sameInstance(before))
 }
 
 // treeDir is where the tree's directory is; "" when there is none.
@@ -87,7 +109,7 @@ func (r *root) begin(known gate, since, now time.Time) []string {
 // stirred reports whether a look at everything would find something.
 func (r *root) stirred(now time.Time) bool {
 	view := surveyOf(r.in)
-	if r.gate.stirred(view.files, r.read) {
+	if r.gate.stirred(view.files, r.read, r.unsure) {
 		return true
 	}
 	if r.tree == nil {

@@ -28,6 +28,8 @@ type tree struct {
 	now      time.Time                   // of the look under way
 	since    time.Time                   // in the first look: what is younger counts as changed
 	first    bool
+	polled   bool            // nothing was heard: what is looked at may be all as it was
+	unsure   map[string]bool // the group's: paths of the last report
 	changed  []string
 }
 
@@ -171,7 +173,7 @@ func (t *tree) check(b *branch, name string, was *branch) {
 		b.entries[name] = now
 	}
 	switch {
-	case t.first && now.isNews(t.since), !t.first && !now.sameContent(before):
+	case t.first && now.isNews(t.since), !t.first && (!now.sameContent(before) || t.mayDiffer(rel, before, now)):
 		t.tell(rel)
 	}
 	at := b.subs[name]
@@ -187,6 +189,12 @@ func (t *tree) check(b *branch, name string, was *branch) {
 	} else {
 		t.gone(was)
 	}
+}
+
+// mayDiffer is as for a root. An entry that is checked was heard of, or one
+// above it was.
+func (t *tree) mayDiffer(rel string, before, now print) bool {
+	return len(t.unsure) > 0 && (!t.polled || !now.sameInstance(before)) && t.unsure[t.path(rel)]
 }
 
 // print is an entry as it counts: one that is excluded is absent, and yet may
@@ -229,7 +237,12 @@ func (t *tree) listable(dir string) error {
 }
 
 func (t *tree) tell(rel string) {
-	t.changed = append(t.changed, filepath.Join(filepath.Clean(t.in.Path), filepath.FromSlash(rel)))
+	t.changed = append(t.changed, t.path(rel))
+}
+
+// path is an entry's as the input names it.
+func (t *tree) path(rel string) string {
+	return filepath.Join(filepath.Clean(t.in.Path), filepath.FromSlash(rel))
 }
 
 // gone tells that everything in a branch went.
@@ -258,7 +271,7 @@ func (t *tree) differs(b *branch, now time.Time) bool {
 		before, known := b.entries[name]
 		sub := b.subs[name]
 		switch {
-		case known != (p.kind != absent) || known && !p.sameContent(before), enter != (sub != nil):
+		case known != (p.kind != absent) || known && (!p.sameContent(before) || !p.sameInstance(before) && t.unsure[t.path(path.Join(b.name, name))]), enter != (sub != nil):
 			return true
 		case enter && t.differs(sub, now):
 			return true

@@ -114,11 +114,11 @@ func TestGate_UnreadableCountsByItsReason(t *testing.T) {
 	read := func(path string, _ print) print { return content[path] }
 	g := gate{}
 	g.learn([]string{"a"}, nil, time.Time{}, read)
-	if got := g.update([]string{"a"}, read); got != nil {
+	if got := g.update([]string{"a"}, read, func(string, print, print) bool { return false }); got != nil {
 		t.Errorf("the same reason (%v) is a change: %q", reason, got)
 	}
 	content["a"] = print{kind: file}
-	if got := g.update([]string{"a"}, read); !slices.Equal(got, []string{"a"}) {
+	if got := g.update([]string{"a"}, read, func(string, print, print) bool { return false }); !slices.Equal(got, []string{"a"}) {
 		t.Errorf("readable again: %q", got)
 	}
 }
