@@ -861,13 +861,27 @@ func (d *decoder) decodeBuildSecret(o object, x *app.BuildSecret) {
 func (d *decoder) decodeDev(o object, x *app.Dev) {
 	x.Pos = o.pos
 	x.OnChange = "none"
+	x.Trigger = "auto"
 	d.each(o, func(name string, o object) {
 		switch name {
 		case "sync":
 			x.Sync = map[string]string{}
 			d.entries(o, notEmpty, func(key string, o object) { x.Sync[key] = d.text(o, notEmpty) })
+		case "ignore":
+			x.Ignore = nil
+			d.items(o, func(o object) { x.Ignore = append(x.Ignore, d.text(o, notEmpty)) })
+		case "watch":
+			x.Watch = nil
+			d.items(o, func(o object) { x.Watch = append(x.Watch, d.text(o, notEmpty)) })
 		case "onChange":
-			x.OnChange = d.text(o, oneOf("none", "restart", "rebuild"))
+			x.OnChange = d.text(o, oneOf("none", "restart", "exec", "signal", "rebuild"))
+		case "exec":
+			x.Exec = nil
+			d.items(o, func(o object) { x.Exec = append(x.Exec, d.text(o, anyText)) })
+		case "signal":
+			x.Signal = d.text(o, d.match("^(SIGABRT|SIGALRM|SIGBUS|SIGCHLD|SIGCLD|SIGCONT|SIGFPE|SIGHUP|SIGILL|SIGINT|SIGIO|SIGIOT|SIGKILL|SIGPIPE|SIGPOLL|SIGPROF|SIGPWR|SIGQUIT|SIGSEGV|SIGSTKFLT|SIGSTOP|SIGSYS|SIGTERM|SIGTRAP|SIGTSTP|SIGTTIN|SIGTTOU|SIGURG|SIGUSR1|SIGUSR2|SIGVTALRM|SIGWINCH|SIGXCPU|SIGXFSZ|SIGRTMIN|SIGRTMIN\\+1|SIGRTMIN\\+2|SIGRTMIN\\+3|SIGRTMIN\\+4|SIGRTMIN\\+5|SIGRTMIN\\+6|SIGRTMIN\\+7|SIGRTMIN\\+8|SIGRTMIN\\+9|SIGRTMIN\\+10|SIGRTMIN\\+11|SIGRTMIN\\+12|SIGRTMIN\\+13|SIGRTMIN\\+14|SIGRTMIN\\+15|SIGRTMAX-14|SIGRTMAX-13|SIGRTMAX-12|SIGRTMAX-11|SIGRTMAX-10|SIGRTMAX-9|SIGRTMAX-8|SIGRTMAX-7|SIGRTMAX-6|SIGRTMAX-5|SIGRTMAX-4|SIGRTMAX-3|SIGRTMAX-2|SIGRTMAX-1|SIGRTMAX)$"))
+		case "trigger":
+			x.Trigger = d.text(o, oneOf("auto", "manual", "paused"))
 		case "command":
 			x.Command = nil
 			d.items(o, func(o object) { x.Command = append(x.Command, d.text(o, anyText)) })

@@ -252,7 +252,12 @@ func Fields(definition string) []string {
 	case "Dev":
 		return []string{
 			"sync",
+			"ignore",
+			"watch",
 			"onChange",
+			"exec",
+			"signal",
+			"trigger",
 			"command",
 		}
 	case "Named":

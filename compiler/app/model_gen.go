@@ -697,12 +697,34 @@ type BuildSecret struct {
 
 // A Dev says what is different while developing.
 type Dev struct {
-	// Directories and files to copy into the container when they change, by their
-	// path relative to the module's root: where they go.
+	// Directories to copy into the container, by their path relative to the module's
+	// root: where they go. What changes in them follows at once, what is deleted
+	// too.
 	Sync map[string]string `json:",omitzero"`
 
-	// What follows a copy. Default none.
+	// What is not copied: patterns as in a .dockerignore file, relative to each of
+	// the directories.
+	Ignore []string `json:",omitzero"`
+
+	// Directories and files that are not copied, and whose changes are followed by
+	// what onChange says.
+	Watch []string `json:",omitzero"`
+
+	// What follows a change. "none" leaves it to the program, "restart" starts the
+	// container anew, "exec" runs a command in it, "signal" sends its first process
+	// a signal, "rebuild" builds the image anew in place of copying. Default none.
 	OnChange string `json:",omitzero"`
+
+	// The command that onChange: "exec" runs in the container.
+	Exec []string `json:",omitzero"`
+
+	// The signal that onChange: "signal" sends.
+	Signal string `json:",omitzero"`
+
+	// When a change is followed: "auto" at once, "manual" when somebody asks for it,
+	// "paused" not at all. A container that starts has what is there then. Default
+	// auto.
+	Trigger string `json:",omitzero"`
 
 	// The command in place of the container's own.
 	Command []string `json:",omitzero"`

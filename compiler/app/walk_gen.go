@@ -820,8 +820,23 @@ func (x *Dev) walk(w *walker) {
 	if len(x.Sync) > 0 {
 		w.field("Dev", "sync", x.Pos)
 	}
+	if len(x.Ignore) > 0 {
+		w.field("Dev", "ignore", x.Pos)
+	}
+	if len(x.Watch) > 0 {
+		w.field("Dev", "watch", x.Pos)
+	}
 	if x.OnChange != "" && x.OnChange != "none" {
 		w.field("Dev", "onChange", x.Pos)
+	}
+	if len(x.Exec) > 0 {
+		w.field("Dev", "exec", x.Pos)
+	}
+	if x.Signal != "" {
+		w.field("Dev", "signal", x.Pos)
+	}
+	if x.Trigger != "" && x.Trigger != "auto" {
+		w.field("Dev", "trigger", x.Pos)
 	}
 	if len(x.Command) > 0 {
 		w.field("Dev", "command", x.Pos)

@@ -8,32 +8,11 @@ import (
 	"github.com/cuepod/cuepod/compiler/app"
 )
 
-// build checks how a container's image is built, and what changes while
-// developing.
+// build checks how a container's image is built.
 func (c *checker) build(ctr *app.Container, at place) {
 	if ctr.Build != nil {
 		c.source(ctr.Build, at.field("build").at(ctr.Build.Pos))
 	}
-	d := ctr.Dev
-	if d == nil {
-		return
-	}
-	dev := at.field("dev").at(d.Pos)
-	if d.OnChange == "rebuild" && ctr.Build == nil {
-		dev.field("onChange").refuse("nothing says how to build the image").hint("add build: context: DIRECTORY to the container")
-	}
-	targets := map[string]string{}
-	for _, from := range sortedKeys(d.Sync) {
-		sync := dev.field("sync").key(from)
-		sync.inModule(from)
-		to := d.Sync[from]
-		sync.absolute(to)
-		if other, ok := targets[path.Clean(to)]; ok {
-			sync.refuse("%q already gets what is in %q", to, other).hint("copy each to a place of its own")
-		}
-		targets[path.Clean(to)] = from
-	}
-	c.noNUL(dev.pos, dev.path+".command", d.Command...)
 }
 
 // source checks what an image is built from.

@@ -44,6 +44,9 @@ func (c *checker) container(p *app.Pod, ctr *app.Container, at place) {
 		c.lifecycle(p, ctr, at.field("lifecycle"))
 	}
 	c.build(ctr, at)
+	if ctr.Dev != nil {
+		c.dev(ctr, at.field("dev").at(ctr.Dev.Pos))
+	}
 }
 
 // image checks an image's name by the rules of those who pull it.

@@ -1,9 +1,7 @@
 package compose
 
 import (
-	"maps"
 	gopath "path"
-	"slices"
 	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
@@ -103,38 +101,4 @@ func pullPolicy(policy string) string {
 		return "never"
 	}
 	return ""
-}
-
-// watch is what docker compose watch does when files change; nil for nothing.
-func (p *replica) watch(c *app.Container, path string) *yaml.Map {
-	if c.Dev == nil {
-		return nil
-	}
-	path += ".dev"
-	if len(c.Dev.Command) > 0 {
-		p.find("compose/dev-command", path+".command", at(c.Dev.Pos, c.Pos), "the command is left out: a Compose file has one, the container's own", "")
-	}
-	action := "sync"
-	switch c.Dev.OnChange {
-	case "restart":
-		action = "sync+restart"
-	case "rebuild":
-		if c.Build == nil {
-			p.find("compose/dev-rebuild", path+".onChange", at(c.Dev.Pos, c.Pos), "the files are copied and nothing is rebuilt: the container has no build", "say how to build its image")
-		} else {
-			action = "rebuild"
-		}
-	}
-	triggers := yaml.List{}
-	for _, from := range slices.Sorted(maps.Keys(c.Dev.Sync)) {
-		triggers = append(triggers, yaml.New().
-			Set("path", escape(relative(from))).
-			Set("target", escape(c.Dev.Sync[from])).
-			Set("action", action))
-	}
-	if len(triggers) == 0 {
-		return nil
-	}
-	p.find("compose/dev", path+".sync", at(c.Dev.Pos, c.Pos), "docker compose watch copies the files, docker compose up does not", "")
-	return yaml.New().Set("watch", triggers)
 }

@@ -53,8 +53,10 @@ func Rules() []targets.Rule {
 
 		{Code: "compose/dev", Level: emulated, Summary: "`docker compose watch` copies the files, `docker compose up` does not"},
 		{Code: "compose/dev-command", Level: cannot, Summary: "a Compose file has one command, the container's own"},
+		{Code: "compose/dev-action", Level: cannot, Summary: "`docker compose watch` sends no signals, and runs a command only after it copied something"},
 		{Code: "compose/dev-rebuild", Level: cannot, Summary: "nothing is rebuilt without a build"},
 		{Code: "compose/build-go", Level: emulated, Summary: "compiled in a container of the image golang, which finds no go.mod above the module's directory"},
+		{Code: "compose/dev-trigger", Level: cannot, Summary: "`docker compose watch` follows each change at once"},
 		{Code: "compose/pull-secret", Level: emulated, Summary: "docker's own login is used"},
 
 		{Code: "compose/empty-dir", Level: emulated, Summary: "a volume per replica, which stays until `docker compose down --volumes`"},

@@ -58,7 +58,11 @@ func supportOfContainers() targets.Support {
 	of(s, "Build", made("compose/build-go"), "go")
 	of(s, "BuildSecret", exact(""), "file env")
 	of(s, "Dev", made("compose/dev"), "sync")
-	of(s, "Dev", some("compose/dev-rebuild"), "onChange")
+	of(s, "Dev", exact(""), "ignore")
+	of(s, "Dev", some("compose/dev-rebuild", "compose/dev-action"), "onChange")
+	of(s, "Dev", some("compose/dev-action"), "watch exec")
+	of(s, "Dev", some("compose/dev-trigger"), "trigger")
+	of(s, "Dev", targets.Field{Level: targets.Cannot, Codes: []string{"compose/dev-action"}}, "signal")
 	of(s, "Dev", targets.Field{Level: targets.Cannot, Codes: []string{"compose/dev-command"}}, "command")
 
 	of(s, "Lifecycle", made("compose/hook"), "postStart preStop")

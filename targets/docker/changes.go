@@ -38,6 +38,7 @@ func (c *Container) Changes(from *Container) []string {
 	change("terminationMessagePath changed", from.MessagePath, c.MessagePath)
 	change("stopSignal changed", from.StopSignal, c.StopSignal)
 	change("postStart hook changed", from.PostStart, c.PostStart)
+	change("places that files are copied to changed", from.syncTargets(), c.syncTargets())
 	if from.Sidecar != c.Sidecar {
 		out = append(out, fmt.Sprintf("sidecar %t -> %t", from.Sidecar, c.Sidecar))
 	}
@@ -326,6 +327,9 @@ func containerLiveChanges(was, now *Container) []string {
 	}
 	if !reflect.DeepEqual(was.PreStop, now.PreStop) {
 		out = append(out, "preStop hook of container "+now.Name+" changed")
+	}
+	if !reflect.DeepEqual(was.Dev.plain(), now.Dev.plain()) {
+		out = append(out, "dev of container "+now.Name+" changed")
 	}
 	if was.Restart != now.Restart || !reflect.DeepEqual(was.RestartRules, now.RestartRules) {
 		out = append(out, "restart rules of container "+now.Name+" changed")

@@ -54,7 +54,7 @@ func podHash(p *Pod, volumes []Volume) string {
 }
 
 // containerHash covers what only a new container can change: everything but
-// the probes, the ports, the preStop hook, when it is restarted, how its image comes to be
+// the probes, the ports, the preStop hook, when it is restarted, what follows changes of files, how its image comes to be
 // there, and the position.
 func containerHash(c *Container) string {
 	d := *c
@@ -62,6 +62,7 @@ func containerHash(c *Container) string {
 	d.Probes, d.Build, d.PullPolicy, d.Line, d.Hash = nil, nil, "", "", ""
 	d.MessageFromLog = false
 	d.PreStop, d.Restart, d.RestartRules = nil, "", nil
+	d.Dev = c.syncTargets()
 	return hashOf(d)
 }
 

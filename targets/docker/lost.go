@@ -83,7 +83,6 @@ func lostOfContainers() targets.Support {
 		return fields(targets.Cannot, code, says, "", names...)
 	}
 	return merge(
-		say("docker/dev", "files are not copied into the running container, and its command stays", "Container.dev"),
 		say(codeBlockDevice, "there are no raw block devices", "Container.volumeDevices"),
 		fields(targets.Cannot, "docker/hook-kind", "the hook is not run: a kubelet has no way to run it either, and kills a container whose postStart it is",
 			"make it exec, httpGet or sleep", "LifecycleHandler.tcpSocket"),

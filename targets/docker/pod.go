@@ -128,6 +128,9 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 	for i := range p.Containers {
 		d.Containers = append(d.Containers, r.container(&p.Containers[i], p, &d))
 	}
+	if v, ok := r.setSync(&d); ok {
+		volumes = append(volumes, v)
+	}
 	r.reachSubPaths(&d)
 	d.Hash = podHash(&d, volumes)
 	return d, volumes

@@ -32,7 +32,6 @@ func Rules() []targets.Rule {
 		{Code: codeClaimSize, Level: emulated, Summary: "a volume of the engine has no size"},
 		{Code: codeClaimSource, Level: cannot, Summary: "a claim begins empty"},
 		{Code: "docker/depends-on", Level: cannot, Summary: "nobody waits for a service that has no pods, or those of jobs alone"},
-		{Code: "docker/dev", Level: cannot, Summary: "files are not copied into running containers"},
 		{Code: "docker/device", Level: cannot, Summary: "no devices are allotted"},
 		{Code: "docker/emptydir-medium", Level: cannot, Summary: "huge pages are not used: the volume is on disk"},
 		{Code: "docker/emptydir-size", Level: cannot, Summary: "the size of a volume on disk is not limited"},

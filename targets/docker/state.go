@@ -52,6 +52,7 @@ const (
 	ConfigMap VolumeKind = "configMap" // files that the agent writes
 	SecretVol VolumeKind = "secret"    // files that the agent writes, in memory
 	Messages  VolumeKind = "messages"  // last words of containers, see MessagesDir
+	SyncVol   VolumeKind = "sync"      // what is copied into containers, see SyncDir
 	Claim     VolumeKind = "claim"     // until asked to remove it
 )
 
@@ -241,7 +242,9 @@ type Container struct {
 	// Restart is the container's own policy; "" is the pod's. Live, as its rules are.
 	Restart      RestartPolicy `json:"restart,omitempty"`
 	RestartRules []RestartRule `json:"restartRules,omitempty"`
-	Line         string        `json:"-"` // file:line:col of the definition
+	// Dev is what follows changes of files; live, but for the places they are copied to.
+	Dev  *Dev   `json:"dev,omitempty"`
+	Line string `json:"-"` // file:line:col of the definition
 	// Hash covers everything that only a new container can change. Values of
 	// secrets and addresses are not in it; their references are.
 	Hash string `json:"hash"`

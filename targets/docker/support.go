@@ -46,7 +46,7 @@ Pod.ttlSecondsAfterFinished Pod.completionMode Dependency.condition
 PodSecurityContext.runAsUser PodSecurityContext.runAsGroup PodSecurityContext.runAsNonRoot
 PodSecurityContext.supplementalGroups Pod.securityContext
 PodSecurityContext.sysctls Sysctl.name Sysctl.value
-Container.image Build.target Build.args Build.cacheFrom Build.platform Build.tags Build.ldflags BuildSecret.file BuildSecret.env Container.command Container.args Container.workingDir Container.env Container.envFrom
+Container.image Dev.watch Build.target Build.args Build.cacheFrom Build.platform Build.tags Build.ldflags BuildSecret.file BuildSecret.env Container.command Container.args Container.workingDir Container.env Container.envFrom
 Container.volumeMounts Container.livenessProbe Container.readinessProbe Container.startupProbe Container.securityContext
 Container.terminationMessagePath Container.terminationMessagePolicy Container.stdin Container.stdinOnce Container.tty Container.lifecycle Lifecycle.stopSignal
 Lifecycle.postStart Lifecycle.preStop LifecycleHandler.exec LifecycleHandler.httpGet LifecycleHandler.sleep SleepAction.seconds
@@ -154,6 +154,14 @@ func noted() map[string]string {
 		"Pod.os":                                   "linux; the engine refuses any other",
 		"PodOS.name":                               "linux; the engine refuses any other",
 		"Container.imagePullPolicy":                "Always asks at most every ten seconds; an image that is built is not pulled",
+		"Container.dev":                            "see the parts",
+		"Dev.sync":                                 "into a volume of the pod that begins with what the image has there: whatever the image, the user and the rest of the files; pods of jobs get it when they start",
+		"Dev.ignore":                               "as in .dockerignore, relative to each directory that is copied",
+		"Dev.onChange":                             "what is not rebuilt is copied first; rebuild is what follows every change of a build's context",
+		"Dev.exec":                                 "in the container, as its user",
+		"Dev.signal":                               "to the container's first process",
+		"Dev.trigger":                              "a container that starts has what is there then, whatever it says",
+		"Dev.command":                              "in place of command and args",
 		"Container.build":                          "the engine builds it, and again when its source changes",
 		"Build.context":                            "in the module's directory; .dockerignore counts",
 		"Build.go":                                 "compiled by the go command of this machine, into an image that is loaded into the engine",

@@ -1,0 +1,155 @@
+package docker
+
+import (
+	"cmp"
+	"maps"
+	"path"
+	"slices"
+
+	"github.com/cuepod/cuepod/compiler/app"
+)
+
+// What is copied into a container while developing gets there through a volume:
+// so it does in an image from scratch, with read-only files, as any user and
+// while the container is down. Each pod has one, with a directory for each place
+// that files are copied to and for each image, which begins as the image is
+// there. The agent writes, and each container sees its own directories alone.
+const (
+	// SyncDir is where the infra container mounts the volume.
+	SyncDir = "/sync"
+	// syncVolume is no name that a definition could give a volume.
+	syncVolume = ".sync"
+)
+
+// OnChange is what follows when files have changed.
+type OnChange string
+
+const (
+	NoAction OnChange = ""
+	Restart  OnChange = "restart"
+	ExecIn   OnChange = "exec"
+	Signal   OnChange = "signal"
+	Rebuild  OnChange = "rebuild" // of the image, as for every change of what it is built from
+)
+
+// Trigger is when a change is followed.
+type Trigger string
+
+const (
+	Auto   Trigger = ""
+	Manual Trigger = "manual" // when somebody asks for it
+	Paused Trigger = "paused"
+)
+
+// Dev is what follows changes of files while a container runs. It is live: but
+// for the places that files are copied to, nothing of it needs another container.
+type Dev struct {
+	Sync     []Sync   `json:"sync,omitempty"`   // by target
+	Ignore   []string `json:"ignore,omitempty"` // patterns of .dockerignore, relative to each directory
+	Watch    []string `json:"watch,omitempty"`  // relative to the module's root
+	OnChange OnChange `json:"onChange,omitempty"`
+	Exec     []string `json:"exec,omitempty"`
+	Signal   string   `json:"signal,omitempty"`
+	Trigger  Trigger  `json:"trigger,omitempty"`
+	Line     string   `json:"-"` // file:line:col of the definition
+}
+
+// Sync is a directory and where it is copied to.
+type Sync struct {
+	From string `json:"from"` // relative to the module's root
+	To   string `json:"to"`   // absolute and clean, in the container
+}
+
+// setDev says what is different while developing. A container whose image is
+// built anew on every change has what is new in the image: nothing is copied.
+func setDev(out *Container, c *app.Container) {
+	d := c.Dev
+	if d == nil {
+		return
+	}
+	if len(d.Command) > 0 {
+		out.Entrypoint, out.Cmd = d.Command, nil
+	}
+	dev := devOf(c)
+	if len(dev.Sync)+len(dev.Watch) > 0 {
+		out.Dev = dev
+	}
+}
+
+func devOf(c *app.Container) *Dev {
+	d := c.Dev
+	dev := &Dev{
+		Ignore: d.Ignore, Exec: d.Exec, Signal: d.Signal, OnChange: OnChange(d.OnChange), Trigger: Trigger(d.Trigger),
+		Line: posOr(d.Pos, c.Pos).String(),
+	}
+	if d.OnChange == "none" {
+		dev.OnChange = NoAction
+	}
+	if d.Trigger == "auto" {
+		dev.Trigger = Auto
+	}
+	if dev.OnChange == Rebuild {
+		return dev
+	}
+	for _, from := range d.Watch {
+		dev.Watch = append(dev.Watch, path.Clean(from))
+	}
+	for _, from := range slices.Sorted(maps.Keys(d.Sync)) {
+		dev.Sync = append(dev.Sync, Sync{From: path.Clean(from), To: path.Clean(d.Sync[from])})
+	}
+	slices.SortFunc(dev.Sync, func(a, b Sync) int { return cmp.Compare(a.To, b.To) })
+	return dev
+}
+
+// Synced are the places that files are copied to, with where from.
+func (c *Container) Synced() []Sync {
+	if c.Dev == nil {
+		return nil
+	}
+	return c.Dev.Sync
+}
+
+// syncTargets are the places alone: another one needs another container.
+func (c *Container) syncTargets() *Dev {
+	var out *Dev
+	for _, s := range c.Synced() {
+		if out == nil {
+			out = &Dev{}
+		}
+		out.Sync = append(out.Sync, Sync{To: s.To})
+	}
+	return out
+}
+
+// setSync gives a pod its volume for what is copied into its containers, where
+// there is any, and its agent the rights to write there as any user.
+func (r *renderer) setSync(d *Pod) (Volume, bool) {
+	copied := func(c Container) bool { return len(c.Synced()) > 0 }
+	if !slices.ContainsFunc(d.Init, copied) && !slices.ContainsFunc(d.Containers, copied) {
+		return Volume{}, false
+	}
+	v := Volume{Name: VolumeName(r.project, d.Name, syncVolume), Kind: SyncVol, Pod: d.Name}
+	d.Mounts = append(d.Mounts, Mount{Volume: v.Name, Path: SyncDir})
+	d.Agent.need(capChown, capFowner, capWrite)
+	return v, true
+}
+
+// SyncVolume is the volume with what is copied into the pod's containers, or "".
+func (p *Pod) SyncVolume() string {
+	for _, m := range p.Mounts {
+		if m.Path == SyncDir {
+			return m.Volume
+		}
+	}
+	return ""
+}
+
+// plain is all of it but its position.
+func (d *Dev) plain() Dev {
+	if d == nil {
+		return Dev{}
+	}
+	out := *d
+	out.Line = ""
+	return out
+}
