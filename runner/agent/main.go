@@ -19,6 +19,7 @@ import (
 	"syscall"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/agent/mirror"
 )
 
 const usage = `usage: cuepod-agent <role> [arguments]
@@ -31,6 +32,7 @@ roles:
   hold                             keep mounted what the engine found at sub-paths
   same [DIR PATH SHOWN]...         fail unless it is what is there
   kill MARK                        kill what carries the mark of a late probe
+  mirror                           keep copies of a developer's directories
   forward                          carry connections to ports of the pod itself
   get                              make the HTTP request that standard input describes
 `
@@ -70,6 +72,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 			return 1
 		}
 		return 0
+	case api.RoleMirror:
+		err = mirror.Serve(stdin, stdout)
 	case api.RoleForward:
 		err = runForward(stdin, stdout)
 	default:
