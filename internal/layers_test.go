@@ -144,6 +144,11 @@ func rules() []rule {
 			reason: "knows files, not what is in them",
 		},
 		{
+			packages: "runner/mirror", mayImport: []string{"runner/agent/api", "runner/ignore"},
+			never:  []string{cueModule, dockerClient, kubernetes},
+			reason: "knows directories and what an agent says, and no engine",
+		},
+		{
 			packages: "runner/...", mayImport: []string{"runner/...", "targets/docker", "targets/route", "internal/cron"},
 			never:  []string{cueModule, composeModule, kubernetes, cobraModule},
 			reason: "runs a desired state: cmd injects the function that makes one",

@@ -105,6 +105,7 @@ const (
 	EventInvalid  EventKind = "invalid"  // the definition is broken; the last good state keeps running
 	EventFixed    EventKind = "fixed"    // it is valid again
 	EventLoss     EventKind = "loss"     // the definition says something that a local engine cannot do
+	EventSync     EventKind = "sync"     // changed files were copied, and what followed
 	EventNotice   EventKind = "notice"
 )
 

@@ -15,6 +15,9 @@ func (e *executor) create(ctx, whole context.Context, s reconcile.Step) error {
 			err = &configError{err}
 		}
 	}
+	if err == nil && s.Role.Member() {
+		err = e.mountCopies(whole, s, &spec)
+	}
 	if err == nil {
 		_, err = e.eng().CreateContainer(whole, spec)
 	}
@@ -150,6 +153,9 @@ func (e *executor) start(ctx, whole context.Context, s reconcile.Step) error {
 			return err
 		}
 		defer release()
+		if err := e.bringCopies(whole, s); err != nil {
+			return err
+		}
 	}
 	if err := e.eng().StartContainer(whole, s.Name); err != nil {
 		if s.Role.Member() {
@@ -157,7 +163,7 @@ func (e *executor) start(ctx, whole context.Context, s reconcile.Step) error {
 		}
 		return err
 	}
-	if s.Role == reconcile.RoleApp || s.Role == reconcile.RoleSidecar {
+	if (s.Role == reconcile.RoleApp || s.Role == reconcile.RoleSidecar) && !e.quiet {
 		_ = e.call(whole, func() { e.report(EventStep, s.Object, "started") })
 	}
 	return nil

@@ -23,6 +23,7 @@ type executor struct {
 	slots   map[string]int
 	backoff reconcile.Backoff
 	begin   func(reconcile.Step) *fetch // see beginFetch
+	quiet   bool                        // who asked for the plan tells what it did
 }
 
 // errNotYet marks a failure that the next comparison answers by itself, such as

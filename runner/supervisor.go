@@ -45,6 +45,11 @@ type supervisor struct {
 	lost     chan *link
 	fetching sync.WaitGroup // see fetch
 
+	copies    *copies
+	following sync.WaitGroup    // see devFollower
+	notes     sync.Mutex        // of noted
+	noted     map[string]string // by container ID: what it has acted on, where nothing is written down
+
 	loop struct {
 		certificates map[string]api.Certificate // made so far, by host
 		noHTTPS      bool                       // the authority failed
@@ -75,6 +80,11 @@ type supervisor struct {
 		rollouts  rollouts
 
 		main, jobs lane
+
+		followers map[string]*devFollower // by key
+		heeded    map[string]bool         // groups whose changes reach us
+		again     map[string]bool         // container IDs that are to be started anew as their files changed
+		met       map[string]bool         // container IDs of followers, that have been looked at since they started
 
 		fetches map[string]*fetch // by image reference: under way, failed, or done lately
 		broken  map[string]bool   // containers whose image could not be built, see fetch.users
@@ -133,6 +143,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	l.podSince, l.draining, l.stopping, l.unhealthy = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.problems, l.losses, l.failed = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.fetches, l.broken, l.kept = map[string]*fetch{}, map[string]bool{}, map[string]bool{}
+	l.followers, l.heeded, l.again, l.met = map[string]*devFollower{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.exec, l.hooks, l.clocks, l.rollouts = newExecVerdicts(), map[string]*hookRun{}, newClocks(), newRollouts()
 	info, err := cfg.Engine.Info(ctx)
 	if err != nil {
@@ -142,6 +153,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	if r.agent.ref, r.agent.archive, err = cfg.Agent(info.Arch); err != nil {
 		return nil, err
 	}
+	r.copies = newCopies(cfg.Engine, r.id.Root, r.agent.ref)
 	r.tellLosses(c.Losses)
 	return r, nil
 }
@@ -188,7 +200,9 @@ func (r *supervisor) look(ctx context.Context) error {
 	}
 	r.followGateway(ctx)
 	r.runExecProbes(ctx)
+	r.markAgain()
 	r.judge()
+	r.meetFollowed(ctx)
 	r.noticeExits(ctx, before)
 	r.noticeFailures(ctx, before == nil)
 	r.noticeRepairs()
@@ -545,7 +559,7 @@ func (r *supervisor) start(ctx context.Context, lane *lane, plan reconcile.Plan)
 	lane.aside = reconcile.OnlyCrons(plan, lane.state, &l.seen.Observed)
 	l.rollouts.begin(r.moves())
 	e := &executor{supervisor: r, desired: l.desired, state: lane.state, earlier: plan.Earlier, slots: l.slots, backoff: r.backoff(),
-		begin: func(s reconcile.Step) *fetch { return r.beginFetch(ctx, s, lane.state) },
+		quiet: plan.Follows(), begin: func(s reconcile.Step) *fetch { return r.beginFetch(ctx, s, lane.state) },
 		hands: hands{eng: r.cfg.Engine, id: r.id, clocks: l.clocks, tell: func(object, message string) {
 			_ = r.call(ctx, func() { r.report(EventProblem, object, "%s", message) })
 		}}}

@@ -40,6 +40,9 @@ func (r *supervisor) tellLosses(losses []Loss) {
 
 func (r *supervisor) tellPlan(p reconcile.Plan, lane *lane) {
 	l := &r.loop
+	if p.Follows() {
+		return // who has it done tells: see devFollower
+	}
 	if lane == &l.main { // an app is as ready as before when a job begins
 		l.ready = false
 		if l.began.IsZero() {

@@ -109,7 +109,7 @@ func (r *supervisor) run(ctx context.Context, w watcher, inputs []watch.Group) e
 	events, broken := r.cfg.Engine.Events(ctx, r.id.selector())
 	var changes, sources <-chan watch.Change
 	if w != nil {
-		w.Set(inputs)
+		r.setWatch(ctx, w, inputs)
 		l.watched = inputs
 		changes, sources = w.Changes(watch.Definitions), w.Changes(watch.Builds)
 	}
@@ -147,7 +147,7 @@ func (r *supervisor) run(ctx context.Context, w watcher, inputs []watch.Group) e
 			r.recompile(ctx)
 			continue
 		case c := <-r.compiled:
-			r.adopt(c, w)
+			r.adopt(ctx, c, w)
 		case <-timeout:
 			return &NotReadyError{r.notReady()}
 		case <-ctx.Done():
@@ -194,6 +194,11 @@ func (r *supervisor) deadline() <-chan time.Time {
 func (r *supervisor) end(stop context.CancelFunc) {
 	stop()
 	r.fetching.Wait()
+	for _, f := range r.loop.followers {
+		f.stopRetry()
+	}
+	r.following.Wait()
+	r.copies.close()
 	for _, h := range r.loop.hooks {
 		h.drop()
 	}
@@ -385,7 +390,7 @@ func (r *supervisor) recompile(ctx context.Context) {
 }
 
 // adopt takes a new definition, or keeps the last good one.
-func (r *supervisor) adopt(c compileResult, w watcher) {
+func (r *supervisor) adopt(ctx context.Context, c compileResult, w watcher) {
 	l := &r.loop
 	err := c.err
 	if err == nil && c.compiled.State.App != r.id.App {
@@ -396,7 +401,7 @@ func (r *supervisor) adopt(c compileResult, w watcher) {
 		parsed, err = schedules(c.compiled.State)
 	}
 	if err != nil {
-		w.Set(watch.Union(l.watched, c.compiled.Watch)) // the fix may be in a file that is new to us, or in an old one
+		r.setWatch(ctx, w, watch.Union(l.watched, c.compiled.Watch)) // the fix may be in a file that is new to us, or in an old one
 		if l.invalid != err.Error() {
 			l.invalid = err.Error()
 			r.report(EventInvalid, "", "%s", l.invalid)
@@ -404,7 +409,6 @@ func (r *supervisor) adopt(c compileResult, w watcher) {
 		return
 	}
 	l.watched = c.compiled.Watch
-	w.Set(l.watched)
 	r.tellLosses(c.compiled.Losses)
 	if l.invalid != "" {
 		l.invalid = ""
@@ -412,9 +416,12 @@ func (r *supervisor) adopt(c compileResult, w watcher) {
 	}
 	if c.compiled.State.Equal(l.desired) {
 		l.desired = c.compiled.State // positions may have moved
+		r.setWatch(ctx, w, l.watched)
 		return
 	}
 	l.desired, l.schedules, l.stale = c.compiled.State, parsed, true
+	r.setWatch(ctx, w, l.watched)
+	r.followAll(ctx)
 	r.keepFetches()
 	l.began, l.ready = time.Now(), false
 	clear(l.problems)

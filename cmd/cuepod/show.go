@@ -35,6 +35,8 @@ func lookOf(kind runner.EventKind) eventLook {
 		return eventLook{"·", "done", dim}
 	case runner.EventProgress:
 		return eventLook{"…", "progress", dim}
+	case runner.EventSync:
+		return eventLook{"↻", "sync", cyan}
 	case runner.EventReady:
 		return eventLook{"✔", "ready", green}
 	case runner.EventFixed:

@@ -63,6 +63,9 @@ type Engine interface {
 	// StopContainer sends the stop signal, waits up to grace, then kills. A
 	// stopped container is not an error.
 	StopContainer(ctx context.Context, id string, grace time.Duration) error
+	// SignalContainer sends a signal, as "SIGHUP", to the first process of a running
+	// container.
+	SignalContainer(ctx context.Context, id, signal string) error
 	// RemoveContainer removes it with its anonymous volumes, killing it first
 	// when it runs. A missing container is not an error.
 	RemoveContainer(ctx context.Context, id string) error

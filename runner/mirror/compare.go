@@ -17,6 +17,16 @@ type Delta struct {
 // Empty reports whether there is nothing to do.
 func (d Delta) Empty() bool { return len(d.Remove)+len(d.Put) == 0 }
 
+// count is how many files and links are brought, and how many things removed.
+func (d Delta) count() (put, removed int) {
+	for _, e := range d.Put {
+		if e.Kind != api.MirrorDir {
+			put++
+		}
+	}
+	return put, len(d.Remove)
+}
+
 // String lists what is done, a line each.
 func (d Delta) String() string {
 	var b strings.Builder

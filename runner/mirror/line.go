@@ -49,6 +49,7 @@ type Round struct {
 	Root     string // of the module, absolute
 	From     string // the directory, relative to it
 	Manifest *Manifest
+	Look     bool // say what there is to do, and do none of it
 	Close    api.MirrorClose
 }
 
@@ -96,7 +97,12 @@ func (l *Line) carry(r Round) (Result, error) {
 	}
 	out := Result{Acted: there.Acted}
 	if r.Manifest != nil {
-		if err := l.bring(r, Compare(r.Manifest, there.Entries), &out); err != nil {
+		d := Compare(r.Manifest, there.Entries)
+		if r.Look {
+			out.Put, out.Removed = d.count()
+			d = Delta{}
+		}
+		if err := l.bring(r, d, &out); err != nil {
 			return out, err
 		}
 	}
@@ -107,7 +113,10 @@ func (l *Line) carry(r Round) (Result, error) {
 	if err := l.in.Decode(&done); err != nil {
 		return out, err
 	}
-	out.Removed, out.Errors = done.Removed, append(out.Errors, done.Errors...)
+	if !r.Look {
+		out.Removed = done.Removed
+	}
+	out.Errors = append(out.Errors, done.Errors...)
 	return out, nil
 }
 

@@ -76,6 +76,31 @@ func Scan(root, from string, out *ignore.Matcher, cache *Cache) (*Manifest, erro
 	return &s.m, nil
 }
 
+// Digest tells what is at a path of the module, a file or a directory, from what
+// was there before.
+func Digest(root, name string, out *ignore.Matcher, cache *Cache) (string, error) {
+	module, err := os.OpenRoot(root)
+	if err != nil {
+		return "", err
+	}
+	defer module.Close()
+	local := filepath.FromSlash(path.Clean(name))
+	info, err := module.Stat(local)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", err
+	case info.IsDir():
+		m, err := Scan(root, name, out, cache)
+		if err != nil {
+			return "", err
+		}
+		return m.Digest(), nil
+	}
+	return cache.hash(module, local, filepath.Join(root, local), info)
+}
+
 func openDir(module *os.Root, from string) (*os.Root, error) {
 	local := filepath.FromSlash(path.Clean(from))
 	info, err := module.Stat(local)

@@ -22,6 +22,9 @@ func (p *Pod) Member(name string) *Container {
 // replaceCause is why a container has to be made anew though nothing is wrong
 // with it, or "".
 func (b *builder) replaceCause(c *docker.Container, m *Container, pod string) string {
+	if m.Again != "" {
+		return m.Again
+	}
 	if b.desired.Strict {
 		return "" // the pod is replaced as a whole, when its turn comes
 	}

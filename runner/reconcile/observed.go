@@ -140,6 +140,8 @@ type Container struct {
 	Waiting string
 	Message string
 	Tries   int // of making it, that failed
+	// Again is why it is to be started anew though nothing is wrong with it.
+	Again string
 	// Previous is the instance before this one; nil when there is none.
 	Previous *Container
 	// Next is the instance that is made ahead to take this one's place; nil when

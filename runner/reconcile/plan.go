@@ -134,6 +134,21 @@ type Step struct {
 // Empty reports whether there is nothing to do now.
 func (p Plan) Empty() bool { return len(p.Steps) == 0 }
 
+// FilesChanged is the cause of what is started anew as files changed that it has.
+const FilesChanged = "its files changed"
+
+// Follows reports whether all that a plan does follows from changed files.
+func (p Plan) Follows() bool {
+	follows := false
+	for _, s := range p.Steps {
+		if s.Cause != "" && s.Cause != FilesChanged && !strings.HasSuffix(s.Cause, ": "+FilesChanged) {
+			return false
+		}
+		follows = follows || s.Cause != ""
+	}
+	return follows
+}
+
 // Wake is the earliest moment at which a wait is over; zero when none is.
 func (p Plan) Wake() time.Time {
 	var at time.Time

@@ -281,6 +281,11 @@ func (c *Client) RemoveContainer(ctx context.Context, id string) error {
 	return err
 }
 
+// SignalContainer implements engine.Engine.
+func (c *Client) SignalContainer(ctx context.Context, id, signal string) error {
+	return c.fail("send a signal to container", id, c.api.ContainerKill(ctx, id, signal))
+}
+
 // RenameContainer implements engine.Engine.
 func (c *Client) RenameContainer(ctx context.Context, id, name string) error {
 	const op = "rename container"

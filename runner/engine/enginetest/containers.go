@@ -243,6 +243,26 @@ func testStopGrace(t *testing.T, b *bench) {
 	}
 }
 
+func testSignal(t *testing.T, b *bench) {
+	id := b.run(t, b.spec("heedful", "heed"))
+	b.waitForLog(t, id, "heeding")
+	if err := b.Engine.SignalContainer(t.Context(), id, "SIGHUP"); err != nil {
+		t.Fatal(err)
+	}
+	b.waitForLog(t, id, "SIGHUP")
+	if c := b.inspect(t, id); c.State != engine.Running {
+		t.Errorf("after a signal that it heeds it is %s", c.State)
+	}
+	if err := b.Engine.SignalContainer(t.Context(), id, "SIGKILL"); err != nil {
+		t.Fatal(err)
+	}
+	if code, err := b.Engine.WaitContainer(t.Context(), id); err != nil || code != 137 {
+		t.Errorf("killed: exit code %d, %v", code, err)
+	}
+	wantKind(t, b.Engine.SignalContainer(t.Context(), id, "SIGHUP"), engine.Other)
+	wantKind(t, b.Engine.SignalContainer(t.Context(), b.name("none"), "SIGHUP"), engine.NotFound)
+}
+
 func testRemoveRunning(t *testing.T, b *bench) {
 	id := b.run(t, b.spec("one", "ignore"))
 	if err := b.Engine.RemoveContainer(t.Context(), id); err != nil {

@@ -63,6 +63,7 @@ func Run(t *testing.T, s Subject) {
 		{"Terminal", testTerminal},
 		{"Wait", testWait},
 		{"StopGrace", testStopGrace},
+		{"Signal", testSignal},
 		{"RemoveRunning", testRemoveRunning},
 		{"List", testList},
 		{"Join", testJoin},

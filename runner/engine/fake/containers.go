@@ -325,6 +325,30 @@ func (e *Engine) RemoveContainer(ctx context.Context, id string) error {
 	})
 }
 
+// SignalContainer implements engine.Engine. What ends a process by default ends the
+// program; it hears the rest.
+func (e *Engine) SignalContainer(ctx context.Context, id, signal string) error {
+	return e.call(ctx, "SignalContainer", "send a signal to container", id, func() error {
+		b, err := e.need(id)
+		switch {
+		case err != nil:
+			return err
+		case b.proc == nil:
+			return failf(engine.Other, "container %s is not running", id)
+		case signal == "SIGKILL":
+			e.finish(b, b.proc, exitKilled, false)
+		case signal == "SIGTERM" || signal == "SIGINT":
+			b.proc.terminate()
+		default:
+			select {
+			case b.proc.signals <- signal:
+			default: // the same as one that is pending
+			}
+		}
+		return nil
+	})
+}
+
 // RenameContainer implements engine.Engine.
 func (e *Engine) RenameContainer(ctx context.Context, id, name string) error {
 	return e.call(ctx, "RenameContainer", "rename container", id, func() error {

@@ -44,6 +44,6 @@ func runProgram(ctx context.Context, p Process, args []string) int {
 	}
 	return program.Run(program.World{
 		Args: args[1:], Env: p.Env, Stdin: p.Stdin, Stdout: p.Stdout, Stderr: p.Stderr,
-		Stop: ctx.Done(), Killed: p.Killed, ReadFile: p.ReadFile, WriteFile: p.WriteFile,
+		Stop: ctx.Done(), Signals: p.Signals, Killed: p.Killed, ReadFile: p.ReadFile, WriteFile: p.WriteFile,
 	})
 }

@@ -24,6 +24,8 @@ type Process struct {
 	Env            []string // NAME=value, the image's included
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
+	// Signals are those that were sent and that do not end it.
+	Signals <-chan string
 	// Killed is closed when it is too late to clean up. A program that ignores
 	// ctx has to return then.
 	Killed <-chan struct{}
@@ -52,6 +54,7 @@ type process struct {
 	killed    chan struct{}
 	done      chan struct{} // closed once the container is no longer running
 	exitCode  int           // valid after done
+	signals   chan string
 	stdin     *pipe
 	stdout    *fanOut
 }
@@ -61,7 +64,7 @@ func (e *Engine) launch(b *box) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &process{
 		terminate: cancel, killed: make(chan struct{}), done: make(chan struct{}),
-		stdin: newPipe(), stdout: &fanOut{},
+		stdin: newPipe(), stdout: &fanOut{}, signals: make(chan string, 8),
 	}
 	if !b.spec.OpenStdin {
 		p.stdin.Close()
@@ -74,7 +77,7 @@ func (e *Engine) launch(b *box) {
 		Stdin:  p.stdin,
 		Stdout: io.MultiWriter(b.logs.writer(false), p.stdout),
 		Stderr: b.logs.writer(true),
-		Killed: p.killed, engine: e, box: b,
+		Killed: p.killed, Signals: p.signals, engine: e, box: b,
 	}
 	if b.spec.TTY {
 		world.Stderr = world.Stdout

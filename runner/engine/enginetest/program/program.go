@@ -19,6 +19,7 @@ type World struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Stop           <-chan struct{} // closed when it is asked to stop
+	Signals        <-chan string   // "SIGHUP", as it is sent
 	Killed         <-chan struct{} // closed when it is killed; a real process never sees it
 	ReadFile       func(string) ([]byte, error)
 	WriteFile      func(string, []byte) error
@@ -28,6 +29,7 @@ type World struct {
 //
 //	wait               blocks until it is asked to stop, says so and exits 0
 //	ignore             blocks until it is killed
+//	heed               prints each SIGHUP, until it is asked to stop
 //	exit CODE
 //	print WORD...      one line to standard output each
 //	complain WORD...   one line to standard error each
@@ -57,6 +59,8 @@ func Run(w World) int {
 		fmt.Fprintln(w.Stdout, "ignoring")
 		<-w.Killed
 		return 1
+	case "heed":
+		return heed(w)
 	case "print", "complain":
 		return say(w, rest)
 	case "echo":
@@ -72,6 +76,20 @@ func Run(w World) int {
 		return usage(w)
 	}
 	return runWithArgument(w, rest)
+}
+
+func heed(w World) int {
+	fmt.Fprintln(w.Stdout, "heeding")
+	for {
+		select {
+		case s := <-w.Signals:
+			fmt.Fprintln(w.Stdout, s)
+		case <-w.Stop:
+			return 0
+		case <-w.Killed:
+			return 1
+		}
+	}
 }
 
 func runWithArgument(w World, rest []string) int {

@@ -17,10 +17,17 @@ func main() {
 		<-signals
 		close(stop)
 	}()
+	hups, heard := make(chan os.Signal, 1), make(chan string)
+	signal.Notify(hups, syscall.SIGHUP)
+	go func() {
+		for range hups {
+			heard <- "SIGHUP"
+		}
+	}()
 	os.Exit(program.Run(program.World{
 		Args: os.Args[1:], Env: os.Environ(),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
-		Stop: stop, Killed: make(chan struct{}),
+		Stop: stop, Signals: heard, Killed: make(chan struct{}),
 		ReadFile:  os.ReadFile,
 		WriteFile: func(path string, data []byte) error { return os.WriteFile(path, data, 0o644) },
 	}))
