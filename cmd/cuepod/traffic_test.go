@@ -52,3 +52,30 @@ func TestByteWord(t *testing.T) {
 		}
 	}
 }
+
+// Rates are the difference of two looks; with another gateway, all of it.
+func TestLoad(t *testing.T) {
+	before := sample{time.Unix(50, 0), []runner.PodUsage{{Pod: "web-0", CPU: time.Second, Memory: 1}}, someTraffic()}
+	now := sample{time.Unix(52, 0), []runner.PodUsage{{Pod: "new-0", CPU: time.Hour, Memory: 5e6}, {Pod: "web-0", CPU: 4 * time.Second, Memory: 12e6}}, someTraffic()}
+	now.traffic.Missing = nil
+	now.traffic.Edges = append(now.traffic.Edges[:1:1], api.Edge{Way: now.traffic.Edges[2].Way, Traffic: api.Traffic{Connections: 1300, Errors: 1, Sent: 3_234_000, Received: 999}})
+	var b strings.Builder
+	printLoad(&b, loadOf(before, now), style{}, false)
+	want := `shop  over 2.0 s
+
+POD    CPU    MEMORY
+new-0  0m     5.0 MB
+web-0  1500m  12.0 MB
+
+CLIENT    SERVICE     ENDPOINT  CONN/S  ERR/S  SENT/S  RECEIVED/S  CONNECTIONS
+host      web:80/TCP  web-0     0.0     0.0    0 B     0 B         3
+worker-0  web:80/TCP  web-1     50.0    0.5    1.0 MB  0 B         1300
+`
+	if b.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", b.String(), want)
+	}
+	now.traffic.Since = now.traffic.Since.Add(time.Second)
+	if l := loadOf(before, now); l.Edges[0].Connections != 1.5 {
+		t.Errorf("with another gateway: %+v", l.Edges[0])
+	}
+}

@@ -73,6 +73,8 @@ type Engine interface {
 	// NameTaken when another container has it; the name it has already is none.
 	RenameContainer(ctx context.Context, id, name string) error
 	InspectContainer(ctx context.Context, id string) (Container, error)
+	// Usage is what a container uses; of one that does not run it is zero.
+	Usage(ctx context.Context, id string) (Usage, error)
 	// ListContainers returns running and stopped containers that carry all the
 	// labels, sorted by name, each fully inspected.
 	ListContainers(ctx context.Context, labels map[string]string) ([]Container, error)
@@ -117,6 +119,12 @@ type Info struct {
 	Images        bool   // a mount may show an image, see Mount.Image
 	SubPaths      bool   // a mount may show a sub-path of a volume, see Mount.SubPath
 	DriverMessage string // the engine's own remark worth showing; may be empty
+}
+
+// Usage is what a running container uses.
+type Usage struct {
+	CPU    time.Duration // since it started, of all processors together
+	Memory int64         // in bytes, without what the kernel may drop of files: what a kubelet calls the working set
 }
 
 // Image is an image on the engine.

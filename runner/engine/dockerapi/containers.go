@@ -3,6 +3,7 @@ package dockerapi
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -326,6 +327,30 @@ func (c *Client) InspectContainer(ctx context.Context, id string) (engine.Contai
 		return engine.Container{}, c.fail("inspect container", id, heard(ctx, err))
 	}
 	return toContainer(got), nil
+}
+
+// Usage implements engine.Engine.
+func (c *Client) Usage(ctx context.Context, id string) (engine.Usage, error) {
+	ctx, done := within(ctx, askPatience)
+	defer done()
+	const op = "usage of container"
+	got, err := c.api.ContainerStatsOneShot(ctx, id)
+	if err != nil {
+		return engine.Usage{}, c.fail(op, id, heard(ctx, err))
+	}
+	defer got.Body.Close()
+	var stats container.StatsResponse
+	if err := json.NewDecoder(got.Body).Decode(&stats); err != nil {
+		return engine.Usage{}, c.fail(op, id, heard(ctx, err))
+	}
+	files, v1 := stats.MemoryStats.Stats["total_inactive_file"] // of cgroup v1
+	if !v1 {
+		files = stats.MemoryStats.Stats["inactive_file"]
+	}
+	return engine.Usage{
+		CPU:    time.Duration(min(stats.CPUStats.CPUUsage.TotalUsage, math.MaxInt64)),
+		Memory: int64(stats.MemoryStats.Usage - min(files, stats.MemoryStats.Usage)),
+	}, nil
 }
 
 // ListContainers implements engine.Engine. A container that vanishes between

@@ -37,8 +37,14 @@ func testLifecycle(t *testing.T, b *bench) {
 		if c.State != engine.Running || c.Started.Before(c.Created) || !c.Finished.IsZero() {
 			t.Errorf("running %+v", c)
 		}
+		if u, err := b.Engine.Usage(ctx, id); err != nil || u.Memory == 0 || u.CPU < 0 {
+			t.Errorf("running, it uses %+v, %v", u, err)
+		}
 		if err := b.Engine.StopContainer(ctx, id, deadline); err != nil {
 			t.Fatal(err)
+		}
+		if u, err := b.Engine.Usage(ctx, id); err != nil || u != (engine.Usage{}) {
+			t.Errorf("stopped, it uses %+v, %v", u, err)
 		}
 		c = b.inspect(t, id)
 		if c.State != engine.Exited || c.ExitCode != 0 || c.Finished.Before(c.Started) || c.OOMKilled {
@@ -58,6 +64,8 @@ func testLifecycle(t *testing.T, b *bench) {
 	wantKind(t, b.Engine.StartContainer(ctx, id), engine.NotFound)
 	wantKind(t, b.Engine.StopContainer(ctx, id, 0), engine.NotFound)
 	_, err = b.Engine.WaitContainer(ctx, id)
+	wantKind(t, err, engine.NotFound)
+	_, err = b.Engine.Usage(ctx, id)
 	wantKind(t, err, engine.NotFound)
 }
 

@@ -401,6 +401,18 @@ func (e *Engine) InspectContainer(ctx context.Context, id string) (out engine.Co
 	return out, err
 }
 
+// Usage implements engine.Engine: a process of ours uses a mebibyte, and no time.
+func (e *Engine) Usage(ctx context.Context, id string) (out engine.Usage, err error) {
+	err = e.call(ctx, "Usage", "usage of container", id, func() error {
+		b, err := e.need(id)
+		if err == nil && b.state == engine.Running {
+			out.Memory = 1 << 20
+		}
+		return err
+	})
+	return out, err
+}
+
 // ListContainers implements engine.Engine.
 func (e *Engine) ListContainers(ctx context.Context, labels map[string]string) (all []engine.Container, err error) {
 	err = e.call(ctx, "ListContainers", "list containers", "", func() error {
