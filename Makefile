@@ -189,6 +189,10 @@ bench-dns: agents ## compare a pod's name server with the engine's and with Core
 	@cd internal/dnsoracle && go run . -bench
 	@$(USE_ENGINE); CUEPOD_REQUIRE_ENGINE=1 CUEPOD_BENCH_DNS=1 go test -count=1 -v -run TestNames_SideBySideWithTheEngine ./runner | grep -v '^='
 
+.PHONY: bench-propagation
+bench-propagation: ## measure from a port opening to every pod's rules knowing it, 50 pods and 50 services
+	@$(USE_ENGINE); CUEPOD_REQUIRE_ENGINE=1 CUEPOD_PROPAGATION=50 go test ./runner/agent/agenttest -run EndpointsPropagate -count=1 -v
+
 .PHONY: bench-run
 bench-run: build ## compare starts and stops of pods with docker run's, as a table
 	@$(USE_ENGINE); go run ./internal/runnerbench -cuepod $(CUEPOD)

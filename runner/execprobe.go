@@ -169,7 +169,7 @@ func (r *supervisor) execLoop(ctx context.Context, key execKey, p *execProbe, ta
 		if err != nil || now.Hold {
 			return
 		}
-		wait = now.Pause(wireProbe(p.spec))
+		wait = now.Pause(wireProbe(p.spec), 0)
 	}
 }
 

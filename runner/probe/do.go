@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
@@ -69,7 +70,13 @@ func attempt(ctx context.Context, ip string, p api.Probe) Outcome {
 }
 
 func fail(format string, args ...any) Outcome {
-	return Outcome{Failure, fmt.Sprintf(format, args...)}
+	o := Outcome{Result: Failure, Message: fmt.Sprintf(format, args...)}
+	for _, a := range args {
+		if err, ok := a.(error); ok && errors.Is(err, syscall.ECONNREFUSED) {
+			o.Refused = true
+		}
+	}
+	return o
 }
 
 // dial connects; the connection dies with ctx.
@@ -118,7 +125,7 @@ func doHTTP(ctx context.Context, ip string, p *api.HTTPProbe) Outcome {
 			return fail("GET %s: redirect to %q: %v", at, location, err)
 		}
 		if next.Hostname() != at.Hostname() {
-			return Outcome{Success, fmt.Sprintf("GET %s: redirect to %s is not followed: another host", at, next)}
+			return Outcome{Result: Success, Message: fmt.Sprintf("GET %s: redirect to %s is not followed: another host", at, next)}
 		}
 		if ref, err := url.Parse(location); err == nil && ref.IsAbs() {
 			p = withoutHost(p) // it says itself whom it asks

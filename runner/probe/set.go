@@ -147,6 +147,7 @@ func (s *Set) run(ctx context.Context, c *container, r *running) {
 	case <-ctx.Done():
 		return
 	}
+	closed := time.Now() // since when nobody listens
 	for {
 		begun := time.Now()
 		o := s.do(ctx, r.ip, r.probe)
@@ -157,7 +158,10 @@ func (s *Set) run(ctx context.Context, c *container, r *running) {
 		if w.Hold {
 			return
 		}
-		delay.Reset(time.Until(begun.Add(w.Pause(r.probe))))
+		if !o.Refused {
+			closed = time.Now()
+		}
+		delay.Reset(time.Until(begun.Add(w.Pause(r.probe, begun.Sub(closed)))))
 		select {
 		case <-delay.C:
 		case <-ctx.Done():

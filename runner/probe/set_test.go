@@ -88,7 +88,7 @@ func TestSet_NoProbesIsReadyWhenRunning(t *testing.T) {
 // conformance:S31 S32
 func TestSet_StartupHoldsTheOthersBack(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Set, w *script) {
-		w.answer(api.Startup, Outcome{Failure, "not yet"})
+		w.answer(api.Startup, Outcome{Result: Failure, Message: "not yet"})
 		w.answer(api.Readiness, Outcome{Result: Success})
 		w.answer(api.Liveness, Outcome{Result: Success})
 		s.Apply(onePod("1", network(api.Startup, 0, 2, 10), network(api.Readiness, 0, 5, 3), network(api.Liveness, 20, 5, 3)))
@@ -113,7 +113,7 @@ func TestSet_StartupHoldsTheOthersBack(t *testing.T) {
 // conformance:S34 S44
 func TestSet_FailedLivenessIsFinalUntilANewContainer(t *testing.T) {
 	inBubble(t, func(t *testing.T, s *Set, w *script) {
-		w.answer(api.Liveness, Outcome{Failure, "boom"})
+		w.answer(api.Liveness, Outcome{Result: Failure, Message: "boom"})
 		probe := network(api.Liveness, 0, 1, 3)
 		s.Apply(onePod("1", probe))
 		wait(1 * time.Second)
@@ -141,7 +141,7 @@ func TestSet_ReadinessComesAndGoes(t *testing.T) {
 		check(t, s, true, false, false) // before the initial delay is over
 		wait(1 * time.Second)
 		check(t, s, true, true, false)
-		w.answer(api.Readiness, Outcome{Failure, "busy"})
+		w.answer(api.Readiness, Outcome{Result: Failure, Message: "busy"})
 		wait(1 * time.Second)
 		check(t, s, true, true, false) // one failure of two
 		wait(1 * time.Second)
@@ -161,7 +161,7 @@ func TestSet_ChangedProbeGoesOnFromItsVerdict(t *testing.T) {
 		s.Apply(onePod("1", network(api.Readiness, 0, 10, 1)))
 		wait(0)
 		check(t, s, true, true, false)
-		w.answer(api.Readiness, Outcome{Failure, "busy"})
+		w.answer(api.Readiness, Outcome{Result: Failure, Message: "busy"})
 		s.Apply(onePod("1", network(api.Readiness, 0, 10, 1))) // the same: not run again
 		wait(0)
 		check(t, s, true, true, false)
@@ -210,8 +210,8 @@ func TestSet_DrainingKeepsReadinessOnly(t *testing.T) {
 		wait(0)
 		pod.Draining = true
 		s.Apply(pod)
-		w.answer(api.Liveness, Outcome{Failure, "going down"})
-		w.answer(api.Readiness, Outcome{Failure, "going down"})
+		w.answer(api.Liveness, Outcome{Result: Failure, Message: "going down"})
+		w.answer(api.Readiness, Outcome{Result: Failure, Message: "going down"})
 		wait(2 * time.Second)
 		check(t, s, true, false, false)
 		if got := w.when(api.Liveness); got != "[0]" {

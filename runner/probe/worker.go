@@ -26,6 +26,7 @@ const (
 type Outcome struct {
 	Result  Result
 	Message string // why it failed, in words; may warn on success
+	Refused bool   // it failed because nobody listens
 }
 
 // Worker is the state of one probe of one container. It is a value: Next gives
@@ -34,6 +35,8 @@ type Worker struct {
 	Verdict Result
 	Message string // the last failure or warning, in words; "" after a success
 	Hold    bool   // decided: the probe is not run again on this container
+
+	refused bool // the last attempt: nobody listens
 
 	last Result // of the attempts in the current run of equal ones
 	run  int    // their number
@@ -59,6 +62,7 @@ func (w Worker) Next(p api.Probe, o Outcome) Worker {
 	if w.Hold || o.Result == Unknown {
 		return w
 	}
+	w.refused = o.Refused
 	if o.Result != w.last {
 		w.last, w.run = o.Result, 0
 	}
@@ -91,13 +95,24 @@ func (w Worker) Next(p api.Probe, o Outcome) Worker {
 // probe's own period is longer: somebody waits for it.
 const eagerPeriod = time.Second
 
+// Limits of how often a port is asked again on which nobody listens yet: the
+// refusal costs next to nothing, and who is ready serves at once.
+const (
+	minKnock  = 20 * time.Millisecond // half of what an endpoint may take to be known everywhere
+	knockPart = 64                    // the pause is this part of the time that went by, at least
+)
+
 // Pause is the time from the start of one attempt to the start of the next: the
 // probe's period; less while a readiness probe has not succeeded, which
-// Kubernetes' documentation of periodSeconds allows for that very reason.
-func (w Worker) Pause(p api.Probe) time.Duration {
+// Kubernetes' documentation of periodSeconds allows for that very reason, and
+// much less while nobody listens. waited is how long that has been so.
+func (w Worker) Pause(p api.Probe, waited time.Duration) time.Duration {
 	period := time.Duration(max(p.Period, 1)) * time.Second
-	if p.Kind == api.Readiness && w.Verdict != Success {
-		return min(period, eagerPeriod)
+	switch {
+	case p.Kind != api.Readiness || w.Verdict == Success:
+		return period
+	case w.refused:
+		return min(period, eagerPeriod, max(minKnock, waited/knockPart))
 	}
-	return period
+	return min(period, eagerPeriod)
 }

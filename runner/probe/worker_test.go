@@ -14,7 +14,7 @@ func trace(p api.Probe, outcomes string) string {
 	w := NewWorker(p.Kind)
 	var b strings.Builder
 	for _, c := range outcomes {
-		w = w.Next(p, map[rune]Outcome{'s': {Result: Success}, 'f': {Failure, "boom"}, 'e': {}}[c])
+		w = w.Next(p, map[rune]Outcome{'s': {Result: Success}, 'f': {Result: Failure, Message: "boom"}, 'e': {}}[c])
 		b.WriteString(map[Result]string{Unknown: "-", Success: "S", Failure: "F"}[w.Verdict])
 		if w.Hold {
 			b.WriteString("!")
@@ -53,7 +53,7 @@ func TestWorker_Verdicts(t *testing.T) {
 
 func TestWorker_MessageIsTheLastFailure(t *testing.T) {
 	p := api.Probe{Kind: api.Readiness, SuccessThreshold: 1, FailureThreshold: 3}
-	w := NewWorker(api.Readiness).Next(p, Outcome{Failure, "boom"})
+	w := NewWorker(api.Readiness).Next(p, Outcome{Result: Failure, Message: "boom"})
 	if w.Message != "readiness probe failed: boom" {
 		t.Errorf("got %q", w.Message)
 	}
@@ -99,18 +99,24 @@ func TestWorker_PauseIsShortOnlyWhileAReadinessProbeHasNotSucceeded(t *testing.T
 		kind    string
 		verdict Result
 		period  int
+		refused bool
+		waited  time.Duration
 		want    time.Duration
 	}{
-		{api.Readiness, Failure, 10, time.Second},
-		{api.Readiness, Success, 10, 10 * time.Second},
-		{api.Readiness, Failure, 1, time.Second},
-		{api.Liveness, Success, 10, 10 * time.Second},
-		{api.Liveness, Failure, 10, 10 * time.Second},
-		{api.Startup, Unknown, 3, 3 * time.Second},
-		{api.Startup, Unknown, 0, time.Second},
+		{api.Readiness, Failure, 10, false, time.Hour, time.Second},
+		{api.Readiness, Success, 10, false, 0, 10 * time.Second},
+		{api.Readiness, Failure, 1, false, 0, time.Second},
+		{api.Readiness, Failure, 10, true, 0, 20 * time.Millisecond},
+		{api.Readiness, Failure, 10, true, 3200 * time.Millisecond, 50 * time.Millisecond},
+		{api.Readiness, Failure, 10, true, time.Hour, time.Second},
+		{api.Readiness, Success, 10, true, 0, 10 * time.Second}, // it counts up to its threshold at its period
+		{api.Liveness, Success, 10, true, 0, 10 * time.Second},
+		{api.Liveness, Failure, 10, true, 0, 10 * time.Second},
+		{api.Startup, Unknown, 3, true, 0, 3 * time.Second},
+		{api.Startup, Unknown, 0, true, 0, time.Second},
 	}
 	for _, tt := range tests {
-		if got := (Worker{Verdict: tt.verdict}).Pause(api.Probe{Kind: tt.kind, Period: tt.period}); got != tt.want {
+		if got := (Worker{Verdict: tt.verdict, refused: tt.refused}).Pause(api.Probe{Kind: tt.kind, Period: tt.period}, tt.waited); got != tt.want {
 			t.Errorf("%s, verdict %v, period %d: %v, want %v", tt.kind, tt.verdict, tt.period, got, tt.want)
 		}
 	}

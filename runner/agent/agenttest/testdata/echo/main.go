@@ -21,6 +21,7 @@ import (
 	"net/netip"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -34,6 +35,16 @@ func main() {
 		serve(args[0])
 		return
 	}
+	switch verb {
+	case "toggle":
+		times, _ := strconv.Atoi(args[1])
+		toggle(args[0], times)
+		return
+	case "watch":
+		every, _ := time.ParseDuration(args[1])
+		watch(args[0], every)
+		return
+	}
 	for _, arg := range args {
 		verb := verb
 		if verb == "do" {
@@ -44,6 +55,53 @@ func main() {
 			out = "error: " + err.Error()
 		}
 		fmt.Println(out)
+	}
+}
+
+// toggle opens a port and closes it again, so often, and says when it opened: in
+// nanoseconds.
+func toggle(addr string, times int) {
+	for range times {
+		ln, err := net.Listen("tcp", addr)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		fmt.Println(time.Now().UnixNano())
+		end := time.Now().Add(toggleOpen)
+		_ = ln.(*net.TCPListener).SetDeadline(end)
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				break
+			}
+			conn.Close()
+		}
+		ln.Close()
+		time.Sleep(toggleClosed)
+	}
+}
+
+// A port's turns: both are longer than a readiness probe of one second needs.
+const toggleOpen, toggleClosed = 2 * time.Second, 2 * time.Second
+
+// watch says each time that an address takes connections after it did not: in
+// nanoseconds. It looks that often while it does not.
+func watch(addr string, every time.Duration) {
+	const seldom = 100 * time.Millisecond
+	for open := false; ; {
+		conn, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			conn.Close()
+		}
+		if err == nil && !open {
+			fmt.Println(time.Now().UnixNano())
+		}
+		if open = err == nil; open {
+			time.Sleep(seldom)
+		} else {
+			time.Sleep(every)
+		}
 	}
 }
 
