@@ -32,11 +32,16 @@ func (e *executor) drain(ctx context.Context, pod string) error {
 // hold lets new connections to a container wait that is about to be swapped, in
 // its pod, until the next instance serves.
 func (e *executor) hold(ctx context.Context, s reconcile.Step) error {
-	return e.acknowledged(ctx, s.Object, s.Pod, func() {
+	follower := s.Pod
+	if e.board.get().status.Pods[s.Pod].Proxy.Mode == api.ProxyUserspace {
+		follower = "" // the gateway holds, and every pod has to lead connections there
+	}
+	return e.acknowledged(ctx, s.Object, follower, func() {
 		l := &e.loop
 		l.holds[s.Pod] = slices.DeleteFunc(l.holds[s.Pod], func(h api.Hold) bool { return h.Container == s.Container && l.seen.byID(h.ID) == nil })
 		l.holds[s.Pod] = append(l.holds[s.Pod], api.Hold{
 			Container: s.Container, ID: s.ID, Ports: portsOf(l.present, s.Pod, s.Container), Next: portsOf(e.state, s.Pod, s.Container),
+			Datagrams: datagramsOf(l.present, s.Pod, s.Container), NextDatagrams: datagramsOf(e.state, s.Pod, s.Container),
 			Limit: int(s.Grace) + int(holdLimit.Seconds()),
 		})
 	})
@@ -61,15 +66,36 @@ func portsOf(s *docker.State, pod, container string) []int {
 			ports = append(ports, probe.GRPC.Port)
 		}
 	}
-	if len(p.Lasting()) == 1 {
-		for i := range s.Services {
-			for _, port := range s.Services[i].Ports {
-				if target := port.Targets[pod]; target != 0 && port.Protocol != "UDP" {
-					ports = append(ports, target)
-				}
+	return inOrder(append(ports, servedBy(s, p, "TCP")...))
+}
+
+// datagramsOf are the UDP ports of a container, in the same way.
+func datagramsOf(s *docker.State, pod, container string) []int {
+	p := s.Pod(pod)
+	if p == nil || p.Container(container) == nil {
+		return nil
+	}
+	return inOrder(append(slices.Clone(p.Container(container).UDP), servedBy(s, p, "UDP")...))
+}
+
+// servedBy are the ports of a pod that services lead to, where only one container
+// can be meant.
+func servedBy(s *docker.State, p *docker.Pod, protocol string) (out []int) {
+	if len(p.Lasting()) != 1 {
+		return nil
+	}
+	for i := range s.Services {
+		for _, port := range s.Services[i].Ports {
+			if target := port.Targets[p.Name]; target != 0 && (port.Protocol == "UDP") == (protocol == "UDP") {
+				out = append(out, target)
 			}
 		}
 	}
+	return out
+}
+
+// inOrder has each port once. None is an empty list: it is sent.
+func inOrder(ports []int) []int {
 	slices.Sort(ports)
 	return append([]int{}, slices.Compact(ports)...)
 }
@@ -85,7 +111,8 @@ func (r *supervisor) resumeHolds() {
 		for i := range p.Members {
 			if m := &p.Members[i]; m.Due() && p.Infra != nil && m.Infra == p.Infra.ID {
 				l.holds[name] = append(l.holds[name], api.Hold{
-					Container: m.Key, ID: m.Previous.ID, Ports: []int{}, Next: portsOf(l.desired, name, m.Key), Limit: int(holdLimit.Seconds()),
+					Container: m.Key, ID: m.Previous.ID, Ports: []int{}, Next: portsOf(l.desired, name, m.Key),
+					NextDatagrams: datagramsOf(l.desired, name, m.Key), Limit: int(holdLimit.Seconds()),
 				})
 			}
 		}

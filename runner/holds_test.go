@@ -52,7 +52,13 @@ func TestPortsOf(t *testing.T) {
 			{Name: "two", Containers: []docker.Container{{Name: "app", TCP: []int{80}}, {Name: "other"}}},
 		},
 		Services: []docker.Service{{Ports: []docker.ServicePort{
-			{Protocol: "TCP", Targets: map[string]int{"one": 90, "two": 91}}, {Protocol: "UDP", Targets: map[string]int{"one": 53}}}}},
+			{Protocol: "TCP", Targets: map[string]int{"one": 90, "two": 91}}, {Protocol: "UDP", Targets: map[string]int{"one": 53, "two": 54}}}}},
+	}
+	s.Pods[1].Containers[0].UDP = []int{55}
+	for what, want := range map[[2]string]string{{"one", "app"}: "[53]", {"two", "app"}: "[55]", {"two", "other"}: "[]", {"three", "app"}: "[]"} {
+		if got := fmt.Sprint(datagramsOf(s, what[0], what[1])); got != want {
+			t.Errorf("datagrams of %s/%s: %s, want %s", what[0], what[1], got, want)
+		}
 	}
 	for what, want := range map[[2]string]string{
 		{"one", "app"}: "[80 81 83 90]", {"two", "app"}: "[80]", {"two", "other"}: "[]", {"three", "app"}: "[]", {"one", "gone"}: "[]",

@@ -19,6 +19,7 @@ import (
 	"github.com/cuepod/cuepod/runner/agent/agenttest"
 	"github.com/cuepod/cuepod/runner/agent/api"
 	"github.com/cuepod/cuepod/runner/agent/nft"
+	"github.com/cuepod/cuepod/runner/agent/swap"
 	"github.com/cuepod/cuepod/runner/dns"
 	"github.com/cuepod/cuepod/runner/probe"
 )
@@ -147,6 +148,11 @@ type agent struct {
 
 func newAgent(t *testing.T, h *hub, name string) *agent {
 	t.Helper()
+	return newAgentSeeing(t, h, name, listeningPorts)
+}
+
+func newAgentSeeing(t *testing.T, h *hub, name string, listening func() (map[swap.Port]bool, error)) *agent {
+	t.Helper()
 	inR, inW := io.Pipe()
 	a := &agent{dir: t.TempDir(), in: inW, result: probe.Outcome{Result: probe.Success}}
 	conf := filepath.Join(a.dir, "resolv.conf")
@@ -163,7 +169,7 @@ func newAgent(t *testing.T, h *hub, name string) *agent {
 	a.dns = tcp.Addr().String()
 	udp.Close()
 	tcp.Close()
-	p, err := newPod(podConfig{stdin: inR, log: quiet(), resolvConf: conf, hosts: hosts, dnsAddr: netip.MustParseAddrPort(a.dns), probe: a.probe,
+	p, err := newPod(podConfig{stdin: inR, log: quiet(), resolvConf: conf, hosts: hosts, dnsAddr: netip.MustParseAddrPort(a.dns), probe: a.probe, listening: listening,
 		openPlane: func() (*nft.Plane, error) { return nil, errors.New("not in this test") }})
 	if err != nil {
 		t.Fatal(err)

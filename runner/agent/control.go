@@ -125,7 +125,11 @@ func (s *gatewayState) reported(a *agentConn, m api.FromAgent) {
 	case m.Tally != nil:
 		s.counted(a.pod, m.Tally)
 	default:
+		before := s.reports[a.pod]
 		s.reports[a.pod] = &m
 		s.update()
+		if follows := before == nil || before.Generation != m.Generation; follows && s.status.Pods[a.pod].Held && s.pending != nil {
+			s.sendStatus() // connections wait from now on: every moment counts
+		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/cuepod/cuepod/runner/agent/netif"
 	"github.com/cuepod/cuepod/runner/agent/nft"
 	"github.com/cuepod/cuepod/runner/agent/router"
+	"github.com/cuepod/cuepod/runner/agent/swap"
 	"github.com/cuepod/cuepod/runner/dns"
 	"github.com/cuepod/cuepod/runner/proxy"
 )
@@ -215,7 +216,9 @@ func (s *gatewayState) update() {
 		return
 	}
 	status := api.Status{Generation: s.snapshot.Generation, Images: s.snapshot.Images, Pods: make(map[string]api.PodStatus, len(s.snapshot.Pods))}
+	held := map[string]map[swap.Port]int{}
 	for _, p := range s.snapshot.Pods {
+		held[p.Name] = heldPorts(p, s.reports[p.Name], s.snapshot.Generation)
 		pod := podStatus(p, s.reports[p.Name], s.agents[p.Name] != nil)
 		pod.Since = readySince(s.status.Pods[p.Name], pod, time.Now())
 		status.Pods[p.Name] = pod
@@ -227,6 +230,7 @@ func (s *gatewayState) update() {
 	}
 	s.ledger.know(s.snapshot)
 	services := readyServices(s.snapshot.Services, status.Pods)
+	markHeld(services, held)
 	s.carry(services)
 	if s.names != nil && !reflect.DeepEqual(services, s.zone) {
 		s.names.server.SetZone(dns.NewZone(s.snapshot.Namespace, services, s.names.addr))

@@ -43,22 +43,36 @@ type redirects interface {
 	Origin(dst netip.AddrPort) uint16
 }
 
-var _ redirects = (*nft.Plane)(nil)
+// queue keeps datagrams to some of the pod's ports in the kernel.
+type queue interface {
+	Hold(ports ...uint16) error
+	Release(ports ...uint16) error
+}
+
+var (
+	_ redirects = (*nft.Plane)(nil)
+	_ queue     = (*nft.Queue)(nil)
+)
 
 // holder lets new connections to ports of the pod wait while their container is
 // swapped: they arrive at its own listener, which is open before anybody is led
-// there, and pass when the next instance serves.
+// there, and pass when the next instance serves. Datagrams wait in the kernel.
+// Where it has no rules, it only says which ports are held, and the gateway has
+// those wait that come through it.
 type holder struct {
 	listen    func() (net.Listener, error)
-	listening func() (map[int]bool, error) // TCP ports of the pod
+	listening func() (map[swap.Port]bool, error) // of the pod
 	origin    func(net.Conn) netip.AddrPort
 	probe     func(ctx context.Context, ip string, p api.Probe) probe.Outcome
 	log       *log.Logger
 	ctx       context.Context // of the pod; only for the holder's own goroutines
 	wg        *sync.WaitGroup
+	changed   func() // there is something to report
 
 	mu      sync.Mutex
-	gate    redirects
+	gate    redirects // nil where there are no rules
+	queue   queue     // nil the same
+	late    string    // see api.FromAgent
 	pod     api.Pod
 	state   swap.State
 	passed  map[string]bool // containers whose probes succeed
@@ -75,15 +89,20 @@ type door struct {
 }
 
 // apply follows the orders for the pod, and returns when they are in force.
-func (h *holder) apply(g redirects, pod api.Pod) error {
+func (h *holder) apply(g redirects, q queue, pod api.Pod) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.gate, h.pod = g, pod
-	if g == nil || len(pod.Holds) == 0 && len(h.state) == 0 {
+	h.gate, h.queue, h.pod = g, q, pod
+	if len(pod.Holds) == 0 {
+		h.late = ""
+	}
+	if len(pod.Holds) == 0 && len(h.state) == 0 {
 		return nil
 	}
-	if err := h.open(); err != nil {
-		return err
+	if g != nil {
+		if err := h.open(); err != nil {
+			return err
+		}
 	}
 	err := h.look()
 	if h.state.Waits() && !h.looking {
@@ -91,6 +110,23 @@ func (h *holder) apply(g redirects, pod api.Pod) error {
 		h.wg.Go(h.watch)
 	}
 	return err
+}
+
+// tells adds to a report what is held for the gateway to hold, and what ended late.
+func (h *holder) tells(report *api.FromAgent) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	report.Late, report.Held = h.late, api.Ports{}
+	if h.gate != nil {
+		return
+	}
+	for _, port := range h.state.Held() {
+		if port.UDP {
+			report.Held.UDP = append(report.Held.UDP, port.Number)
+		} else {
+			report.Held.TCP = append(report.Held.TCP, port.Number)
+		}
+	}
 }
 
 // listenHeld listens where the rules lead.
@@ -130,42 +166,68 @@ func (h *holder) look() error {
 	}
 	next, do := h.state.Next(h.pod.Holds, seen)
 	h.state = next
-	var errs []error
-	if ports := numbers(do.Hold); len(ports) > 0 {
-		for _, port := range ports {
-			h.doors[port] = &door{opened: make(chan struct{})}
-		}
-		errs = append(errs, h.gate.Hold(ports...))
+	if len(do.Hold)+len(do.Release)+len(do.Refuse) > 0 {
+		defer h.changed()
 	}
-	for _, part := range []struct {
-		ports  []int
-		broken bool
-	}{{do.Release, false}, {do.Refuse, true}} {
-		ports := numbers(part.ports)
-		if len(ports) == 0 {
-			continue
+	return errors.Join(h.hold(do.Hold), h.release(do.Release, false), h.release(do.Refuse, true))
+}
+
+// hold has new connections to ports wait.
+func (h *holder) hold(ports []swap.Port) error {
+	tcp, udp := numbers(ports)
+	for _, port := range tcp {
+		h.doors[port] = &door{opened: make(chan struct{})}
+	}
+	if h.gate == nil || len(ports) == 0 {
+		return nil
+	}
+	if len(udp) > 0 {
+		if err := h.queue.Hold(udp...); err != nil {
+			h.log.Print(err) // the change goes on without: nobody can rely on datagrams
 		}
-		errs = append(errs, h.gate.Release(ports...)) // first: those that come now need not wait
-		for _, port := range ports {
-			h.doors[port].broken = part.broken
-			close(h.doors[port].opened)
-			delete(h.doors, port)
-		}
-		if part.broken {
-			h.log.Printf("held connections to ports %v are refused: nobody serves there in time", part.ports)
-		}
+	}
+	if len(tcp) == 0 {
+		return nil
+	}
+	return h.gate.Hold(tcp...)
+}
+
+// release lets those pass, or be refused, that wait.
+func (h *holder) release(ports []swap.Port, broken bool) error {
+	if len(ports) == 0 {
+		return nil
+	}
+	tcp, udp := numbers(ports)
+	var errs []error
+	if h.gate != nil && len(tcp) > 0 {
+		errs = append(errs, h.gate.Release(tcp...)) // first: those that come now need not wait
+	}
+	if h.queue != nil && len(udp) > 0 {
+		errs = append(errs, h.queue.Release(udp...)) // the kernel refuses them where nobody listens
+	}
+	for _, port := range tcp {
+		h.doors[port].broken = broken
+		close(h.doors[port].opened)
+		delete(h.doors, port)
+	}
+	if broken {
+		h.late = fmt.Sprintf("connections to ports %v that waited for a container's next instance were refused: nobody serves there in time", ports)
+		h.log.Print(h.late)
 	}
 	return errors.Join(errs...)
 }
 
-func numbers(ports []int) []uint16 {
-	var out []uint16
+func numbers(ports []swap.Port) (tcp, udp []uint16) {
 	for _, p := range ports {
-		if p > 0 && p <= 65535 {
-			out = append(out, uint16(p))
+		switch {
+		case p.Number <= 0 || p.Number > 65535:
+		case p.UDP:
+			udp = append(udp, uint16(p.Number))
+		default:
+			tcp = append(tcp, uint16(p.Number))
 		}
 	}
-	return out
+	return tcp, udp
 }
 
 // watch looks again and again until nothing is held.
@@ -193,7 +255,11 @@ func (h *holder) watch() {
 		if err := h.look(); err != nil {
 			h.log.Print(err)
 		}
+		listens := len(h.state.Asks()) > len(asks)
 		h.mu.Unlock()
+		if listens {
+			continue // whether it serves is asked at once
+		}
 		select {
 		case <-time.After(lookPause(time.Since(began))):
 		case <-h.ctx.Done():

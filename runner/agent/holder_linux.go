@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cuepod/cuepod/runner/agent/swap"
 )
 
 // originalDst is where a redirected connection was sent (SO_ORIGINAL_DST); the
@@ -35,11 +37,11 @@ func originalDst(conn net.Conn) netip.AddrPort {
 	return out
 }
 
-// listeningPorts are the TCP ports on which somebody listens in this network
+// listeningPorts are the ports on which somebody listens in this network
 // namespace, on other addresses than the loopback's.
-func listeningPorts() (map[int]bool, error) {
-	out := map[int]bool{}
-	for _, path := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+func listeningPorts() (map[swap.Port]bool, error) {
+	out := map[swap.Port]bool{}
+	for _, path := range []string{"/proc/net/tcp", "/proc/net/tcp6", "/proc/net/udp", "/proc/net/udp6"} {
 		f, err := os.Open(path)
 		if os.IsNotExist(err) {
 			continue // there is no IPv6
@@ -47,27 +49,37 @@ func listeningPorts() (map[int]bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		addListening(out, bufio.NewScanner(f))
+		addListening(out, bufio.NewScanner(f), strings.Contains(path, "udp"))
 		f.Close()
 	}
 	return out, nil
 }
 
-// stateListen is the kernel's number of that state.
-const stateListen = "0A"
+// The kernel's numbers of the state of a socket that takes connections, and of one
+// that takes datagrams from everybody.
+const (
+	stateListen = "0A"
+	stateBound  = "07"
+)
 
-// addListening reads the kernel's table, in which sockets that listen come first.
-func addListening(out map[int]bool, lines *bufio.Scanner) {
+// addListening reads the kernel's table. In that of TCP the sockets that listen
+// come first.
+func addListening(out map[swap.Port]bool, lines *bufio.Scanner, udp bool) {
 	lines.Scan() // the header
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
-		if len(fields) < 4 || fields[3] != stateListen {
+		switch {
+		case len(fields) < 4:
+			return
+		case udp && fields[3] != stateBound:
+			continue
+		case !udp && fields[3] != stateListen:
 			return
 		}
 		addr, port, ok := strings.Cut(fields[1], ":")
 		number, err := strconv.ParseUint(port, 16, 16)
 		if ok && err == nil && !isLoopback(addr) {
-			out[int(number)] = true
+			out[swap.Port{Number: int(number), UDP: udp}] = true
 		}
 	}
 }

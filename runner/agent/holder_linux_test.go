@@ -4,9 +4,12 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/cuepod/cuepod/runner/agent/swap"
 )
 
 func TestListeningPorts(t *testing.T) {
@@ -20,12 +23,24 @@ func TestListeningPorts(t *testing.T) {
    0: 00000000000000000000000000000000:1F92 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000
    1: 00000000000000000000000001000000:1F93 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000
 `
-	got := map[int]bool{}
+	// A socket that is connected takes datagrams of one other alone.
+	const udp = `   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops
+ 1126: 0302010A:A3F1 0402010A:0035 01 00000000:00000000 00:00000000 00000000     0        0 1 2 0 0
+ 1127: 00000000:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1 2 0 0
+ 1128: 0100007F:0036 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 1 2 0 0
+`
+	got := map[swap.Port]bool{}
 	for _, text := range []string{table, table6} {
-		addListening(got, bufio.NewScanner(strings.NewReader(text)))
+		addListening(got, bufio.NewScanner(strings.NewReader(text)), false)
 	}
-	if fmt.Sprint(got) != "map[80:true 8080:true 8082:true]" {
-		t.Errorf("%v", got)
+	addListening(got, bufio.NewScanner(strings.NewReader(udp)), true)
+	var list []string
+	for port := range got {
+		list = append(list, port.String())
+	}
+	slices.Sort(list)
+	if fmt.Sprint(list) != "[53/udp 80 8080 8082]" {
+		t.Errorf("%v", list)
 	}
 	ln, err := net.Listen("tcp", ":0") // the real table has it, and not one of the loopback
 	if err != nil {
@@ -37,9 +52,15 @@ func TestListeningPorts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer inner.Close()
+	datagrams, err := net.ListenPacket("udp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer datagrams.Close()
+	tcp := func(a net.Addr) swap.Port { return swap.Port{Number: a.(*net.TCPAddr).Port} }
 	real, err := listeningPorts()
-	if err != nil || !real[ln.Addr().(*net.TCPAddr).Port] || real[inner.Addr().(*net.TCPAddr).Port] {
-		t.Errorf("listening on %v and %v: %v %v", ln.Addr(), inner.Addr(), real, err)
+	if err != nil || !real[tcp(ln.Addr())] || real[tcp(inner.Addr())] || !real[swap.Port{Number: datagrams.LocalAddr().(*net.UDPAddr).Port, UDP: true}] {
+		t.Errorf("listening on %v, %v and %v: %v %v", ln.Addr(), inner.Addr(), datagrams.LocalAddr(), real, err)
 	}
 }
 

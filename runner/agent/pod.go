@@ -41,6 +41,7 @@ type podConfig struct {
 	hosts      string // path; the same
 	dnsAddr    netip.AddrPort
 	probe      func(ctx context.Context, ip string, p api.Probe) probe.Outcome
+	listening  func() (map[swap.Port]bool, error) // ports that are listened on
 	// openPlane makes the rules that lead services' connections in the kernel.
 	openPlane func() (*nft.Plane, error)
 }
@@ -82,6 +83,7 @@ func runPod(stdin io.Reader, log *log.Logger) error {
 		hosts:      "/etc/hosts",
 		dnsAddr:    netip.MustParseAddrPort("127.0.0.1:53"),
 		probe:      probe.Do,
+		listening:  listeningPorts,
 		openPlane:  openPlane,
 	})
 	if err != nil {
@@ -110,16 +112,20 @@ func newPod(c podConfig) (*pod, error) {
 	}
 	p.services.leave = p.keepCounts
 	p.holder = &holder{
-		listen: listenHeld, listening: listeningPorts, origin: originalDst, probe: c.probe, log: c.log, wg: &p.wg,
+		listen: listenHeld, listening: c.listening, origin: originalDst, probe: c.probe, log: c.log, wg: &p.wg,
 		doors: map[uint16]*door{}, state: swap.State{},
 	}
-	p.probes = probe.NewSet(c.probe, func() {
-		select {
-		case p.changed <- struct{}{}:
-		default: // a look is due already
-		}
-	})
+	p.holder.changed = p.look
+	p.probes = probe.NewSet(c.probe, p.look)
 	return p, nil
+}
+
+// look has run see what probes or the holder have to tell.
+func (p *pod) look() {
+	select {
+	case p.changed <- struct{}{}:
+	default: // a look is due already
+	}
 }
 
 // run works until its context is done. The reader of standard input is left
@@ -195,12 +201,12 @@ func (p *pod) expire() <-chan time.Time {
 	return next
 }
 
-// hold follows the orders to let connections wait, where rules can lead them.
+// hold follows the orders to let connections wait.
 func (p *pod) hold(m api.Pod) error {
 	if p.services.plane == nil {
-		return p.holder.apply(nil, m)
+		return p.holder.apply(nil, nil, m)
 	}
-	return p.holder.apply(p.services.plane, m)
+	return p.holder.apply(p.services.plane, p.services.queue, m)
 }
 
 // applyVolumes fills what changed since the last time.
@@ -232,6 +238,7 @@ func (p *pod) applyVolumes(m api.Pod) error {
 // send reports to the gateway, if there is something new.
 func (p *pod) send() {
 	p.report.Containers = p.probes.Status()
+	p.holder.tells(&p.report)
 	report := p.report
 	p.mu.Lock()
 	defer p.mu.Unlock()

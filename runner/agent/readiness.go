@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/agent/swap"
 )
 
 // podStatus decides how a pod is, from what the supervisor saw of its containers
@@ -13,7 +16,7 @@ import (
 func podStatus(pod api.Pod, report *api.FromAgent, connected bool) api.PodStatus {
 	st := api.PodStatus{Connected: connected, Containers: make(map[string]api.ContainerStatus, len(pod.Containers))}
 	if report != nil {
-		st.Generation, st.Error, st.Proxy = report.Generation, report.Error, report.Proxy
+		st.Generation, st.Error, st.Proxy, st.Late = report.Generation, report.Error, report.Proxy, report.Late
 	}
 	st.Serving = report != nil && len(pod.Containers) > 0
 	for _, c := range pod.Containers {
@@ -22,8 +25,42 @@ func podStatus(pod api.Pod, report *api.FromAgent, connected bool) api.PodStatus
 		st.Serving = st.Serving && cs.Ready
 	}
 	st.Ready = st.Serving && !pod.Draining
-	st.Held = len(pod.Holds) > 0 && st.Proxy.Mode == api.ProxyNFTables
+	st.Held = len(pod.Holds) > 0 && st.Proxy.Mode != ""
 	return st
+}
+
+// heldPorts are those of a pod to which the gateway lets new connections wait, as
+// the pod has no rules that could: what its agent says, and until it has followed
+// the snapshot, whatever that may be. Each with the seconds that it may take.
+func heldPorts(pod api.Pod, report *api.FromAgent, generation int64) map[swap.Port]int {
+	if len(pod.Holds) == 0 || report == nil || report.Proxy.Mode != api.ProxyUserspace {
+		return nil
+	}
+	out := map[swap.Port]int{}
+	for _, o := range pod.Holds {
+		for _, port := range slices.Concat(swap.Of(o), swap.Following(o)) {
+			said := report.Held.TCP
+			if port.UDP {
+				said = report.Held.UDP
+			}
+			if report.Generation < generation || slices.Contains(said, port.Number) {
+				out[port] = max(out[port], o.Limit)
+			}
+		}
+	}
+	return out
+}
+
+// markHeld notes on the backends of services which of them the gateway holds.
+func markHeld(services []api.Service, held map[string]map[swap.Port]int) {
+	for _, s := range services {
+		for _, p := range s.Ports {
+			for i := range p.Backends {
+				b := &p.Backends[i]
+				b.Held = held[b.Pod][swap.Port{Number: b.Port, UDP: strings.EqualFold(p.Protocol, "UDP")}]
+			}
+		}
+	}
 }
 
 // readySince is when a pod got ready, with the containers that it has now.

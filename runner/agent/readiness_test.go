@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/agent/swap"
 )
 
 func TestPodStatus(t *testing.T) {
@@ -56,16 +57,16 @@ func TestReadyServices(t *testing.T) {
 		{Pod: "a", IP: "10.1.2.3"}, {Pod: "b", IP: "10.1.2.4"}, {Pod: "c"}, {Pod: "gone", IP: "10.1.2.5"}}}}}}
 	pods := map[string]api.PodStatus{"a": {Ready: true}, "b": {}, "c": {Ready: true}}
 	out := readyServices(in, pods)
-	if got := fmt.Sprint(out[0].Ports[0].Backends); got != "[{a  10.1.2.3 0}]" {
+	if got := fmt.Sprint(out[0].Ports[0].Backends); got != "[{a  10.1.2.3 0 0}]" {
 		t.Errorf("got %s", got)
 	}
 	in[0].NotReady = true
 	in = append(in, api.Service{Name: "names", Headless: true, Backends: []api.Backend{{Pod: "a", IP: "10.1.2.3"}, {Pod: "b", IP: "10.1.2.4"}}})
 	out = readyServices(in, pods)
-	if got := fmt.Sprint(out[0].Ports[0].Backends); got != "[{a  10.1.2.3 0} {b  10.1.2.4 0} {gone  10.1.2.5 0}]" {
+	if got := fmt.Sprint(out[0].Ports[0].Backends); got != "[{a  10.1.2.3 0 0} {b  10.1.2.4 0 0} {gone  10.1.2.5 0 0}]" {
 		t.Errorf("with publishNotReadyAddresses: got %s", got)
 	}
-	if got := fmt.Sprint(out[1].Backends); got != "[{a  10.1.2.3 0}]" {
+	if got := fmt.Sprint(out[1].Backends); got != "[{a  10.1.2.3 0 0}]" {
 		t.Errorf("without ports: got %s", got)
 	}
 	if len(in[0].Ports[0].Backends) != 4 {
@@ -129,12 +130,44 @@ func TestReadyServices_WhoHolds(t *testing.T) {
 	}
 }
 
-func TestPodStatus_HoldsOnlyWhereRulesLead(t *testing.T) {
-	pod := api.Pod{Draining: true, Holds: []api.Hold{{Container: "c", ID: "1"}}, Containers: []api.Container{{Name: "c", ID: "1"}}}
-	for mode, want := range map[string]bool{api.ProxyNFTables: true, api.ProxyUserspace: false} {
-		if st := podStatus(pod, &api.FromAgent{Proxy: api.Proxy{Mode: mode}}, true); st.Held != want || st.Ready || st.Serving {
-			t.Errorf("%s: %+v", mode, st)
+// Where a pod has rules its agent holds, and else the gateway; an agent that has
+// said nothing yet holds nothing.
+func TestPodStatus_Holds(t *testing.T) {
+	pod := api.Pod{Draining: true, Containers: []api.Container{{Name: "c", ID: "1"}},
+		Holds: []api.Hold{{Container: "c", ID: "1", Ports: []int{80, 81}, Next: []int{80}, Datagrams: []int{53}, Limit: 40}}}
+	for _, tt := range []struct {
+		report api.FromAgent
+		held   bool
+		ports  string
+	}{
+		{api.FromAgent{Generation: 7}, false, "map[]"},
+		{api.FromAgent{Generation: 7, Proxy: api.Proxy{Mode: api.ProxyNFTables}}, true, "map[]"},
+		{api.FromAgent{Generation: 6, Proxy: api.Proxy{Mode: api.ProxyUserspace}}, true, "map[53/udp:40 80:40 81:40]"},
+		{api.FromAgent{Generation: 7, Proxy: api.Proxy{Mode: api.ProxyUserspace}, Held: api.Ports{TCP: []int{80}, UDP: []int{53}}}, true, "map[53/udp:40 80:40]"},
+		{api.FromAgent{Generation: 7, Proxy: api.Proxy{Mode: api.ProxyUserspace}}, true, "map[]"},
+	} {
+		got := map[string]int{}
+		for port, limit := range heldPorts(pod, &tt.report, 7) {
+			got[port.String()] = limit
 		}
+		if st := podStatus(pod, &tt.report, true); st.Held != tt.held || st.Ready || st.Serving || fmt.Sprint(got) != tt.ports {
+			t.Errorf("%+v: %+v, the gateway holds %v", tt.report, st, got)
+		}
+	}
+	if got := heldPorts(api.Pod{}, &api.FromAgent{Proxy: api.Proxy{Mode: api.ProxyUserspace}}, 7); got != nil {
+		t.Errorf("nothing is to be held: %v", got)
+	}
+	services := []api.Service{{Ports: []api.ServicePort{
+		{Protocol: "TCP", Backends: []api.Backend{{Pod: "a", Port: 80}, {Pod: "b", Port: 80}, {Pod: "a", Port: 81}}}, {Protocol: "UDP", Backends: []api.Backend{{Pod: "a", Port: 80}}}}}}
+	markHeld(services, map[string]map[swap.Port]int{"a": {{Number: 80}: 40}})
+	var marks []int
+	for _, p := range services[0].Ports {
+		for _, b := range p.Backends {
+			marks = append(marks, b.Held)
+		}
+	}
+	if fmt.Sprint(marks) != "[40 0 0 0]" {
+		t.Errorf("%v", marks)
 	}
 }
 

@@ -17,6 +17,7 @@ type servicePath struct {
 	open    func() (*nft.Plane, error)
 	leave   func()     // called before the rules are removed
 	plane   *nft.Plane // nil for the way through the gateway
+	queue   *nft.Queue // of datagrams, together with plane
 	state   api.Proxy  // the way, and why it is not the best
 	settled bool       // it was chosen, for the mode that was asked for
 	asked   string
@@ -72,7 +73,7 @@ func (s *servicePath) choose(m api.ToAgent) error {
 	}
 	plane, err := s.open()
 	if err == nil {
-		s.plane, s.state = plane, api.Proxy{Mode: api.ProxyNFTables}
+		s.plane, s.queue, s.state = plane, nft.NewQueue(plane.Self()), api.Proxy{Mode: api.ProxyNFTables}
 		return nil
 	}
 	s.state = api.Proxy{Mode: api.ProxyUserspace, Why: err.Error()}
@@ -90,7 +91,11 @@ func (s *servicePath) userspace(why string) error {
 			s.settled = false
 			return fmt.Errorf("remove the rules for services: %w", err)
 		}
-		s.plane = nil
+		if err := s.queue.Close(); err != nil {
+			s.settled = false
+			return err
+		}
+		s.plane, s.queue = nil, nil
 	}
 	s.state = api.Proxy{Mode: api.ProxyUserspace, Why: why}
 	return nil

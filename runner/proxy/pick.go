@@ -31,10 +31,10 @@ type stay struct {
 	until    time.Time
 }
 
-// order returns the endpoints in the order to try them: the client's own first
+// order returns the endpoints that are not held in the order to try them: the client's own first
 // where there is one, the others at random.
 func (a *affinity) order(f Front, t *Target, client netip.Addr, now time.Time) []netip.AddrPort {
-	order := slices.Clone(t.Endpoints)
+	order := slices.Clone(t.open())
 	rand.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	if !t.Affinity {
 		return order

@@ -40,6 +40,7 @@ type Server struct {
 	ctx      context.Context // ends with Close; only for the dials of the Server's own goroutines
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup
+	waiting  atomic.Int64 // connections, for an endpoint that is held
 
 	mu     sync.Mutex
 	closed bool
@@ -153,19 +154,40 @@ func (s *Server) forget(c io.Closer) {
 // tcpFront is a listener of connections.
 type tcpFront struct {
 	net.Listener
-	name   Front
-	target atomic.Pointer[Target]
+	name Front
+
+	mu      sync.Mutex
+	target  *Target
+	changed chan struct{} // closed when there is another target
 }
 
-func (f *tcpFront) retarget(t *Target) { f.target.Store(t) }
+func (f *tcpFront) retarget(t *Target) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.target = t
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// now is the target, and what is closed when it is another.
+func (f *tcpFront) now() (*Target, <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.target, f.changed
+}
+
+// Close lets nobody wait any more.
+func (f *tcpFront) Close() error {
+	f.retarget(&Target{Service: f.name.String()})
+	return f.Listener.Close()
+}
 
 func (s *Server) openTCP(name Front, t *Target) (front, error) {
 	ln, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(name.Addr))
 	if err != nil {
 		return nil, err
 	}
-	f := &tcpFront{Listener: ln, name: name}
-	f.retarget(t)
+	f := &tcpFront{Listener: ln, name: name, target: t, changed: make(chan struct{})}
 	s.wg.Go(func() { s.accept(f, ln) })
 	return f, nil
 }
@@ -204,11 +226,41 @@ func (s *Server) carry(f *tcpFront, client *net.TCPConn) {
 	Carry(client, backend, meter)
 }
 
+// maxWaiting bounds the connections that wait for endpoints; more are refused.
+const maxWaiting = 4096
+
 // dial connects to the first endpoint that answers. An endpoint that refuses
 // costs nothing and gives its place to the next, so that a pod that died a
-// moment ago fails no request while another one lives.
+// moment ago fails no request while another one lives. Where all that is left is
+// held, the client waits until that is over.
 func (s *Server) dial(f *tcpFront, client netip.Addr) (*net.TCPConn, *Meter) {
-	target := f.target.Load()
+	var late <-chan time.Time
+	for {
+		target, changed := f.now()
+		conn, meter := s.connect(f, target, client)
+		if conn != nil || s.ctx.Err() != nil || len(target.Held) == 0 {
+			return conn, meter
+		}
+		if late == nil {
+			if s.waiting.Add(1) > maxWaiting {
+				s.waiting.Add(-1)
+				return nil, nil
+			}
+			defer s.waiting.Add(-1)
+			late = time.After(target.patience())
+		}
+		select {
+		case <-changed:
+		case <-late:
+			return nil, nil
+		case <-s.ctx.Done():
+			return nil, nil
+		}
+	}
+}
+
+// connect tries the endpoints of a target that are not held, once.
+func (s *Server) connect(f *tcpFront, target *Target, client netip.Addr) (*net.TCPConn, *Meter) {
 	for _, endpoint := range s.affinity.order(f.name, target, client, s.config.Now()) {
 		d := net.Dialer{Timeout: dialTimeout}
 		conn, err := d.DialContext(s.ctx, "tcp", endpoint.String())

@@ -38,6 +38,28 @@ type Target struct {
 	Affinity  bool             // a client stays with its endpoint
 	Timeout   time.Duration    // with Affinity: after its last connection; 0 is DefaultTimeout
 	Endpoints []netip.AddrPort // empty: connections are refused
+	// Held are those of the endpoints to which new connections wait, each with how
+	// long at most. The others go first.
+	Held map[netip.AddrPort]time.Duration
+}
+
+// Waits reports whether new connections have nowhere to go, but to wait.
+func (t *Target) Waits() bool { return len(t.Endpoints) > 0 && len(t.open()) == 0 }
+
+// open are the endpoints that are not held.
+func (t *Target) open() []netip.AddrPort {
+	if len(t.Held) == 0 {
+		return t.Endpoints
+	}
+	return slices.DeleteFunc(slices.Clone(t.Endpoints), func(e netip.AddrPort) bool { return t.Held[e] > 0 })
+}
+
+// patience is how long at most somebody waits.
+func (t *Target) patience() (most time.Duration) {
+	for _, d := range t.Held {
+		most = max(most, d)
+	}
+	return most
 }
 
 // Table says which target stands behind each front.
@@ -90,7 +112,14 @@ func entry(ip netip.Addr, s api.Service, p api.ServicePort) (Front, Target, erro
 		if err != nil || b.Port < 1 || b.Port > 65535 {
 			return Front{}, Target{}, fmt.Errorf("pod %s: %q port %d is no address", b.Pod, b.IP, b.Port)
 		}
-		t.Endpoints = append(t.Endpoints, netip.AddrPortFrom(to, uint16(b.Port)))
+		endpoint := netip.AddrPortFrom(to, uint16(b.Port))
+		t.Endpoints = append(t.Endpoints, endpoint)
+		if b.Held > 0 {
+			if t.Held == nil {
+				t.Held = map[netip.AddrPort]time.Duration{}
+			}
+			t.Held[endpoint] = time.Duration(b.Held) * time.Second
+		}
 	}
 	return Front{protocol, netip.AddrPortFrom(ip, uint16(p.Port))}, t, nil
 }
@@ -118,6 +147,9 @@ func (t Table) String() string {
 		}
 		if target.Affinity {
 			line += " (affinity)"
+		}
+		if target.Waits() {
+			line += " (wait)"
 		}
 		lines = append(lines, line+"\n")
 	}

@@ -21,7 +21,18 @@ const (
 	maxFlows = 2048
 	// maxDatagram is the largest UDP payload, in bytes.
 	maxDatagram = 65507
+	// maxHeld and maxHeldBytes bound the datagrams of one front that wait for an
+	// endpoint that is held; more are lost.
+	maxHeld      = 1024
+	maxHeldBytes = 1 << 20
 )
+
+// datagram is one that waits.
+type datagram struct {
+	client netip.AddrPort
+	data   []byte
+	until  time.Time
+}
 
 // udpFront is a socket that clients send to, with a connected socket towards
 // an endpoint for each of them.
@@ -33,6 +44,8 @@ type udpFront struct {
 
 	mu    sync.Mutex
 	flows map[netip.AddrPort]*flow
+	held  []datagram // in the order in which they came
+	bytes int        // of those
 }
 
 // flow is one client's way to one endpoint.
@@ -58,9 +71,24 @@ func (s *Server) openUDP(name Front, t *Target) (front, error) {
 }
 
 // retarget drops the flows to endpoints that left: their clients' next datagram
-// goes to one that is there.
+// goes to one that is there. What has waited goes now, unless it waits on.
 func (f *udpFront) retarget(t *Target) {
 	f.target.Store(t)
+	f.leave(t)
+	f.mu.Lock()
+	held := f.held
+	f.held, f.bytes = nil, 0
+	f.mu.Unlock()
+	now := time.Now()
+	for _, d := range held {
+		if now.Before(d.until) {
+			f.send(d.client, d.data)
+		}
+	}
+}
+
+// leave drops the flows to endpoints that are not there.
+func (f *udpFront) leave(t *Target) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for client, fl := range f.flows {
@@ -69,6 +97,23 @@ func (f *udpFront) retarget(t *Target) {
 			delete(f.flows, client)
 		}
 	}
+}
+
+// wait keeps a datagram while the endpoint of its client is held, and reports
+// whether it does.
+func (f *udpFront) wait(client netip.AddrPort, data []byte) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	target := f.target.Load()
+	fl := f.flows[client]
+	if fl == nil && !target.Waits() || fl != nil && target.Held[fl.endpoint] == 0 {
+		return false
+	}
+	if len(f.held) < maxHeld && f.bytes+len(data) <= maxHeldBytes {
+		f.held = append(f.held, datagram{client, slices.Clone(data), time.Now().Add(target.patience())})
+		f.bytes += len(data)
+	}
+	return true
 }
 
 // Close closes the socket, then the flows; receive may add none after the
@@ -96,6 +141,9 @@ func (f *udpFront) receive() {
 // send passes a datagram on. An endpoint whose host says that nobody listens is
 // left for another one, once.
 func (f *udpFront) send(client netip.AddrPort, data []byte) {
+	if f.wait(client, data) {
+		return
+	}
 	fl := f.flow(client, netip.AddrPort{})
 	if fl == nil {
 		return

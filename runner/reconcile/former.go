@@ -55,7 +55,8 @@ func halfway(want, former *Instance, p *Pod) *Instance {
 		for n := range *list {
 			c := &(*list)[n]
 			if m := p.Living(c.Name); m != nil && m.Hash != c.Hash && former.has(m) {
-				c.Probes, c.TCP = former.Pod.Container(c.Name).Probes, former.Pod.Container(c.Name).TCP
+				was := former.Pod.Container(c.Name)
+				c.Probes, c.TCP, c.UDP = was.Probes, was.TCP, was.UDP
 			}
 		}
 	}

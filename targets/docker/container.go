@@ -27,8 +27,11 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 		Line:      c.Pos.String(),
 	}
 	for _, p := range c.Ports {
-		if p.Protocol == "TCP" {
+		switch p.Protocol {
+		case "TCP":
 			out.TCP = append(out.TCP, p.ContainerPort)
+		case "UDP":
+			out.UDP = append(out.UDP, p.ContainerPort)
 		}
 	}
 	lifecycle(&out, c)

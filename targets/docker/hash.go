@@ -58,7 +58,7 @@ func podHash(p *Pod, volumes []Volume) string {
 // there, and the position.
 func containerHash(c *Container) string {
 	d := *c
-	d.TCP = nil
+	d.TCP, d.UDP = nil, nil
 	d.Probes, d.Build, d.PullPolicy, d.Line, d.Hash = nil, nil, "", "", ""
 	d.MessageFromLog = false
 	d.PreStop, d.Restart, d.RestartRules = nil, "", nil

@@ -227,8 +227,9 @@ type Container struct {
 	// machine has no memory left, see OOMScoreAdj.
 	MemoryRequest int64   `json:"memoryRequest,omitempty"`
 	Probes        []Probe `json:"probes,omitempty"` // live: not in Hash
-	// TCP are the TCP ports that the container says it listens on; live, not in Hash.
+	// TCP and UDP are the ports that the container says it listens on; live, not in Hash.
 	TCP []int `json:"tcp,omitempty"`
+	UDP []int `json:"udp,omitempty"`
 	// MessagePath is where the container writes its last words; "" is Kubernetes'
 	// default. MessageFromLog takes the end of its log where it failed and wrote
 	// none; it is live, not in Hash.

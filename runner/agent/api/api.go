@@ -164,6 +164,10 @@ type Backend struct {
 
 	IP   string `json:"ip"` // "" while the pod has none
 	Port int    `json:"port"`
+
+	// Held is for how many seconds at most the gateway lets new connections to it
+	// wait, as nothing in the pod does; 0 is not at all. The gateway says so.
+	Held int `json:"held,omitempty"`
 }
 
 // Pod is one pod replica.
@@ -192,7 +196,16 @@ type Hold struct {
 	ID        string `json:"id"`    // of the instance that is stopped; another one is another hold
 	Ports     []int  `json:"ports"` // TCP, of that instance
 	Next      []int  `json:"next"`  // TCP, of the one that follows
-	Limit     int    `json:"limit"` // seconds after which those that wait are refused
+	// Datagrams and NextDatagrams are the same of UDP.
+	Datagrams     []int `json:"datagrams,omitempty"`
+	NextDatagrams []int `json:"nextDatagrams,omitempty"`
+	Limit         int   `json:"limit"` // seconds after which those that wait are refused
+}
+
+// Ports are ports of a pod.
+type Ports struct {
+	TCP []int `json:"tcp,omitempty"`
+	UDP []int `json:"udp,omitempty"`
 }
 
 // Message is a container that may leave last words. Ended is the ID of its
@@ -313,6 +326,7 @@ type PodStatus struct {
 	Held       bool                       `json:"held,omitempty"`  // it lets new connections wait
 	Since      int64                      `json:"since,omitempty"` // when it got ready, by the same clock; 0 when it is not
 	Error      string                     `json:"error,omitempty"` // why the agent could not apply
+	Late       string                     `json:"late,omitempty"`  // those that waited were refused: why
 	Proxy      Proxy                      `json:"proxy,omitzero"`  // as its agent said
 	Containers map[string]ContainerStatus `json:"containers"`
 }
@@ -354,6 +368,11 @@ type FromAgent struct {
 	Error      string                     `json:"error,omitempty"`
 	Containers map[string]ContainerStatus `json:"containers,omitempty"`
 	Proxy      Proxy                      `json:"proxy,omitzero"`
+	// Held are the ports to which new connections are to wait, where the agent has no
+	// rules to lead them: then the gateway holds those that come through it.
+	Held Ports `json:"held,omitzero"`
+	// Late tells of a hold that ended as its time was over, until there is none.
+	Late string `json:"late,omitempty"`
 	// Tally is all that there is in the line, when it is there.
 	Tally *Tally `json:"tally,omitempty"`
 }

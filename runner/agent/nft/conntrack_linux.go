@@ -176,7 +176,11 @@ func (c Changes) datagramFronts(table proxy.Table) map[netip.AddrPort][]netip.Ad
 	out := map[netip.AddrPort][]netip.AddrPort{}
 	for _, f := range c.Fronts {
 		if f.Front.Protocol == proxy.UDP {
-			out[f.Front.Addr] = table[f.Front].Endpoints
+			if t := table[f.Front]; !t.Waits() {
+				out[f.Front.Addr] = t.Endpoints
+			} else {
+				out[f.Front.Addr] = nil // the gateway has what comes next
+			}
 		}
 	}
 	return out

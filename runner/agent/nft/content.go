@@ -67,6 +67,9 @@ func Fill(table proxy.Table, self netip.Addr, held []uint16, stays Stays) (Conte
 	c := Content{Fronts: make(map[proxy.Front][]netip.AddrPort, len(table)), Held: slices.Clone(held)}
 	next := Stays{}
 	for front, target := range table {
+		if target.Waits() {
+			continue // the gateway has whom it holds
+		}
 		endpoints := slices.Clone(target.Endpoints)
 		slices.SortFunc(endpoints, netip.AddrPort.Compare)
 		endpoints = slices.Compact(endpoints)

@@ -132,7 +132,7 @@ func typeLen(parts []Type) uint32 {
 }
 
 func (c Chain) create(table string) []message {
-	hooks := map[string]uint32{"prerouting": unix.NF_INET_PRE_ROUTING, "output": unix.NF_INET_LOCAL_OUT}
+	hooks := map[string]uint32{"prerouting": unix.NF_INET_PRE_ROUTING, "output": unix.NF_INET_LOCAL_OUT, "input": unix.NF_INET_LOCAL_IN}
 	out := []message{tableMessage(unix.NFT_MSG_NEWCHAIN, func(a *attrs) {
 		a.string(unix.NFTA_CHAIN_TABLE, table)
 		a.string(unix.NFTA_CHAIN_NAME, c.Name)
@@ -208,9 +208,33 @@ func (a *attrs) expr(e Expr) {
 		})
 	case Redirect:
 		named("redir", func(a *attrs) { a.register(unix.NFTA_REDIR_REG_PROTO_MIN, e.Port) })
+	case Enqueue:
+		a.enqueue(e, named)
 	case Reject:
 		named("reject", func(a *attrs) { a.number(unix.NFTA_REJECT_TYPE, unix.NFT_REJECT_TCP_RST) })
 	}
+}
+
+// enqueue passes by when nobody takes packets from the queue.
+func (a *attrs) enqueue(e Enqueue, named func(string, func(*attrs))) {
+	const bypass = 1
+	be := binary.BigEndian
+	if !e.Xtables {
+		named("queue", func(a *attrs) {
+			a.bytes(unix.NFTA_QUEUE_NUM, be.AppendUint16(nil, e.Number))
+			a.bytes(unix.NFTA_QUEUE_TOTAL, be.AppendUint16(nil, 1))
+			a.bytes(unix.NFTA_QUEUE_FLAGS, be.AppendUint16(nil, bypass))
+		})
+		return
+	}
+	ne := binary.NativeEndian
+	info := ne.AppendUint16(ne.AppendUint16(ne.AppendUint16(nil, e.Number), 1), bypass) // struct xt_NFQ_info_v3
+	named("target", func(a *attrs) {
+		const name, revision, data = 1, 2, 3 // NFTA_TARGET_*
+		a.string(name, "NFQUEUE")
+		a.number(revision, 3)
+		a.bytes(data, append(info, 0, 0))
+	})
 }
 
 func (a *attrs) load(e Load) {
@@ -249,12 +273,12 @@ func (a *attrs) load(e Load) {
 type element struct{ key, data []byte }
 
 // elements adds elements to a set or removes them; none are no message.
-func elements(kind uint16, set string, list []element) (out []message) {
+func elements(kind uint16, table, set string, list []element) (out []message) {
 	for len(list) > 0 {
 		n := min(len(list), maxElements)
 		m := tableMessage(kind, func(a *attrs) {
 			a.b = make([]byte, 0, 64+48*n)
-			a.string(unix.NFTA_SET_ELEM_LIST_TABLE, TableName)
+			a.string(unix.NFTA_SET_ELEM_LIST_TABLE, table)
 			a.string(unix.NFTA_SET_ELEM_LIST_SET, set)
 			a.nest(unix.NFTA_SET_ELEM_LIST_ELEMENTS, func(a *attrs) {
 				for _, e := range list[:n] {
@@ -329,13 +353,13 @@ func (b *batch) front(f Change) {
 // messages removes before it adds: an element that gets other data is another.
 func (b *batch) messages() (out []message) {
 	const add, remove = unix.NFT_MSG_NEWSETELEM, unix.NFT_MSG_DELSETELEM
-	out = append(out, elements(remove, EndpointsSet, b.remove)...)
-	out = append(out, elements(add, EndpointsSet, b.add)...)
-	out = append(out, elements(remove, RefusedSet, b.carry)...)
-	out = append(out, elements(add, TurnedSet, b.refuse)...) // one that is there stays, and what it counted
-	out = append(out, elements(add, RefusedSet, b.refuse)...)
-	out = append(out, elements(remove, HeldSet, b.release)...)
-	return append(out, elements(add, HeldSet, b.hold)...)
+	out = append(out, elements(remove, TableName, EndpointsSet, b.remove)...)
+	out = append(out, elements(add, TableName, EndpointsSet, b.add)...)
+	out = append(out, elements(remove, TableName, RefusedSet, b.carry)...)
+	out = append(out, elements(add, TableName, TurnedSet, b.refuse)...) // one that is there stays, and what it counted
+	out = append(out, elements(add, TableName, RefusedSet, b.refuse)...)
+	out = append(out, elements(remove, TableName, HeldSet, b.release)...)
+	return append(out, elements(add, TableName, HeldSet, b.hold)...)
 }
 
 func ports(list []uint16) (out []element) {

@@ -72,6 +72,9 @@ func reason(err error) error {
 	}
 }
 
+// Self is the pod's address.
+func (p *Plane) Self() netip.Addr { return p.self }
+
 // Apply leads the services' connections as the table says. Connections that are
 // there stay where they are; datagrams to endpoints that left go elsewhere.
 func (p *Plane) Apply(table proxy.Table) error {

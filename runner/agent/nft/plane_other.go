@@ -19,6 +19,9 @@ func Open(netip.Addr) (*Plane, error) { return nil, errors.New("there is no nf_t
 // Apply does nothing: there is no Plane.
 func (*Plane) Apply(proxy.Table) error { return nil }
 
+// Self is none.
+func (*Plane) Self() netip.Addr { return netip.Addr{} }
+
 // Hold does nothing.
 func (*Plane) Hold(...uint16) error { return nil }
 

@@ -55,7 +55,7 @@ func NewTable(app string, services []api.Service, rules []route.Rule) Table {
 			if p.Protocol != "" && !strings.EqualFold(p.Protocol, "TCP") {
 				continue
 			}
-			r := Route{Service: s.Name, Port: p.Port, Endpoints: endpoints(p), HTTP2: p.HTTP2}
+			r := Route{Service: s.Name, Port: p.Port, Endpoints: endpoints(s, p), HTTP2: p.HTTP2}
 			t.ports[port{s.Name, p.Port}] = r
 			if _, first := t.hosts[host]; !first {
 				t.hosts[host] = r
@@ -65,12 +65,19 @@ func NewTable(app string, services []api.Service, rules []route.Rule) Table {
 	return t
 }
 
-func endpoints(p api.ServicePort) []string {
+// endpoints are where a service's requests go. While the gateway holds all of
+// them, that is the virtual address, at which connections wait.
+func endpoints(s api.Service, p api.ServicePort) []string {
 	var out []string
+	held := s.VIP != ""
 	for _, b := range p.Backends {
 		if _, err := netip.ParseAddr(b.IP); err == nil {
 			out = append(out, net.JoinHostPort(b.IP, strconv.Itoa(b.Port)))
+			held = held && b.Held > 0
 		}
+	}
+	if held && len(out) > 0 {
+		return []string{net.JoinHostPort(s.VIP, strconv.Itoa(p.Port))}
 	}
 	return out
 }

@@ -6,12 +6,14 @@
 //
 //	Before --nobody listens--> Gap --somebody listens--> Back --the probes succeed--> Over
 //
-// A port is led to whoever holds connections from Before to Back. It is over, too,
-// when the order for it ends, and then those that wait find what there is; after
-// the limit they are refused.
+// A port is led to whoever holds connections from Before to Back; datagrams wait,
+// too. It is over when the order for it ends, and then those that wait find what
+// there is; after the limit they are refused, unless the instance that was to be
+// stopped still listens.
 package swap
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -20,6 +22,40 @@ import (
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 )
+
+// Port is a port of TCP, or of UDP.
+type Port struct {
+	Number int
+	UDP    bool
+}
+
+func (p Port) String() string {
+	if p.UDP {
+		return fmt.Sprintf("%d/udp", p.Number)
+	}
+	return fmt.Sprint(p.Number)
+}
+
+func comparePorts(a, b Port) int {
+	return cmp.Or(cmp.Compare(a.Number, b.Number), strings.Compare(a.String(), b.String()))
+}
+
+// join are the ports of both protocols.
+func join(tcp, udp []int) (out []Port) {
+	for _, n := range tcp {
+		out = append(out, Port{Number: n})
+	}
+	for _, n := range udp {
+		out = append(out, Port{Number: n, UDP: true})
+	}
+	return out
+}
+
+// Of are the ports of the instance that is stopped.
+func Of(o api.Hold) []Port { return join(o.Ports, o.Datagrams) }
+
+// Following are the ports of the instance that follows.
+func Following(o api.Hold) []Port { return join(o.Next, o.NextDatagrams) }
 
 // Phase is how far the swap of a port's container has come.
 type Phase string
@@ -39,39 +75,37 @@ type State map[string]Entry
 type Entry struct {
 	Order api.Hold
 	Since time.Time
-	Ports map[int]Phase // those that are held, or were
+	Ports map[Port]Phase // those that are held, or were
 }
 
 // Seen is what there is to see of the pod.
 type Seen struct {
 	Now       time.Time
-	Listening map[int]bool      // TCP ports on which somebody listens, beyond the loopback address
+	Listening map[Port]bool     // ports on which somebody listens, beyond the loopback address
 	Instances map[string]string // ID of the instance of each container that runs, as far as that is known
 	Passed    map[string]bool   // containers whose probes for startup and readiness succeed, or that have none
 }
 
 // Actions are what is to be done, in the order of the fields.
 type Actions struct {
-	Hold    []int // let new connections wait
-	Release []int // let them pass, and those that wait
-	Refuse  []int // let them pass, and break those that wait
+	Hold    []Port // let new connections wait
+	Release []Port // let them pass, and those that wait
+	Refuse  []Port // let them pass, and break those that wait
 }
 
 // Next is the state after a look.
 func (s State) Next(orders []api.Hold, seen Seen) (State, Actions) {
 	next := State{}
 	before := s.held()
-	refused := map[int]bool{}
+	refused := map[Port]bool{}
 	for _, o := range orders {
 		e, ok := s[o.ID]
 		if !ok {
 			e = begin(o, seen)
 		}
 		e.Ports = maps.Clone(e.Ports)
-		if e.step(seen) {
-			for port := range e.Ports {
-				refused[port] = true
-			}
+		for _, port := range e.step(seen) {
+			refused[port] = true
 		}
 		next[o.ID] = e
 	}
@@ -91,8 +125,8 @@ func (s State) Next(orders []api.Hold, seen Seen) (State, Actions) {
 			a.Release = append(a.Release, port)
 		}
 	}
-	for _, list := range [][]int{a.Hold, a.Release, a.Refuse} {
-		slices.Sort(list)
+	for _, list := range [][]Port{a.Hold, a.Release, a.Refuse} {
+		slices.SortFunc(list, comparePorts)
 	}
 	return next, a
 }
@@ -112,8 +146,11 @@ func (s State) Asks() []string {
 	return out
 }
 
-func (s State) held() map[int]bool {
-	out := map[int]bool{}
+// Held are the ports that are held, in order.
+func (s State) Held() []Port { return slices.SortedFunc(maps.Keys(s.held()), comparePorts) }
+
+func (s State) held() map[Port]bool {
+	out := map[Port]bool{}
 	for _, e := range s {
 		for port, phase := range e.Ports {
 			if phase != Over {
@@ -128,24 +165,29 @@ func (s State) held() map[int]bool {
 // instance has. One that the instance says it has and does not listen on is left
 // alone: the next may not either, and would be waited for in vain.
 func begin(o api.Hold, seen Seen) Entry {
-	e := Entry{Order: o, Since: seen.Now, Ports: map[int]Phase{}}
-	for _, port := range o.Ports {
+	e := Entry{Order: o, Since: seen.Now, Ports: map[Port]Phase{}}
+	for _, port := range Of(o) {
 		if seen.Listening[port] {
 			e.Ports[port] = Before
 		}
 	}
-	for _, port := range o.Next {
-		if !slices.Contains(o.Ports, port) && !seen.Listening[port] {
+	for _, port := range Following(o) {
+		if !slices.Contains(Of(o), port) && !seen.Listening[port] {
 			e.Ports[port] = Gap
 		}
 	}
 	return e
 }
 
-// step moves every port on, and reports whether the time is over.
-func (e *Entry) step(seen Seen) (late bool) {
+// step moves every port on. When the time is over, it returns those at which
+// nobody serves.
+func (e *Entry) step(seen Seen) (late []Port) {
 	if !seen.Now.Before(e.Since.Add(time.Duration(e.Order.Limit) * time.Second)) {
-		late = slices.ContainsFunc(slices.Collect(maps.Values(e.Ports)), func(p Phase) bool { return p != Over })
+		for port, phase := range e.Ports {
+			if phase == Gap || phase == Back || phase == Before && !seen.Listening[port] {
+				late = append(late, port)
+			}
+		}
 		e.end()
 		return late
 	}
@@ -165,12 +207,12 @@ func (e *Entry) step(seen Seen) (late bool) {
 			phase = Over
 		}
 		e.Ports[port] = phase
-		waits = waits || phase != Over && slices.Contains(e.Order.Next, port)
+		waits = waits || phase != Over && slices.Contains(Following(e.Order), port)
 	}
 	if !waits {
 		e.end() // what is left are ports that the next instance does not have
 	}
-	return false
+	return nil
 }
 
 func (e *Entry) end() {
@@ -184,7 +226,7 @@ func (s State) String() string {
 	var lines []string
 	for _, e := range s {
 		for port, phase := range e.Ports {
-			lines = append(lines, fmt.Sprintf("%s:%d %s", e.Order.Container, port, phase))
+			lines = append(lines, fmt.Sprintf("%s:%s %s", e.Order.Container, port, phase))
 		}
 	}
 	slices.Sort(lines)
@@ -195,7 +237,7 @@ func (a Actions) String() string {
 	var out []string
 	for _, part := range []struct {
 		what  string
-		ports []int
+		ports []Port
 	}{{"hold", a.Hold}, {"release", a.Release}, {"refuse", a.Refuse}} {
 		if len(part.ports) > 0 {
 			out = append(out, fmt.Sprint(part.what, " ", part.ports))

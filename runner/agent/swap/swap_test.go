@@ -11,7 +11,7 @@ import (
 // look is one look at the pod and what has to come of it.
 type look struct {
 	orders    string // IDs of the instances that are to be stopped
-	listening []int
+	listening []int  // of TCP; negative ones are of UDP
 	instance  string // of container app, once known
 	passed    bool
 	after     time.Duration // since the look before
@@ -20,11 +20,14 @@ type look struct {
 }
 
 // orders are by their first letter: "a" swaps ports 80 and 81, "b" port 80 for
-// 90, "c" follows "a".
+// 90, "c" follows "a", "d" has datagrams too.
 func order(id string) api.Hold {
 	o := api.Hold{Container: "app", ID: id, Ports: []int{80, 81}, Next: []int{80, 81}, Limit: 10}
-	if id == "b" {
+	switch id {
+	case "b":
 		o.Ports, o.Next = []int{80}, []int{90}
+	case "d":
+		o.Ports, o.Next, o.Datagrams, o.NextDatagrams = []int{80}, []int{80}, []int{80, 53}, []int{80, 54}
 	}
 	return o
 }
@@ -83,6 +86,19 @@ func TestState_Next(t *testing.T) {
 			{orders: "a", after: time.Second, want: "refuse [80 81]", state: "app:80 over, app:81 over"},
 			{orders: "a", after: time.Second, listening: both, state: "app:80 over, app:81 over"},
 		},
+		"it takes too long, and was never stopped": {
+			{orders: "a", listening: both, want: "hold [80 81]", state: "app:80 before, app:81 before"},
+			{orders: "a", listening: []int{80}, state: "app:80 before, app:81 gap"},
+			{orders: "a", after: 10 * time.Second, listening: []int{80}, want: "release [80], refuse [81]", state: "app:80 over, app:81 over"},
+		},
+		"datagrams wait, too": {
+			{orders: "d", listening: []int{80, -80, -53}, want: "hold [53/udp 54/udp 80 80/udp]", state: "app:53/udp before, app:54/udp gap, app:80 before, app:80/udp before"},
+			{orders: "d", listening: []int{80}, state: "app:53/udp gap, app:54/udp gap, app:80 before, app:80/udp gap"},
+			{orders: "d", listening: []int{-80}, passed: true, state: "app:53/udp gap, app:54/udp gap, app:80 gap, app:80/udp back"},
+			{orders: "d", listening: []int{80, -80}, passed: true, want: "release [80/udp]", state: "app:53/udp gap, app:54/udp gap, app:80 back, app:80/udp over"},
+			{orders: "d", listening: []int{80, -80, -54}, passed: true, want: "release [80]", state: "app:53/udp gap, app:54/udp back, app:80 over, app:80/udp over"},
+			{orders: "d", listening: []int{80, -80, -54}, passed: true, want: "release [53/udp 54/udp]", state: "app:53/udp over, app:54/udp over, app:80 over, app:80/udp over"},
+		},
 		"one change follows another": {
 			{orders: "a", listening: both, want: "hold [80 81]", state: "app:80 before, app:81 before"},
 			{orders: "a", state: "app:80 gap, app:81 gap"},
@@ -98,9 +114,9 @@ func TestState_Next(t *testing.T) {
 			s, now := State{}, time.Unix(1e9, 0)
 			for i, l := range looks {
 				now = now.Add(l.after)
-				seen := Seen{Now: now, Listening: map[int]bool{}, Instances: map[string]string{"app": l.instance}, Passed: map[string]bool{"app": l.passed}}
+				seen := Seen{Now: now, Listening: map[Port]bool{}, Instances: map[string]string{"app": l.instance}, Passed: map[string]bool{"app": l.passed}}
 				for _, port := range l.listening {
-					seen.Listening[port] = true
+					seen.Listening[Port{Number: max(port, -port), UDP: port < 0}] = true
 				}
 				var orders []api.Hold
 				for _, id := range strings.Split(l.orders, "") {
