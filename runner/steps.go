@@ -32,6 +32,11 @@ var errNotYet = errors.New("not yet")
 
 func (e *executor) do(ctx context.Context, s reconcile.Step) error {
 	e.log.Debug("step", "op", s.Op, "object", s.Object)
+	if s.Op == reconcile.Hold {
+		if err := e.call(ctx, func() { e.gap(s.Pod+"/"+s.Container, true) }); err != nil {
+			return err
+		}
+	}
 	if s.Op == reconcile.StopContainer || s.Op == reconcile.PreStop {
 		if err := e.call(ctx, func() { e.loop.stopping[s.ID] = true }); err != nil {
 			return err
@@ -51,7 +56,12 @@ func (e *executor) do(ctx context.Context, s reconcile.Step) error {
 		err = context.Cause(ctx) // the plan was dropped: what is wrong, the next one meets as well
 	}
 	if changesEngine(s.Op) {
-		_ = e.call(whole, func() { e.lookSoon() })
+		_ = e.call(whole, func() {
+			e.lookSoon()
+			if s.Op == reconcile.StartContainer {
+				e.gap(s.Pod+"/"+s.Container, false)
+			}
+		})
 	}
 	return err
 }

@@ -72,6 +72,7 @@ type supervisor struct {
 
 		draining  map[string]bool
 		holds     map[string][]api.Hold // by pod: containers that are being swapped
+		gaps      map[string]bool       // names of containers from their hold to the next one's start
 		unhealthy map[string]bool       // container IDs for whose restart a plan made room
 		stopping  map[string]bool       // container IDs that a plan stops or has stopped, so that their exit is no news
 		exec      execVerdicts
@@ -139,7 +140,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	if l.schedules, err = schedules(c.State); err != nil {
 		return nil, err
 	}
-	l.holds = map[string][]api.Hold{}
+	l.holds, l.gaps = map[string][]api.Hold{}, map[string]bool{}
 	l.podSince, l.draining, l.stopping, l.unhealthy = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.problems, l.losses, l.failed = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.fetches, l.broken, l.kept = map[string]*fetch{}, map[string]bool{}, map[string]bool{}
@@ -328,6 +329,11 @@ func (r *supervisor) receive(ctx context.Context, from *link, msg api.FromGatewa
 		return
 	}
 	l.status = *msg.Status
+	for name, p := range l.status.Pods {
+		if p.Late != "" {
+			r.problem("pod "+name, p.Late)
+		}
+	}
 	l.rollouts.received = time.Now()
 	if l.status.Generation > l.sent && l.sent != 0 {
 		// The supervisor before us had a clock ahead of ours, and the gateway
@@ -588,6 +594,9 @@ func (r *supervisor) finish(res applyResult) error {
 		}
 	}
 	l.clocks.settle(res.plan.Steps, res.errs)
+	if lane == &l.main {
+		clear(l.gaps) // of steps that were not come to
+	}
 	var failed, fatal []error
 	for i, err := range res.errs {
 		var s *skipped

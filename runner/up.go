@@ -96,7 +96,29 @@ const (
 	engineRetry = time.Second           // between looks while the engine does not answer
 )
 
-func (r *supervisor) lookSoon() { r.timer.Reset(lookDelay) }
+func (r *supervisor) lookSoon() {
+	if len(r.loop.gaps) > 0 {
+		r.timer.Reset(gapLook)
+		return
+	}
+	r.timer.Reset(lookDelay)
+}
+
+// gapLook is the time to a look while clients wait for a container to be swapped:
+// one of a dozen questions to the engine makes each of its answers later.
+const gapLook = 400 * time.Millisecond
+
+// gap notes that clients wait for a container, or no longer.
+func (r *supervisor) gap(container string, begins bool) {
+	if begins {
+		r.loop.gaps[container] = true
+	} else if !r.loop.gaps[container] {
+		return
+	} else {
+		delete(r.loop.gaps, container)
+	}
+	r.lookSoon()
+}
 
 // run is the loop: one goroutine that owns the state.
 func (r *supervisor) run(ctx context.Context, w watcher, inputs []watch.Group) error {
