@@ -127,7 +127,7 @@ func (b *bench) up() {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	cfg := runner.Config{
-		Engine: b.eng, Identity: b.id, Agent: b.agent, Watch: true, Strict: b.cfg.strict, NoHold: b.cfg.noHold,
+		Engine: b.eng, Identity: b.id, Agent: b.agent, Watch: true, Strict: b.cfg.strict, NoHold: b.cfg.noHold, ProxyMode: b.cfg.proxy,
 		Secrets: runner.SecretSources{LookupEnv: os.LookupEnv, ReadFile: os.ReadFile},
 		Compile: b.compile, Report: b.heard, Log: b.cfg.log,
 	}

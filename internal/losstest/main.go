@@ -1,16 +1,20 @@
 // Losstest changes an app again and again while clients ask it, from a pod of
 // the app and from the host, and counts the requests that fail:
 //
-//	go run -tags embedagent ./internal/losstest [-changes 100] [-swaps 30] [-strict]
+//	go run -tags embedagent ./internal/losstest [-changes 100] [-swaps 30] [-strict] [-proxy userspace]
 //
 // Rolling changes (of the environment, the image, the port, up and down) meet a
 // workload with two replicas or more; swaps replace the container of the only
-// replica there is. It prints a table and exits with 1 when a request failed.
+// replica there is, and are compared with the engine's own kill and start of such
+// a container, which is timed after each. After every change, what runs is held
+// against what is wanted. It prints a table and exits with 1 when a request failed;
+// an interrupt ends it after the change that is under way, with the table so far.
 // It needs Linux and an engine on the same machine.
 package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -28,14 +32,28 @@ import (
 
 // config is what to do.
 type config struct {
-	changes int
-	swaps   int
-	strict  bool
-	noHold  bool
-	rude    bool               // servers break their connections when they end
-	only    string             // name of the one rolling change to make; "" for all in turn
-	report  func(runner.Event) // may be nil
-	log     *slog.Logger       // may be nil
+	changes  int
+	swaps    int
+	strict   bool
+	noHold   bool
+	proxy    string             // way of connections to services, see runner.Config
+	ratio    float64            // of the median wait of swaps to the engine's kill and start: more is a failure; 0 is any
+	rude     bool               // servers break their connections when they end
+	stop     <-chan struct{}    // make no more changes once this is closed; nil is never
+	only     string             // name of the one rolling change to make; "" for all in turn
+	progress io.Writer          // may be nil
+	report   func(runner.Event) // may be nil
+	log      *slog.Logger       // may be nil
+}
+
+// stopped reports whether no more changes are to be made.
+func (c config) stopped() bool {
+	select {
+	case <-c.stop:
+		return true
+	default:
+		return false
+	}
 }
 
 func main() {
@@ -44,6 +62,8 @@ func main() {
 	flag.IntVar(&cfg.swaps, "swaps", 30, "swaps of the only replica")
 	flag.BoolVar(&cfg.strict, "strict", false, "replace whole pods, as `cuepod up --strict` does")
 	flag.BoolVar(&cfg.noHold, "no-hold", false, "let swaps refuse connections, as `cuepod up --no-hold` does: it has to see them fail")
+	flag.StringVar(&cfg.proxy, "proxy", "", "the `way` of connections to services: nftables or userspace; the best there is when it is empty")
+	flag.Float64Var(&cfg.ratio, "ratio", 0, "fail when the median of the worst waits of swaps is so many `times` the engine's kill and start; 0 is never")
 	flag.BoolVar(&cfg.rude, "rude", false, "have servers that end at once: it has to see requests fail")
 	flag.StringVar(&cfg.only, "only", "", "make rolling changes of this `sort` alone: env, image or port")
 	verbose := flag.Bool("v", false, "tell what the supervisor does")
@@ -52,9 +72,11 @@ func main() {
 		cfg.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 		cfg.report = func(e runner.Event) { fmt.Fprintln(os.Stderr, e.Kind, e.Object, e.Message) }
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	interrupted, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := command(ctx, os.Stdout, cfg); err != nil {
+	cfg.stop, cfg.progress = interrupted.Done(), os.Stderr
+	context.AfterFunc(interrupted, stop) // the second one ends it at once
+	if err := command(context.Background(), os.Stdout, cfg); err != nil {
 		fmt.Fprintln(os.Stderr, "losstest:", err)
 		stop()
 		os.Exit(1)
@@ -80,11 +102,13 @@ func command(ctx context.Context, w io.Writer, cfg config) error {
 		return err
 	}
 	result, err := run(ctx, eng, agentImage, program, cfg)
+	if result != nil {
+		result.print(w)
+	}
 	if err != nil {
 		return err
 	}
-	result.print(w)
-	return result.verdict()
+	return errors.Join(result.verdict(), result.slow(cfg.ratio))
 }
 
 func agentImage(arch string) (string, []byte, error) {
@@ -125,7 +149,7 @@ func run(ctx context.Context, eng engine.Engine, agent runner.AgentImage, progra
 	}()
 	t := newTable()
 	if err := b.roll(ctx, t); err != nil {
-		return nil, err
+		return t, err
 	}
 	return t, b.swaps(ctx, t)
 }

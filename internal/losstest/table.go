@@ -46,6 +46,14 @@ func (t *table) add(name string, s seen) *row {
 	return r
 }
 
+// done is how many changes there were.
+func (t *table) done() (n int) {
+	for _, r := range t.changes {
+		n += r.n
+	}
+	return n
+}
+
 func (t *table) total() load.Count { return t.kinds.total() }
 
 // verdict is an error when a request failed.
@@ -56,24 +64,39 @@ func (t *table) verdict() error {
 	return nil
 }
 
+// slow is an error when swaps took more than so many times the engine's own kill
+// and start; 0 is never.
+func (t *table) slow(most float64) error {
+	swaps := t.changes["swap"]
+	if most == 0 || swaps == nil || len(t.bare) == 0 {
+		return nil
+	}
+	if got := ratio(median(swaps.waits), median(t.bare)); got > most {
+		return fmt.Errorf("swaps took %.2f times the engine's kill and start, want %.2f at most", got, most)
+	}
+	return nil
+}
+
 func (t *table) print(w io.Writer) {
-	fmt.Fprint(w, "| change | changes | requests | failed | resent | worst wait | median of the worst |\n|---|---|---|---|---|---|---|\n")
+	fmt.Fprint(w, "| change | changes | requests | failed | worst wait | median of the worst |\n|---|---|---|---|---|---|\n")
 	for _, name := range t.order {
 		r := t.changes[name]
-		fmt.Fprintf(w, "| %s | %d | %d | %d | %d | %s | %s |\n", name, r.n, r.seen.Requests, r.seen.Failed, r.seen.Resent, ms(r.seen.Worst), ms(median(r.waits)))
+		fmt.Fprintf(w, "| %s | %d | %d | %d | %s | %s |\n", name, r.n, r.seen.Requests, r.seen.Failed, ms(r.seen.Worst), ms(median(r.waits)))
 	}
-	fmt.Fprint(w, "\n| requests | from a pod | failed | resent | worst wait | from the host | failed | resent | worst wait |\n|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Fprint(w, "\n| requests | from a pod | failed | worst wait | from the host | failed | worst wait |\n|---|---|---|---|---|---|---|\n")
 	for _, kind := range load.Kinds() {
 		fmt.Fprintf(w, "| %s", kind)
 		for _, c := range []load.Counts{t.kinds.pod, t.kinds.host} {
-			fmt.Fprintf(w, " | %d | %d | %d | %s", c[kind].Requests, c[kind].Failed, c[kind].Resent, ms(c[kind].Worst))
+			fmt.Fprintf(w, " | %d | %d | %s", c[kind].Requests, c[kind].Failed, ms(c[kind].Worst))
 		}
 		fmt.Fprintln(w, " |")
 	}
 	if swaps := t.changes["swap"]; swaps != nil && len(t.bare) > 0 {
 		fmt.Fprintf(w, "\nThe engine's kill and start of the container: median %s, worst %s. Waits of a swap compared with it: median %.2f, worst %.2f.\n",
-			ms(median(t.bare)), ms(slices.Max(t.bare)), ratio(median(swaps.waits), median(t.bare)), ratio(swaps.seen.Worst, slices.Max(t.bare)))
+			ms(median(t.bare)), ms(slices.Max(t.bare)), ratio(median(swaps.waits), median(t.bare)), ratio(slices.Max(swaps.waits), slices.Max(t.bare)))
 	}
+	all := t.total()
+	fmt.Fprintf(w, "\n%d of %d requests failed.\n", all.Failed, all.Requests)
 	for _, e := range t.total().Errors {
 		fmt.Fprintln(w, "failed:", e)
 	}

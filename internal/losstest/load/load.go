@@ -31,10 +31,8 @@ const (
 	// patience is how long one request may take before it has failed: longer
 	// than any change should take on a busy machine.
 	patience = 20 * time.Second
-	// resendAfter is how long a client waits for the answer to a datagram before
-	// it sends it again: datagrams may be lost, and every protocol over UDP does
-	// that.
-	resendAfter = 250 * time.Millisecond
+	// datagramPatience is the same for a datagram, for whose loss nothing else tells.
+	datagramPatience = 10 * time.Second
 	// maxErrors bounds the different errors that are kept of a kind.
 	maxErrors = 8
 )
@@ -52,14 +50,13 @@ type Target struct {
 type Count struct {
 	Requests int
 	Failed   int
-	Resent   int           // datagrams that were sent again, and answered then
 	Worst    time.Duration // the longest wait for an answer that came
 	Errors   []string      // different ones, the first of them
 }
 
 // Add joins two counts.
 func (c Count) Add(o Count) Count {
-	c.Requests, c.Failed, c.Resent, c.Worst = c.Requests+o.Requests, c.Failed+o.Failed, c.Resent+o.Resent, max(c.Worst, o.Worst)
+	c.Requests, c.Failed, c.Worst = c.Requests+o.Requests, c.Failed+o.Failed, max(c.Worst, o.Worst)
 	for _, e := range o.Errors {
 		c.note(e)
 	}
@@ -125,13 +122,12 @@ func Start(targets []Target, pause time.Duration) *Loops {
 // the same: it is waited for.
 func (l *Loops) once(ctx context.Context, c *client) {
 	begun := time.Now()
-	resent, err := c.ask(context.WithoutCancel(ctx))
+	err := c.ask(context.WithoutCancel(ctx))
 	took := time.Since(begun)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := l.counts[c.target.Kind]
 	n.Requests++
-	n.Resent += resent
 	if err != nil {
 		n.Failed++
 		n.note(plain(err))
@@ -181,8 +177,8 @@ func (c *client) close() {
 	}
 }
 
-// ask makes one request. It retries nothing, but a datagram.
-func (c *client) ask(ctx context.Context) (resent int, err error) {
+// ask makes one request. It retries nothing.
+func (c *client) ask(ctx context.Context) (err error) {
 	c.serial++
 	switch c.target.Kind {
 	case KeepAlive:
@@ -192,12 +188,12 @@ func (c *client) ask(ctx context.Context) (resent int, err error) {
 	case TCP:
 		err = c.words(ctx)
 	case UDP:
-		resent, err = c.datagram(ctx)
+		err = c.datagram(ctx)
 	}
 	if err != nil {
 		c.close()
 	}
-	return resent, err
+	return err
 }
 
 func (c *client) dial(ctx context.Context, network string) error {
@@ -280,37 +276,29 @@ func (c *client) words(ctx context.Context) error {
 	return nil
 }
 
-// datagram sends one datagram from a socket that is kept, again and again until
-// it is answered.
-func (c *client) datagram(ctx context.Context) (resent int, err error) {
+// datagram sends one datagram from a socket that is kept, once: one that is lost
+// is a request that failed, whatever protocols over UDP make of it.
+func (c *client) datagram(ctx context.Context) error {
 	if err := c.dial(ctx, "udp"); err != nil {
-		return 0, err
+		return err
 	}
 	word := fmt.Sprintf("datagram %d", c.serial)
-	over := time.Now().Add(patience)
-	buf := make([]byte, 1500)
-	for time.Now().Before(over) {
-		if _, err := io.WriteString(c.conn, word); err != nil {
-			return resent, err
-		}
-		if err := c.conn.SetReadDeadline(time.Now().Add(resendAfter)); err != nil {
-			return resent, err
-		}
-		for {
-			n, err := c.conn.Read(buf)
-			var timeout net.Error
-			switch {
-			case err == nil && string(buf[:n]) == word:
-				return resent, nil
-			case err == nil:
-				continue // the answer to an earlier one
-			case errors.As(err, &timeout) && timeout.Timeout():
-			default:
-				return resent, err
-			}
-			break
-		}
-		resent++
+	if err := c.conn.SetDeadline(time.Now().Add(datagramPatience)); err != nil {
+		return err
 	}
-	return resent, errors.New("no answer")
+	if _, err := io.WriteString(c.conn, word); err != nil {
+		return err
+	}
+	buf := make([]byte, 1500)
+	n, err := c.conn.Read(buf)
+	var timeout net.Error
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return errors.New("a datagram was not answered")
+	case err != nil:
+		return err
+	case string(buf[:n]) != word:
+		return fmt.Errorf("sent %q, got %q", word, buf[:n])
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,6 +97,10 @@ func (s *Server) http() *http.Server {
 		ReadHeaderTimeout: time.Minute,
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
+			if r.URL.Path == "/change" {
+				_, _ = io.WriteString(w, os.Getenv("CHANGE"))
+				return
+			}
 			if s.ending.Load() {
 				w.Header().Set("Connection", "close")
 			}
