@@ -47,7 +47,7 @@ func (r *renderer) endpoints(s *app.Service, path string) error {
 			}
 			if number != 0 {
 				target = number
-				relay.hosts = append(relay.hosts, name+":"+e.Address)
+				relay.hosts = append(relay.hosts, name+"="+e.Address)
 			}
 		}
 		if target == 0 {
