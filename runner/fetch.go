@@ -86,12 +86,21 @@ func (r *supervisor) beginFetch(life context.Context, s reconcile.Step, state *d
 func (r *supervisor) bring(ctx context.Context, s reconcile.Step, c *docker.Container) error {
 	meter := newMeter(s.Op)
 	progress := func(p engine.Progress) {
+		if step := meter.begins(p); step != "" {
+			_ = r.call(ctx, func() { r.report(EventBuild, s.Object, "%s", step) })
+		}
 		if text, due := meter.add(p); due {
 			_ = r.call(ctx, func() { r.report(EventProgress, s.Object, "%s", text) })
 		}
 	}
 	switch {
 	case s.Op == reconcile.BuildImage:
+		select {
+		case r.building <- struct{}{}:
+			defer func() { <-r.building }()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 		b := builder{eng: r.cfg.Engine, id: r.id, arch: r.engine.Arch, cache: r.cfg.Sources}
 		return b.image(ctx, c, progress)
 	case r.cfg.Offline:

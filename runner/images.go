@@ -9,6 +9,9 @@ import (
 	"io"
 	"path"
 	"strings"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/cuepod/cuepod/runner/build"
 	"github.com/cuepod/cuepod/runner/engine"
@@ -90,7 +93,7 @@ func (b *builder) read(ctx context.Context, c *docker.Container) (*build.Source,
 // meanwhile.
 func (b *builder) program(ctx context.Context, c *docker.Container, src *build.Source, progress func(engine.Progress)) error {
 	if progress != nil {
-		progress(engine.Progress{ID: "go", Status: "go build " + c.Build.Go})
+		progress(engine.Progress{ID: "go", Status: "go build " + c.Build.Go, Begins: true})
 	}
 	binary, err := src.Compile(ctx)
 	if err == nil {
@@ -126,6 +129,7 @@ func buildError(c *docker.Container, err error) error {
 func buildSpec(id Identity, c *docker.Container, src *build.Source) engine.BuildSpec {
 	spec := engine.BuildSpec{
 		Tags: []string{c.Image}, Dockerfile: src.Dockerfile, Target: c.Build.Target, Args: c.Build.Args, Bases: src.Bases,
+		CacheFrom: c.Build.CacheFrom, Platform: c.Build.Platform,
 		Labels: id.labels(),
 	}
 	if name := c.Build.Name; name != "" && !strings.Contains(name, "@") { // a digest names what is, not what is made
@@ -142,8 +146,8 @@ type Built struct {
 	Made      bool   // now
 }
 
-// Build builds all images of an app that are not there, one after the other,
-// and calls done for each image, also for those that are. cache is the one that
+// Build builds all images of an app that are not there, a few beside each other,
+// and then calls done for each image that is there, in the definition's order. cache is the one that
 // the state's images were named with; it may be nil.
 func Build(ctx context.Context, eng engine.Engine, id Identity, state *docker.State, cache *build.Cache, report func(Event), done func(Built)) error {
 	info, err := eng.Info(ctx)
@@ -151,20 +155,39 @@ func Build(ctx context.Context, eng engine.Engine, id Identity, state *docker.St
 		return err
 	}
 	b := &builder{eng: eng, id: id, arch: info.Arch, cache: cache}
-	var failed []error
-	for _, s := range buildSteps(state) {
-		c := containerOf(s, state)
-		made, err := b.one(ctx, s, c, report)
-		if err != nil {
-			failed = append(failed, explain(s, state, err))
+	var mu sync.Mutex // over report: builds beside each other have one voice
+	say := func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		report(e)
+	}
+	steps := buildSteps(state)
+	made, failed := make([]bool, len(steps)), make([]error, len(steps))
+	var work errgroup.Group
+	work.SetLimit(buildsAtOnce)
+	for i, s := range steps {
+		work.Go(func() error {
+			made[i], failed[i] = b.one(ctx, s, containerOf(s, state), say)
+			return nil
+		})
+	}
+	_ = work.Wait()
+	for i, s := range steps {
+		if failed[i] != nil {
+			failed[i] = explain(s, state, failed[i])
 			continue
 		}
+		c := containerOf(s, state)
 		for user := range strings.SplitSeq(usersOf(c.Image, state), ", ") {
-			done(Built{Container: user, Image: c.Image, Name: c.Build.Name, Made: made})
+			done(Built{Container: user, Image: c.Image, Name: c.Build.Name, Made: made[i]})
 		}
 	}
 	return errors.Join(failed...)
 }
+
+// buildsAtOnce is how many images are built beside each other: they share one
+// machine's cores, and the fourth seldom makes the first three later by much.
+const buildsAtOnce = 4
 
 func (b *builder) one(ctx context.Context, s reconcile.Step, c *docker.Container, report func(Event)) (made bool, err error) {
 	_, err = b.eng.InspectImage(ctx, c.Image)
@@ -174,6 +197,9 @@ func (b *builder) one(ctx context.Context, s reconcile.Step, c *docker.Container
 	m := newMeter(s.Op)
 	report(Event{Kind: EventPlan, Object: s.Object, Message: "building it for " + cmp.Or(s.Pod, s.Workload) + "/" + c.Name})
 	err = b.image(ctx, c, func(p engine.Progress) {
+		if step := m.begins(p); step != "" {
+			report(Event{Kind: EventBuild, Object: s.Object, Message: step})
+		}
 		if text, due := m.add(p); due {
 			report(Event{Kind: EventProgress, Object: s.Object, Message: text})
 		}

@@ -16,8 +16,9 @@ type meter struct {
 	began  time.Time
 	told   time.Time
 	layers map[string]*layer
-	step   string // of a build, as last begun
-	output string // its last line
+	begun  map[string]bool // steps of a build that were told of, by ID
+	step   string          // of a build, as last begun
+	output string          // its last line
 }
 
 // layer is one layer of a pull.
@@ -30,7 +31,7 @@ type layer struct {
 const tellEvery = 200 * time.Millisecond
 
 func newMeter(op reconcile.Op) *meter {
-	return &meter{op: op, began: time.Now(), layers: map[string]*layer{}}
+	return &meter{op: op, began: time.Now(), layers: map[string]*layer{}, begun: map[string]bool{}}
 }
 
 // add takes a message and gives the line, if it is time for one.
@@ -46,6 +47,19 @@ func (m *meter) add(p engine.Progress) (line string, due bool) {
 	}
 	m.told = now
 	return m.line(), true
+}
+
+// begins is the step of a build that begins with a message, once; "" is none.
+// What the builder does for itself, and what it has done before, is no step.
+func (m *meter) begins(p engine.Progress) string {
+	if !p.Begins || m.begun[p.ID] || strings.HasPrefix(p.Status, "[internal]") || strings.HasPrefix(p.Status, "[auth]") {
+		return ""
+	}
+	if !strings.HasPrefix(p.Status, "[") && !strings.HasPrefix(p.Status, "go build ") {
+		return ""
+	}
+	m.begun[p.ID] = true
+	return onALine(p.Status)
 }
 
 func (m *meter) took() string { return fmt.Sprintf("%.1f s", time.Since(m.began).Seconds()) }
@@ -108,7 +122,6 @@ func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }
 
 // buildLine is the step and the last that it printed.
 func (m *meter) buildLine() string {
-	const widest = 120 // characters: a terminal cuts it further
 	text := "building"
 	if m.step != "" {
 		text += " " + m.step
@@ -116,6 +129,12 @@ func (m *meter) buildLine() string {
 	if m.output != "" {
 		text += ": " + m.output
 	}
+	return onALine(text)
+}
+
+// onALine makes a text short enough for a line.
+func onALine(text string) string {
+	const widest = 120 // characters: a terminal cuts it further
 	text = strings.Join(strings.Fields(text), " ")
 	if r := []rune(text); len(r) > widest {
 		text = string(r[:widest-3]) + "..."

@@ -99,6 +99,7 @@ const (
 	EventPlan     EventKind = "plan"     // a reload or start begins: Message says what changes and why
 	EventStep     EventKind = "step"     // one step is done
 	EventProgress EventKind = "progress" // how far a step is, several times a second: for who has a place to show it
+	EventBuild    EventKind = "build"    // a step of a build begins; EventProgress tells how far it is
 	EventReady    EventKind = "ready"    // everything is ready
 	EventProblem  EventKind = "problem"  // something failed; the rest goes on
 	EventFailed   EventKind = "failed"   // a job or a pod failed for good: nothing will make the app ready but a change

@@ -44,6 +44,7 @@ type supervisor struct {
 	compiled chan compileResult
 	lost     chan *link
 	fetching sync.WaitGroup // see fetch
+	building chan struct{}  // has one of its places for each build under way
 
 	copies    *copies
 	following sync.WaitGroup    // see devFollower
@@ -146,6 +147,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	l.fetches, l.broken, l.kept = map[string]*fetch{}, map[string]bool{}, map[string]bool{}
 	l.followers, l.heeded, l.again, l.met = map[string]*devFollower{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.exec, l.hooks, l.clocks, l.rollouts = newExecVerdicts(), map[string]*hookRun{}, newClocks(), newRollouts()
+	r.building = make(chan struct{}, buildsAtOnce)
 	info, err := cfg.Engine.Info(ctx)
 	if err != nil {
 		return nil, err

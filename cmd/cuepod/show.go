@@ -33,6 +33,8 @@ func lookOf(kind runner.EventKind) eventLook {
 		return eventLook{"→", "plan", cyan}
 	case runner.EventStep:
 		return eventLook{"·", "done", dim}
+	case runner.EventBuild:
+		return eventLook{"·", "build", dim}
 	case runner.EventProgress:
 		return eventLook{"…", "progress", dim}
 	case runner.EventSync:
@@ -56,8 +58,11 @@ func lookOf(kind runner.EventKind) eventLook {
 
 // print shows one event.
 func (p *eventPrinter) print(ev runner.Event) {
-	if ev.Kind == runner.EventProgress {
+	switch {
+	case ev.Kind == runner.EventProgress:
 		p.progress(ev, time.Now())
+		return
+	case ev.Kind == runner.EventBuild && p.marks: // a terminal has a line that lives
 		return
 	}
 	if ev.Kind == runner.EventStep {

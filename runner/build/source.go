@@ -214,7 +214,7 @@ func (s *Source) entry(dir *os.Root, name string, d fs.DirEntry, cache *Cache) (
 // digest covers everything that decides about the image: times and owners do
 // not, as every stream has the same.
 func (s *Source) digest(b *docker.Build) (string, error) {
-	head, err := json.Marshal([]any{"cuepod build 1", s.Dockerfile, b.Target, b.Args, b.Name})
+	head, err := json.Marshal([]any{"cuepod build 1", s.Dockerfile, b.Target, b.Args, b.Name, b.Platform})
 	if err != nil {
 		return "", err
 	}

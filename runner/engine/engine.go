@@ -147,6 +147,7 @@ type Progress struct {
 	Current, Total int64  // bytes of this part in this status; Total is 0 when nobody knows
 	Output         string // what a step of a build has printed now
 	Cached         bool   // the step of a build had nothing to do
+	Begins         bool   // the step of a build begins its work; it may say so again
 }
 
 // BuildSpec is one build.
@@ -155,6 +156,8 @@ type BuildSpec struct {
 	Dockerfile string   // its name in the stream; "" is Dockerfile
 	Target     string   // stage to build; "" is the last one
 	Args       map[string]string
+	CacheFrom  []string // images whose layers may be taken over
+	Platform   string   // "linux/arm64"; "" is the engine's
 	Labels     map[string]string
 	// Bases are images that the Dockerfile names. They are pulled with the
 	// credentials of docker's configuration, which a builder has no access to.

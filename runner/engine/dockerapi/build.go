@@ -40,7 +40,7 @@ func (c *Client) BuildImage(ctx context.Context, spec engine.BuildSpec, tar io.R
 	}
 	opts := build.ImageBuildOptions{
 		Tags: spec.Tags, Dockerfile: spec.Dockerfile, Target: spec.Target, Labels: spec.Labels, BuildArgs: buildArgs(spec.Args),
-		AuthConfigs: auths, Remove: true, ForceRemove: true, Version: build.BuilderBuildKit,
+		CacheFrom: spec.CacheFrom, Platform: spec.Platform, AuthConfigs: auths, Remove: true, ForceRemove: true, Version: build.BuilderBuildKit,
 	}
 	if ping.BuilderVersion == build.BuilderV1 { // engines from before 23 leave the choice to whoever asks, and have both
 		opts.Version = build.BuilderV1
@@ -168,6 +168,7 @@ type trace struct {
 type step struct {
 	name string
 	tail tail
+	told bool // what the classic builder says of it first has come
 }
 
 // failed is the step that ended the build, or nil.
@@ -219,7 +220,9 @@ func (t *trace) classic(text string) {
 		return
 	}
 	t.last.tail.add([]byte(text))
-	t.report(engine.Progress{ID: t.last.name, Status: t.last.name, Output: engine.Clean(text)})
+	cached := strings.TrimSpace(text) == "---> Using cache"
+	t.report(engine.Progress{ID: t.last.name, Status: t.last.name, Output: engine.Clean(text), Cached: cached, Begins: !cached && !t.last.told})
+	t.last.told = true
 }
 
 // record reads one StatusResponse of moby.buildkit.v1: vertices are steps,
@@ -281,7 +284,7 @@ func (t *trace) vertex(data []byte) error {
 		t.fault = digest
 	}
 	if (started || cached) && !completed || cached {
-		t.report(engine.Progress{ID: digest, Status: s.name, Cached: cached})
+		t.report(engine.Progress{ID: digest, Status: s.name, Cached: cached, Begins: !cached})
 	}
 	return err
 }

@@ -56,7 +56,7 @@ func TestTrace_BuildKit(t *testing.T) {
 	err := tr.read(strings.NewReader(stream))
 	want := []engine.Progress{
 		{ID: "sha256:a", Status: "[1/2] FROM base", Cached: true},
-		{ID: "sha256:b", Status: "[2/2] RUN make"},
+		{ID: "sha256:b", Status: "[2/2] RUN make", Begins: true},
 		{ID: "sha256:a/extracting", Status: "[1/2] FROM base: extracting", Current: 7, Total: 9},
 		{ID: "sha256:b", Status: "[2/2] RUN make", Output: "cc main.c\n"},
 	}

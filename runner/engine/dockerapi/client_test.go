@@ -3,6 +3,8 @@ package dockerapi
 import (
 	"context"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,7 +20,31 @@ func TestConformance(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { removeImage(t, c) })
-	enginetest.Run(t, enginetest.Subject{Engine: c, Archive: archive, Sockets: true})
+	enginetest.Run(t, enginetest.Subject{Engine: c, Archive: archive, Sockets: true, Gone: gone})
+}
+
+// gone waits for the end of processes that this machine's kernel runs. Those of
+// an engine elsewhere are not seen.
+func gone(t *testing.T, word string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := ""
+		for _, path := range lines {
+			if data, err := os.ReadFile(path); err == nil && strings.HasPrefix(string(data), "/testprog\x00") && strings.Contains(string(data), word) {
+				found = path
+			}
+		}
+		if found == "" {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s still runs", found)
+		}
+	}
 }
 
 // removeImage removes the suite's image, which the contract has no call for.

@@ -2,6 +2,7 @@ package enginetest
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"slices"
@@ -99,6 +100,30 @@ func testBuildErrors(t *testing.T, b *bench) {
 	half := io.MultiReader(io.LimitReader(b.context(t, "Dockerfile", "FROM "+Ref+"\n"), 512), &failingReader{unread})
 	if err := b.Engine.BuildImage(ctx, b.buildSpec("half"), half, nil); !errors.Is(err, unread) {
 		t.Errorf("a context that breaks off: %v", err)
+	}
+}
+
+// testBuildCancel ends a build in the middle of a step that would never end.
+func testBuildCancel(t *testing.T, b *bench) {
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	spec := b.buildSpec("cancelled")
+	dockerfile := "FROM " + Ref + "\nRUN [\"/testprog\", \"wait\", \"" + b.id + "\"]\n"
+	began := 0
+	err := b.Engine.BuildImage(ctx, spec, b.context(t, "Dockerfile", dockerfile), func(p engine.Progress) {
+		if strings.Contains(p.Output, "waiting") {
+			began++
+			cancel()
+		}
+	})
+	if began == 0 || !errors.Is(err, context.Canceled) {
+		t.Errorf("begun %d times, error %v", began, err)
+	}
+	if _, err := b.Engine.InspectImage(t.Context(), spec.Tags[0]); engine.KindOf(err) != engine.NotFound {
+		t.Errorf("the image is there: %v", err)
+	}
+	if b.Gone != nil {
+		b.Gone(t, b.id)
 	}
 }
 

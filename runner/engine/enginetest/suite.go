@@ -24,6 +24,9 @@ type Subject struct {
 	Engine  engine.Engine
 	Archive []byte // docker-archive of Ref, from Archive
 	Sockets bool   // its containers have a network that carries packets
+	// Gone waits until no process of the engine has a word among its arguments;
+	// nil when nobody can tell.
+	Gone func(t *testing.T, word string)
 }
 
 // deadline bounds the waits for something that happens soon. It is generous,
@@ -43,6 +46,7 @@ func Run(t *testing.T, s Subject) {
 		{"Images", testImages},
 		{"Build", testBuild},
 		{"BuildErrors", testBuildErrors},
+		{"BuildCancel", testBuildCancel},
 		{"RemoveImage", testRemoveImage},
 		{"Networks", testNetworks},
 		{"Addresses", testAddresses},

@@ -68,7 +68,7 @@ func (b *imageBuild) run(ctx context.Context) error {
 			break
 		}
 		step := fmt.Sprintf("[%d/%d] %s", i+1, len(lines), line)
-		b.progress(engine.Progress{ID: step, Status: step})
+		b.progress(engine.Progress{ID: step, Status: step, Begins: true})
 		if err := b.do(ctx, step, line); err != nil {
 			return err
 		}
@@ -202,6 +202,17 @@ func (b *imageBuild) copyFiles(step string, words []string) error {
 	return nil
 }
 
+// stepOutput keeps what a step prints, and tells it.
+type stepOutput struct {
+	bytes.Buffer
+	tell func(text string)
+}
+
+func (o *stepOutput) Write(p []byte) (int, error) {
+	o.tell(string(p))
+	return o.Buffer.Write(p)
+}
+
 func (b *imageBuild) runStep(ctx context.Context, step, rest string) error {
 	var args []string
 	if err := json.Unmarshal([]byte(rest), &args); err != nil {
@@ -213,12 +224,14 @@ func (b *imageBuild) runStep(ctx context.Context, step, rest string) error {
 	b.engine.mu.Lock()
 	box := b.engine.newBox(engine.ContainerSpec{}, b.image)
 	b.engine.mu.Unlock()
-	var out bytes.Buffer
+	out := &stepOutput{tell: func(text string) { b.progress(engine.Progress{ID: step, Status: step, Output: text}) }}
 	code := b.image.Run(ctx, Process{
-		Args: args, Env: b.image.Env, Stdin: strings.NewReader(""), Stdout: &out, Stderr: &out, Killed: ctx.Done(),
+		Args: args, Env: b.image.Env, Stdin: strings.NewReader(""), Stdout: out, Stderr: out, Killed: ctx.Done(),
 		engine: b.engine, box: box,
 	})
-	b.progress(engine.Progress{ID: step, Status: step, Output: out.String()})
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if code != 0 {
 		return b.fail(step, out.String(), "process %q did not complete successfully: exit code: %d", strings.Join(args, " "), code)
 	}
