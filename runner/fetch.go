@@ -101,7 +101,7 @@ func (r *supervisor) bring(ctx context.Context, s reconcile.Step, c *docker.Cont
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		b := builder{eng: r.cfg.Engine, id: r.id, arch: r.engine.Arch, cache: r.cfg.Sources}
+		b := builder{eng: r.cfg.Engine, id: r.id, arch: r.engine.Arch, env: r.cfg.Secrets.LookupEnv, cache: r.cfg.Sources}
 		return b.image(ctx, c, progress)
 	case r.cfg.Offline:
 		return &engine.Error{Kind: engine.ImageMissing, Op: "pull image", Object: s.Name, Err: errors.New("--offline: no registry is asked")}

@@ -44,7 +44,8 @@ func builtImages(ctx context.Context, eng engine.Engine, id Identity) ([]reconci
 type builder struct {
 	eng   engine.Engine
 	id    Identity
-	arch  string       // the engine's
+	arch  string // the engine's
+	env   func(name string) (string, bool)
 	cache *build.Cache // may be nil
 }
 
@@ -57,6 +58,12 @@ func (b *builder) image(ctx context.Context, c *docker.Container, progress func(
 		return buildError(c, err)
 	case src.IsProgram():
 		return b.program(ctx, c, src, progress)
+	case c.Build.Buildx:
+		err = src.Buildx(ctx, c.Build, buildSpec(b.id, c, src), b.env, progress)
+		if err == nil {
+			return nil
+		}
+		return buildError(c, located(c, src, err))
 	}
 	r, w := io.Pipe()
 	sent := make(chan struct{})
@@ -67,15 +74,25 @@ func (b *builder) image(ctx context.Context, c *docker.Container, progress func(
 	err = b.eng.BuildImage(ctx, buildSpec(b.id, c, src), r, progress)
 	r.CloseWithError(io.ErrClosedPipe) // an engine that failed need not have read all
 	<-sent
-	var fault *engine.BuildError
-	if errors.As(err, &fault) {
-		if line := src.Line(fault.Step, fault.Message); line > 0 {
-			located := *fault
-			located.Where = fmt.Sprintf("%s:%d", path.Join(c.Build.Context, src.Dockerfile), line)
-			return buildError(c, &located)
-		}
+	if at := located(c, src, err); at != err {
+		return buildError(c, at)
 	}
 	return err
+}
+
+// located adds the Dockerfile's line to an error of a builder.
+func located(c *docker.Container, src *build.Source, err error) error {
+	var fault *engine.BuildError
+	if !errors.As(err, &fault) {
+		return err
+	}
+	line := src.Line(fault.Step, fault.Message)
+	if line == 0 {
+		return err
+	}
+	at := *fault
+	at.Where = fmt.Sprintf("%s:%d", path.Join(c.Build.Context, src.Dockerfile), line)
+	return &at
 }
 
 // read reads what a container's image is made of, which still has to be what the
@@ -147,14 +164,14 @@ type Built struct {
 }
 
 // Build builds all images of an app that are not there, a few beside each other,
-// and then calls done for each image that is there, in the definition's order. cache is the one that
-// the state's images were named with; it may be nil.
-func Build(ctx context.Context, eng engine.Engine, id Identity, state *docker.State, cache *build.Cache, report func(Event), done func(Built)) error {
-	info, err := eng.Info(ctx)
+// and then calls done for each image that is there, in the definition's order.
+// cfg is what the state was compiled with.
+func Build(ctx context.Context, cfg Config, id Identity, state *docker.State, report func(Event), done func(Built)) error {
+	info, err := cfg.Engine.Info(ctx)
 	if err != nil {
 		return err
 	}
-	b := &builder{eng: eng, id: id, arch: info.Arch, cache: cache}
+	b := &builder{eng: cfg.Engine, id: id, arch: info.Arch, env: cfg.Secrets.LookupEnv, cache: cfg.Sources}
 	var mu sync.Mutex // over report: builds beside each other have one voice
 	say := func(e Event) {
 		mu.Lock()

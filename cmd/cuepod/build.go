@@ -53,7 +53,7 @@ func (c *cli) buildImages(ctx context.Context, d definition) error {
 	var t table
 	id := runner.Identity{App: compiled.State.App, Root: compiled.Root}
 	p := c.eventPrinter()
-	err = runner.Build(ctx, eng, id, compiled.State, cfg.Sources, p.print, func(b runner.Built) { t.add(b.Container, b.Image, b.Name) })
+	err = runner.Build(ctx, cfg, id, compiled.State, p.print, func(b runner.Built) { t.add(b.Container, b.Image, b.Name) })
 	c.screen.clear()
 	if err == nil && len(t.rows) == 0 {
 		c.talk("no container of %s has a build", id.App)

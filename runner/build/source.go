@@ -161,8 +161,8 @@ func (s *Source) walk(dir *os.Root, cache *Cache) error {
 		switch {
 		case out && d.IsDir() && s.ignore.Prunes(name) && !s.holdsDockerfile(name):
 			return fs.SkipDir
-		case out && !d.IsDir() && name != s.Dockerfile:
-			return nil
+		case name != s.Dockerfile && (out && !d.IsDir() || name == ignoreSuffix || name == s.Dockerfile+ignoreSuffix):
+			return nil // an ignore file has done its work
 		}
 		e, err := s.entry(dir, name, d, cache)
 		if err != nil || e.name == "" {

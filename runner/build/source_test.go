@@ -78,15 +78,20 @@ func listed(t *testing.T, data []byte) []string {
 	}
 }
 
+// What .dockerignore says is what is sent, and what is watched; the file itself is
+// for the builder alone (compose#12236, #12191, docker/compose PR#14217).
+//
+//peers:3
 func TestRead_Ignore(t *testing.T) {
 	for _, tc := range []struct {
 		name, ignore string
 		want         []string
 	}{
 		{"nothing", "", []string{"Dockerfile", "a.go", "a.log", "dist/", "dist/keep/", "dist/keep/x", "dist/x", "src/", "src/b.go", "src/b.log"}},
-		{"a pattern", "*.log", []string{".dockerignore", "Dockerfile", "a.go", "dist/", "dist/keep/", "dist/keep/x", "dist/x", "src/", "src/b.go", "src/b.log"}},
-		{"anywhere", "**/*.log\ndist\n", []string{".dockerignore", "Dockerfile", "a.go", "src/", "src/b.go"}},
+		{"a pattern", "*.log", []string{"Dockerfile", "a.go", "dist/", "dist/keep/", "dist/keep/x", "dist/x", "src/", "src/b.go", "src/b.log"}},
+		{"anywhere", "**/*.log\ndist\n", []string{"Dockerfile", "a.go", "src/", "src/b.go"}},
 		{"but for one", "dist\n!dist/keep\n*.log\nsrc\n.dockerignore", []string{"Dockerfile", "a.go", "dist/", "dist/keep/", "dist/keep/x"}},
+		{"a list of what is wanted", "*\n!src\n", []string{"Dockerfile", "src/", "src/b.go", "src/b.log"}},
 		{"all but some", "*\n!**/*.go", []string{"Dockerfile", "a.go", "src/", "src/b.go"}},
 		{"even the Dockerfile", "Dockerfile\ndist\nsrc\n*.log\n.dockerignore", []string{"Dockerfile", "a.go"}},
 	} {
@@ -102,7 +107,7 @@ func TestRead_Ignore(t *testing.T) {
 			context := s.Inputs[len(s.Inputs)-1]
 			for name := range files { // what is left out is not watched
 				name = strings.TrimPrefix(name, "web/")
-				if sent := slices.Contains(tc.want, name); context.Ignore.Excludes(name) == sent && name != "Dockerfile" {
+				if sent := slices.Contains(tc.want, name); context.Ignore.Excludes(name) == sent && name != "Dockerfile" && name != ".dockerignore" {
 					t.Errorf("%s: sent %v, watched %v", name, sent, !sent)
 				}
 			}
@@ -110,11 +115,12 @@ func TestRead_Ignore(t *testing.T) {
 	}
 }
 
+//peers:3
 func TestRead_DockerfilesOwnIgnoreFileWins(t *testing.T) {
 	s := read(t, tree(t, map[string]string{
 		"docker/dev.Dockerfile": "FROM scratch\n", "docker/dev.Dockerfile.dockerignore": "a\n", ".dockerignore": "b\n", "a": "", "b": "",
 	}), docker.Build{Context: ".", Dockerfile: "docker/dev.Dockerfile"})
-	want := []string{".dockerignore", "b", "docker/", "docker/dev.Dockerfile", "docker/dev.Dockerfile.dockerignore"}
+	want := []string{"b", "docker/", "docker/dev.Dockerfile"}
 	if diff := cmp.Diff(want, listed(t, stream(t, s))); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
@@ -151,6 +157,7 @@ func TestRead_HashFollowsWhatDecides(t *testing.T) {
 	change("content", write("a", "2"), base, false)
 	change("a file more", write("b", ""), base, false)
 	change("an ignored file", write("b.tmp", ""), base, true)
+	change("a word about what is ignored", write(".dockerignore", "# temporary\n*.tmp\n"), base, true)
 	change("the mode", func(root string) error { return os.Chmod(filepath.Join(root, "a"), 0o755) }, base, false)
 	change("the Dockerfile", write("Dockerfile", "FROM scratch\nUSER 1\n"), base, false)
 	change("an argument", nil, with(func(b *docker.Build) { b.Args = map[string]string{"A": "2"} }), false)

@@ -6,6 +6,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -122,4 +126,38 @@ func tarOf(t *testing.T, name, text string) []byte {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+func TestBuildImage_SaysAllThatIsAsked(t *testing.T) {
+	var asked url.Values
+	mux := http.NewServeMux()
+	mux.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Api-Version", "1.41")
+		w.Header().Set("Builder-Version", "2")
+	})
+	mux.HandleFunc("/v1.41/build", func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.Query()
+		_, _ = io.Copy(io.Discard, r.Body)
+	})
+	server := httptest.NewServer(mux)
+	t.Cleanup(server.Close)
+	c, err := New(Options{Flags: Flags{Host: "tcp://" + server.Listener.Addr().String()}, LookupEnv: lookup(nil), ReadFile: reader(nil)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	spec := engine.BuildSpec{Tags: []string{"a:1", "b:2"}, Dockerfile: "x/Dockerfile", Target: "run", Args: map[string]string{"A": "1"}, Platform: "linux/arm64", CacheFrom: []string{"r/c"}}
+	if err := c.BuildImage(t.Context(), spec, strings.NewReader(""), nil); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, name := range []string{"version", "t", "dockerfile", "target", "buildargs", "platform", "cachefrom"} {
+		got[name] = strings.Join(asked[name], " ")
+	}
+	want := map[string]string{
+		"version": "2", "t": "a:1 b:2", "dockerfile": "x/Dockerfile", "target": "run", "buildargs": `{"A":"1"}`, "platform": "linux/arm64", "cachefrom": `["r/c"]`,
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got)\n%s", diff)
+	}
 }
