@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
 	"os"
 	"testing"
@@ -129,6 +130,37 @@ func TestServer_DatagramsWaitForAHeldEndpoint(t *testing.T) {
 		t.Errorf("%d datagrams wait", len(f.held))
 	}
 	apply(t, s, open)
+}
+
+// An endpoint that leaves answers what it was asked.
+func TestServer_DatagramsAreAnsweredByAnEndpointThatLeft(t *testing.T) {
+	agenttest.NoLeaks(t)
+	s, front := newServer(t, Config{}), at(vip, freePort(t))
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(at("127.0.0.1", 0)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	name := Front{UDP, front}
+	next, _ := udpBackend(t, "next")
+	apply(t, s, Table{name: {Service: "dns", Endpoints: []netip.AddrPort{conn.LocalAddr().(*net.UDPAddr).AddrPort()}}})
+	client := newAsker(t, front)
+	io.WriteString(client, "?")
+	buf := make([]byte, 10)
+	_, from, err := conn.ReadFromUDPAddrPort(buf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, s, Table{name: {Service: "dns", Endpoints: []netip.AddrPort{next}}})
+	if _, err := conn.WriteToUDPAddrPort([]byte("late"), from); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := client.hear(); got != "late" || err != nil {
+		t.Errorf("%q, %v", got, err)
+	}
+	if got, err := client.ask("!"); got != "next!" || err != nil {
+		t.Errorf("the next one: %q, %v", got, err)
+	}
 }
 
 // hear reads one answer.

@@ -19,6 +19,8 @@ const (
 	// from a new port would else pile up two minutes of them. The one silent the
 	// longest gives way.
 	maxFlows = 2048
+	// flowLinger is how long an endpoint that has left may still answer.
+	flowLinger = 500 * time.Millisecond
 	// maxDatagram is the largest UDP payload, in bytes.
 	maxDatagram = 65507
 	// maxHeld and maxHeldBytes bound the datagrams of one front that wait for an
@@ -93,7 +95,7 @@ func (f *udpFront) leave(t *Target) {
 	defer f.mu.Unlock()
 	for client, fl := range f.flows {
 		if !slices.Contains(t.Endpoints, fl.endpoint) {
-			fl.conn.Close()
+			time.AfterFunc(flowLinger, func() { fl.conn.Close() }) // it may be about to answer
 			delete(f.flows, client)
 		}
 	}
