@@ -52,8 +52,8 @@ type Options struct {
 
 // Found is what reading a definition finds.
 type Found struct {
-	Pos    app.Pos  // where the package begins
-	Inputs []string // as in Result, as far as they are known
+	Pos    app.Pos // where the package begins
+	Inputs []Input // as in Result, as far as they are known
 }
 
 // Result is a compiled app and what it came from.
@@ -61,12 +61,20 @@ type Result struct {
 	App    *app.App
 	Root   string  // absolute directory of the CUE module
 	Params []Param // declared order
-	// Inputs are all files and directories the result depends on, absolute and
-	// sorted: CUE files of every loaded package of the user's modules with
+	// Inputs are all files and directories the result depends on, by path: CUE files of every loaded package of the user's modules with
 	// their directories, cue.mod, embedded files, value files, secret files.
 	// One that does not exist is listed too when its coming would change the
 	// result.
-	Inputs []string
+	Inputs []Input
+}
+
+// Input is a file or directory that a result depends on.
+type Input struct {
+	Path string // absolute
+	Why  string // it counts, for a person: "CUE file of package shop"
+	// Names says that a directory counts by the names of everything in it. Else
+	// it counts by the CUE files directly in it.
+	Names bool `json:",omitzero"`
 }
 
 // Param is one parameter of the app.
@@ -92,7 +100,7 @@ type Error struct {
 	Diagnostics []Diagnostic
 	// Inputs are as in Result, as far as they are known, so that a watcher
 	// notices the fix.
-	Inputs []string
+	Inputs []Input
 }
 
 // Compile evaluates the definition at opts.Dir. Mistakes in the definition, in

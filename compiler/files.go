@@ -38,8 +38,7 @@ func (s *source) readFile(c *app.ConfigMap, key string) error {
 	if filepath.IsAbs(c.Files[key]) || !within(s.root, path) {
 		return fmt.Errorf("the file %s is outside the module", c.Files[key])
 	}
-	s.read[path] = true
-	s.read[filepath.Dir(path)] = true
+	s.reads(path, "file of configMap "+c.Name+", key "+key)
 	if err := s.inModule(path); err != nil {
 		return err
 	}

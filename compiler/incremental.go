@@ -198,24 +198,25 @@ func (old *Cache) learn(s *source, opts Options, snap snapshot) *Cache {
 		c.reason = "files in the directory do not belong to the package"
 		return c
 	}
-	set, done := map[string]bool{}, map[string]bool{s.dir: true}
+	set, done := map[Input]bool{}, map[string]bool{s.dir: true}
 	for dir := filepath.Dir(s.dir); within(s.root, dir) && s.dir != s.root; dir = filepath.Dir(dir) {
-		set[dir] = true
+		set[Input{Path: dir}] = true
 	}
 	for _, dep := range s.inst.Dependencies() {
 		c.known[dep.ImportPath] = true
 		if dep.ImportPath == schema.Core || isStandard(dep.ImportPath) {
 			continue
 		}
-		set[dep.Dir] = true
+		set[Input{Path: dep.Dir}] = true
 		s.addPackage(set, done, dep.Dir)
 	}
-	for path := range set {
-		if info, err := os.Stat(path); err == nil && info.IsDir() {
-			c.dirs = append(c.dirs, path)
+	for in := range set {
+		if info, err := os.Stat(in.Path); err == nil && info.IsDir() {
+			c.dirs = append(c.dirs, in.Path)
 		}
 	}
 	slices.Sort(c.dirs)
+	c.dirs = slices.Compact(c.dirs)
 	if c.reason = c.sort(s, snap); c.reason != "" {
 		return c
 	}

@@ -55,14 +55,21 @@ level: debug
 }
 
 var wantInputs = []string{
-	".", "cue.mod/module.cue", "deploy", "deploy/app.cue", "deploy/pages", "deploy/pages/index.html",
-	"keys", "keys/db.txt", "lib", "lib/lib.cue", "team.cue", "values.yaml",
+	".", "cue.mod/module.cue", "deploy", "deploy/app.cue", "deploy/pages/index.html",
+	"keys/db.txt", "lib", "lib/lib.cue", "team.cue", "values.yaml",
 }
 
-func relative(t *testing.T, dir string, inputs []string) []string {
+func paths(inputs []Input) (all []string) {
+	for _, in := range inputs {
+		all = append(all, in.Path)
+	}
+	return all
+}
+
+func relative(t *testing.T, dir string, inputs []Input) []string {
 	t.Helper()
 	var rel []string
-	for _, in := range inputs {
+	for _, in := range paths(inputs) {
 		if !filepath.IsAbs(in) {
 			t.Errorf("input %s is not absolute", in)
 		}
@@ -87,6 +94,49 @@ func TestCompile_InputsAreAllThatTheResultDependsOn(t *testing.T) {
 	}
 	if got := relative(t, dir, r.Inputs); !slices.Equal(got, wantInputs) {
 		t.Errorf("inputs are\n%s\nwant\n%s", got, wantInputs)
+	}
+}
+
+func TestCompile_InputsSayWhyTheyCount(t *testing.T) {
+	dir := project(t)
+	extract(t, dir, txtar.Parse([]byte(`
+-- deploy/more.cue --
+@extern(embed)
+
+package shop
+
+#missing: _ @embed(file=pages/gone.html,type=text)
+#conf: _ @embed(glob=conf/*/x.yaml,allowEmptyGlob)
+-- deploy/conf/a/x.yaml --
+a: 1
+-- deploy/conf/b/y.yaml --
+a: 1
+`)))
+	_, err := Compile(t.Context(), Options{Dir: filepath.Join(dir, "deploy"), ValueFiles: []string{filepath.Join(dir, "values.yaml")}, CacheDir: newCache(t)})
+	var bad *Error
+	if !errors.As(err, &bad) {
+		t.Fatalf("got %v, want a mistake", err)
+	}
+	got := map[string]bool{}
+	for _, in := range bad.Inputs {
+		rel, _ := filepath.Rel(dir, in.Path)
+		if in.Names {
+			rel += "/*"
+		}
+		got[filepath.ToSlash(rel)+": "+strings.ReplaceAll(in.Why, dir+"/", "")] = true
+	}
+	for _, want := range []string{
+		"cue.mod/module.cue: the module",
+		"deploy: a CUE file in it may come to count",
+		"deploy/app.cue: CUE file",
+		"deploy/pages/index.html: embedded at deploy/app.cue:12:43",
+		"deploy/pages/gone.html: embedded at deploy/more.cue:5:13",
+		"deploy/conf/*: where what is embedded at deploy/more.cue:6:10 is looked for",
+		"deploy/conf/a/x.yaml: embedded at deploy/more.cue:6:10",
+	} {
+		if !got[want] {
+			t.Errorf("no %q in %v", want, got)
+		}
 	}
 }
 

@@ -43,7 +43,7 @@ type source struct {
 	overlay map[string]load.Source
 	ctx     *cue.Context    // of the last build
 	inst    *build.Instance // the last one loaded, complete or not
-	read    map[string]bool // further files and directories that were read
+	read    map[Input]bool  // further files and directories that were read
 	found   func(Found)     // see Options
 	// What a compile with a cache adds; all may be nil.
 	loaded func()                  // is called when the package is loaded
@@ -89,7 +89,7 @@ func openSource(dir, cacheDir string, outline bool) (*source, error) {
 		cache:   cacheDir,
 		outline: outline,
 		overlay: map[string]load.Source{},
-		read:    map[string]bool{},
+		read:    map[Input]bool{},
 	}, nil
 }
 

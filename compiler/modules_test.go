@@ -102,8 +102,8 @@ func TestCompile_ModuleFromARegistrySharesTheEmbeddedSchema(t *testing.T) {
 				t.Errorf("grace period %d, want the platform's 5", got)
 			}
 			for _, in := range r.Inputs {
-				if strings.Contains(in, "platform.example") {
-					t.Errorf("a module in the cache never changes, yet it is an input: %s", in)
+				if strings.Contains(in.Path, "platform.example") {
+					t.Errorf("a module in the cache never changes, yet it is an input: %s", in.Path)
 				}
 			}
 		})

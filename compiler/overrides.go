@@ -117,8 +117,7 @@ func (s *source) valueFile(file string) ([]*override, error) {
 	if err != nil {
 		return nil, fmt.Errorf("value file: %w", err)
 	}
-	s.read[path] = true
-	s.read[filepath.Dir(path)] = true
+	s.reads(path, "value file (-f)")
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("value file: %w", err)

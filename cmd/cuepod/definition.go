@@ -166,16 +166,20 @@ func readBeneath(root, path string) ([]byte, error) {
 
 // watched are the groups of what a definition depends on: its files, and what
 // its images are built from.
-func watched(files []string, sources []watch.Group) []watch.Group {
+func watched(files []compiler.Input, sources []watch.Group) []watch.Group {
 	var inputs []watch.Input
-	for _, path := range files {
-		inputs = append(inputs, watch.Input{Path: path})
+	for _, f := range files {
+		in := watch.Input{Path: f.Path, Why: f.Why}
+		if f.Names {
+			in.Kind = watch.Names
+		}
+		inputs = append(inputs, in)
 	}
 	return watch.Union(watch.Inputs(inputs), sources)
 }
 
 // inputsOf is what a broken definition depends on, so that the fix is noticed.
-func inputsOf(err error) []string {
+func inputsOf(err error) []compiler.Input {
 	var bad *compiler.Error
 	if errors.As(err, &bad) {
 		return bad.Inputs

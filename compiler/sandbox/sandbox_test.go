@@ -153,8 +153,8 @@ func checkBreach(t *testing.T, err error, text, file string) {
 	if invalid.Diagnostics[0].Hint == "" {
 		t.Error("nobody says what to do")
 	}
-	if file != "" && !slices.Contains(invalid.Inputs, file) {
-		t.Errorf("a watcher would not notice the fix: inputs %q", invalid.Inputs)
+	if file != "" && !slices.ContainsFunc(invalid.Inputs, func(in compiler.Input) bool { return in.Path == file }) {
+		t.Errorf("a watcher would not notice the fix: inputs %v", invalid.Inputs)
 	}
 }
 
@@ -234,7 +234,7 @@ func TestServe_EndsWithItsParent(t *testing.T) {
 }
 
 func TestWithin_GivesUpAtALimit(t *testing.T) {
-	found := compiler.Found{Pos: app.Pos{File: "app.cue", Line: 2, Column: 1}, Inputs: []string{"/app.cue"}}
+	found := compiler.Found{Pos: app.Pos{File: "app.cue", Line: 2, Column: 1}, Inputs: []compiler.Input{{Path: "/app.cue"}}}
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
 	stuck := func(_ context.Context, opts compiler.Options) (*compiler.Result, error) {

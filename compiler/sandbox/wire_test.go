@@ -81,12 +81,12 @@ func roundTrip(t *testing.T, result *compiler.Result, err error) (*compiler.Resu
 func TestReadFrames(t *testing.T) {
 	var heard []compiler.Found
 	tell := func(f compiler.Found) { heard = append(heard, f) }
-	in := `{"Found":{"Inputs":["/a"]}}` + "\n" + `{"Found":{"Inputs":["/a","/b"]}}` + "\n" + `{"Result":{"Root":"/"}}`
+	in := `{"Found":{"Inputs":[{"Path":"/a"}]}}` + "\n" + `{"Found":{"Inputs":[{"Path":"/a"},{"Path":"/b"}]}}` + "\n" + `{"Result":{"Root":"/"}}`
 	result, _, err := readFrames(json.NewDecoder(strings.NewReader(in)), tell)
 	if err != nil || result.Root != "/" {
 		t.Errorf("got %v, %v", result, err)
 	}
-	if want := []compiler.Found{{Inputs: []string{"/a"}}, {Inputs: []string{"/a", "/b"}}}; !reflect.DeepEqual(heard, want) {
+	if want := []compiler.Found{{Inputs: []compiler.Input{{Path: "/a"}}}, {Inputs: []compiler.Input{{Path: "/a"}, {Path: "/b"}}}}; !reflect.DeepEqual(heard, want) {
 		t.Errorf("heard %v", heard)
 	}
 	if _, _, err := readFrames(json.NewDecoder(strings.NewReader(`{"Failure":"no such directory"}`)), tell); err == nil || err.Error() != "no such directory" {
