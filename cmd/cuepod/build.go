@@ -69,13 +69,13 @@ func (c *cli) buildImages(ctx context.Context, d definition) error {
 // sources reads what the images of an app are built from. It gives their names
 // by "workload/container", and what to watch, also when something is wrong.
 // Programs have the pace of definitions: their files are saved as those are.
-func sources(ctx context.Context, eng engine.Engine, root string, a *app.App, cache *build.Cache) (built map[string]string, groups []watch.Group, err error) {
+func sources(ctx context.Context, eng engine.Engine, root string, a *app.App, live bool, cache *build.Cache) (built map[string]string, groups []watch.Group, err error) {
 	built = map[string]string{}
 	var wrong []string
 	var contexts, programs []watch.Input
 	project := runner.Identity{App: a.Name, Root: root}.Project()
 	opts := build.Options{Cache: cache}
-	for _, img := range docker.BuiltImages(a) {
+	for _, img := range docker.BuiltImages(a, live) {
 		if img.Build.Go != "" && opts.Arch == "" {
 			info, err := eng.Info(ctx)
 			if err != nil {

@@ -31,6 +31,8 @@ type definition struct {
 	host  []string // directories of the host that pods may mount
 	// strict makes a run replace pods as Kubernetes does.
 	strict bool
+	// live is for a run, which copies files into containers as they change.
+	live bool
 	evaluation
 }
 
@@ -58,7 +60,7 @@ func (d *definition) options() compiler.Options {
 
 // docker is what a local run takes from outside the definition.
 func (d *definition) docker(root string) docker.Options {
-	opts := docker.Options{Root: root, Strict: d.strict}
+	opts := docker.Options{Root: root, Strict: d.strict, Live: d.live}
 	for _, dir := range d.host {
 		if abs, err := filepath.Abs(dir); err == nil { // else there is no working directory to be relative to
 			dir = abs
@@ -125,7 +127,7 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 			}
 			opts := d.docker(result.Root)
 			opts.Project = runner.Identity{App: result.App.Name, Root: result.Root}.Project()
-			built, more, err := sources(ctx, eng, result.Root, result.App, &cache)
+			built, more, err := sources(ctx, eng, result.Root, result.App, d.live, &cache)
 			groups := watched(result.Inputs, more)
 			if err != nil {
 				return runner.Compiled{Watch: groups}, err

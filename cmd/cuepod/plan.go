@@ -22,6 +22,7 @@ func (c *cli) planCommand() *cobra.Command {
 				return err
 			}
 			defer eng.Close()
+			d.live = true
 			cfg, err := c.config(d, eng, nil)
 			if err != nil {
 				return err

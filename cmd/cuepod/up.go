@@ -68,7 +68,7 @@ background, which restarts nothing; so does up when the terminal goes away.
 	}
 	f.flags(cmd)
 	f.strictFlag(cmd)
-	f.lasting = true
+	f.lasting, f.live = true, true
 	flags := cmd.Flags()
 	flags.BoolVarP(&f.detach, "detach", "d", false, "leave the supervisor in the background, return when it has begun")
 	flags.BoolVar(&f.wait, "wait", false, "like --detach, but return when everything is ready")

@@ -220,7 +220,14 @@ func (s *Source) digest(b *docker.Build) (string, error) {
 	}
 	h := sha256.New()
 	h.Write(append(head, '\n'))
+	live, err := s.liveNames(b)
+	if err != nil {
+		return "", err
+	}
 	for _, e := range s.entries {
+		if live(e.name) {
+			continue
+		}
 		fmt.Fprintf(h, "%q %v %q %d %x\n", e.name, e.mode, e.link, e.size, e.sum)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:6]), nil

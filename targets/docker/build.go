@@ -15,7 +15,8 @@ type BuiltImage struct {
 
 // BuiltImages lists the images that an app wants built, in the order of its
 // definition. What is in them is for somebody else to read.
-func BuiltImages(a *app.App) []BuiltImage {
+// live is Options.Live.
+func BuiltImages(a *app.App, live bool) []BuiltImage {
 	var out []BuiltImage
 	for i := range a.Pods {
 		p := &a.Pods[i]
@@ -23,7 +24,7 @@ func BuiltImages(a *app.App) []BuiltImage {
 			for n := range list {
 				c := &list[n]
 				if c.Build != nil {
-					out = append(out, BuiltImage{p.Name + "/" + c.Name, "pods." + p.Name + "." + kind + "." + c.Name + ".build", *buildOf(c)})
+					out = append(out, BuiltImage{p.Name + "/" + c.Name, "pods." + p.Name + "." + kind + "." + c.Name + ".build", *buildOf(c, live)})
 				}
 			}
 		}
@@ -39,7 +40,7 @@ func ImageName(project, container, hash string) string {
 	return "cuepod/" + project + "/" + container + ":" + hash
 }
 
-func buildOf(c *app.Container) *Build {
+func buildOf(c *app.Container, live bool) *Build {
 	b := c.Build
 	if b == nil {
 		return nil
@@ -50,6 +51,10 @@ func buildOf(c *app.Container) *Build {
 		return out
 	}
 	out.Context, out.Dockerfile, out.Target, out.Args = b.Context, b.Dockerfile, b.Target, b.Args
+	if live && c.Dev != nil {
+		dev := devOf(c)
+		out.Synced, out.Ignored = dev.Sync, dev.Ignore
+	}
 	out.CacheFrom, out.Buildx = b.CacheFrom, b.Builder == "buildx"
 	for _, s := range b.Secrets {
 		out.Secrets = append(out.Secrets, BuildSecret{ID: s.Name, File: s.File, Env: s.Env})

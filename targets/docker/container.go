@@ -12,7 +12,7 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 		Name:       c.Name,
 		EngineName: ContainerName(r.project, d.Name, c.Name),
 		Image:      r.image(c, p),
-		Build:      buildOf(c),
+		Build:      buildOf(c, r.opts.Live),
 		PullPolicy: c.ImagePullPolicy,
 		Entrypoint: c.Command,
 		Cmd:        c.Args,

@@ -255,6 +255,11 @@ type Container struct {
 // named after its content, see Options.Built: what changes that makes another
 // container, while the description itself is in no hash.
 type Build struct {
+	// Synced is copied into the container as it changes, but for what Ignored leaves
+	// out, and so does not decide about the image. Only with Options.Live.
+	Synced  []Sync   `json:"synced,omitempty"`
+	Ignored []string `json:"ignored,omitempty"`
+
 	// Of a Dockerfile.
 	Context    string            `json:"context,omitempty"`    // directory, relative to the module's root
 	Dockerfile string            `json:"dockerfile,omitempty"` // relative to Context; "" is Dockerfile
