@@ -81,7 +81,6 @@ func (s *stage) follow(a *app.App) *followed {
 		})
 	}
 	s.t.Cleanup(f.stop)
-	f.hears(runner.EventReady, "")
 	return f
 }
 
@@ -166,6 +165,7 @@ func TestFollow_CopiesToAnyContainer(t *testing.T) {
 	pod.Replicas = 2
 	a := &app.App{Pods: []app.Pod{pod}}
 	f := s.follow(a)
+	f.hears(runner.EventReady, "")
 	for _, where := range []string{"web-0/app", "web-1/app"} {
 		s.expect(where, "of the module", "cat", "/srv/both")
 		s.expect(where, "1", "cat", "/srv/image")
@@ -197,4 +197,98 @@ func TestFollow_CopiesToAnyContainer(t *testing.T) {
 		t.Error("containers were replaced")
 	}
 	f.quiet(runner.EventProblem, runner.EventPlan)
+}
+
+// dev is look with a command, a directory that is copied to /srv, and what follows.
+func dev(name string, command []string, d app.Dev) app.Container {
+	c := look(name)
+	c.Args = command
+	d.Sync = map[string]string{name: "/srv"}
+	c.Dev = &d
+	return c
+}
+
+// Each action does what it says, in its container alone; what fails is told once,
+// keeps nobody else waiting, and is made good by the next change.
+//
+//peers:4 7 29
+func TestFollow_Actions(t *testing.T) {
+	s := newStage(t).on(t)
+	s.file("restarts/a", "1")
+	s.file("crashes/other", "1")
+	s.file("runs/a", "1")
+	s.file("hears/a", "1")
+	crashes := deployment("crashes", dev("crashes", []string{"obey", "/srv/command"}, app.Dev{}))
+	a := &app.App{Pods: []app.Pod{
+		deployment("restarts", dev("restarts", []string{"wait"}, app.Dev{OnChange: "restart"})),
+		deployment("runs", dev("runs", []string{"wait"}, app.Dev{OnChange: "exec", Exec: []string{"/testprog", "cat", "/srv/needed"}})),
+		deployment("hears", dev("hears", []string{"hear", "/srv/heard"}, app.Dev{OnChange: "signal", Signal: "SIGHUP"})),
+	}}
+	f := s.follow(a)
+	f.hears(runner.EventReady, "")
+	before := s.idOf("restarts-0/restarts")
+
+	// The file and its rights, a link, and a new name for a directory; then a new
+	// instance that has them.
+	s.file("restarts/dir/a", "2")
+	if err := os.Chmod(s.id.Root+"/restarts/dir/a", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("dir/a", s.id.Root+"/restarts/link"); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(f.hears(runner.EventSync, "restarted"))
+	s.expect("restarts-0/restarts", "2", "cat", "/srv/link")
+	s.expect("restarts-0/restarts", "-rwxr-xr-x 0:0 1", "stat", "/srv/dir/a")
+	if now := s.idOf("restarts-0/restarts"); now == before {
+		t.Error("it was not restarted")
+	}
+	f.quiet(runner.EventPlan, runner.EventProblem)
+	if err := os.Rename(s.id.Root+"/restarts/dir", s.id.Root+"/restarts/renamed"); err != nil {
+		t.Fatal(err)
+	}
+	t.Log(f.hears(runner.EventSync, "restarted"))
+	s.expect("restarts-0/restarts", "2", "cat", "/srv/renamed/a")
+	s.fails("restarts-0/restarts", "stat", "/srv/dir")
+
+	// A command that fails is told with what it said, while another goes on.
+	s.file("runs/a", "2")
+	told := f.hears(runner.EventProblem, "/testprog failed with code 1")
+	if !strings.Contains(told, "synced 1 file") || !strings.Contains(told, "no such file") {
+		t.Error(told)
+	}
+	s.file("hears/a", "2")
+	t.Log(f.hears(runner.EventSync, "sent SIGHUP"))
+	agenttest.Eventually(t, func() error {
+		if got := s.ask("hears-0/hears", "cat", "/srv/heard"); strings.Count(got, "HUP") != 1 {
+			return fmt.Errorf("it heard %q", got)
+		}
+		return nil
+	})
+	s.file("runs/a", "3") // fails again, and is not told again
+	s.eventually("runs-0/runs", "3", "cat", "/srv/a")
+	s.file("runs/needed", "here")
+	t.Log(f.hears(runner.EventFixed, "ran /testprog"))
+	f.quiet(runner.EventProblem)
+
+	// What changes while nobody looks follows when somebody does.
+	f.stop()
+	before = s.idOf("restarts-0/restarts")
+	other := s.idOf("runs-0/runs")
+	s.file("restarts/away", "1")
+	a.Pods = append(a.Pods, crashes)
+	f = s.follow(a)
+	t.Log(f.hears(runner.EventSync, "restarts: synced 1 file"))
+	s.expect("restarts-0/restarts", "1", "cat", "/srv/away")
+	if s.idOf("restarts-0/restarts") == before || s.idOf("runs-0/runs") != other {
+		t.Error("only the container whose files changed is to be restarted")
+	}
+
+	// A container that crashes gets what makes it run, and runs at once.
+	f.hears(runner.EventProblem, "crashes-0/crashes")
+	f.hears(runner.EventProblem, "crashes-0/crashes")
+	s.file("crashes/command", "wait")
+	t.Log(f.hears(runner.EventSync, "crashes: synced 1 file"))
+	f.hears(runner.EventReady, "")
+	s.expect("crashes-0/crashes", "wait", "cat", "/srv/command")
 }

@@ -51,3 +51,17 @@ func serve(file, name, address, after string) {
 		w.WriteHeader(http.StatusTeapot) // any answer will do
 	}))
 }
+
+func hear(file string) error {
+	heard := make(chan os.Signal, 1)
+	signal.Notify(heard, syscall.SIGHUP, syscall.SIGTERM)
+	for s := range heard {
+		if s == syscall.SIGTERM {
+			break
+		}
+		if err := mark(file, "HUP"); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -26,6 +26,8 @@ mount PATH               type, options of the mount there, and its size
 id                       user, group and further groups
 proc NAME                the value of a line of /proc/self/status
 mark FILE TEXT [SECONDS] add a line with the time to FILE, after so many seconds
+obey FILE                do what FILE says; one that is not there is an error
+hear FILE                add a line to FILE for each SIGHUP, until it is asked to stop
 fail                     exit with an error
 act FILE NAME HOW        mark that NAME starts, is asked to stop, and ends; HOW is
                          the seconds that it takes to stop, or "ignore"
@@ -51,6 +53,14 @@ func run(command string, args []string) error {
 		signal.Notify(stop, syscall.SIGTERM)
 		<-stop
 		return nil
+	case "obey":
+		text, err := os.ReadFile(args[0])
+		if words := strings.Fields(string(text)); err == nil && len(words) > 0 {
+			err = run(words[0], words[1:])
+		}
+		return err
+	case "hear":
+		return hear(args[0])
 	case "stat":
 		return each(args, stat)
 	case "cat":
