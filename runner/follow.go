@@ -186,6 +186,14 @@ func (r *supervisor) followAll(ctx context.Context) {
 	}
 }
 
+// askAll follows what changed, whatever the triggers say.
+func (r *supervisor) askAll(ctx context.Context) {
+	for _, f := range r.loop.followers {
+		f.asked, f.waits = true, false
+		r.follow(ctx, f)
+	}
+}
+
 // follow brings the copies up to date and does what follows, unless that is under
 // way: then it does so once more.
 func (r *supervisor) follow(ctx context.Context, f *devFollower) {
@@ -198,7 +206,7 @@ func (r *supervisor) follow(ctx context.Context, f *devFollower) {
 	if a == nil {
 		return // no container is there: it has what there is when it starts
 	}
-	f.busy, f.again, f.asked = true, false, false
+	f.busy, f.again, f.asked = true, false, false // asked is in a
 	r.following.Go(func() {
 		done := r.doAction(ctx, a)
 		_ = r.call(ctx, func() { r.followed(ctx, a, done) })
@@ -281,7 +289,7 @@ func (r *supervisor) doAction(ctx context.Context, a *devAction) devDone {
 			done.waits = done.waits || got.changed() || acted != "" && acted != got.digest
 		} else if a.dev.OnChange == docker.NoAction && t.running {
 			r.note(t.container, got.digest)
-		} else if acted != got.digest && (acted != "" || len(t.c.Synced()) > 0) || got.changed() || a.asked {
+		} else if acted != got.digest && (acted != "" || len(t.c.Synced()) > 0) || got.changed() {
 			due = append(due, t)
 			digests[t.container] = got.digest
 		} else if acted == "" {
@@ -512,7 +520,7 @@ func (r *supervisor) tellFollowed(a *devAction, d devDone) {
 	}
 	f.told = problem
 	if d.waits && !f.waits {
-		r.report(EventNotice, a.object, "%s; 'cuepod sync %s' follows", waiting(d), f.workload)
+		r.report(EventNotice, a.object, "%s; the key y or 'cuepod sync' has them follow", waiting(d))
 	}
 	f.waits = d.waits
 }

@@ -48,6 +48,8 @@ type rig struct {
 	options docker.Options // Strict makes the supervisor strict, too
 
 	changes chan watch.Change
+	groups  map[string]chan watch.Change // of followers
+	asks    chan struct{}
 }
 
 const rigAgent = "cuepod/infra:test"
@@ -206,7 +208,7 @@ func (r *rig) id() Identity { return Identity{App: "shop", Root: cmp.Or(r.root, 
 
 func (r *rig) config() Config {
 	return Config{
-		Engine: r.eng, Strict: r.options.Strict,
+		Engine: r.eng, Strict: r.options.Strict, Ask: r.asks,
 		Compile: func(context.Context) (Compiled, error) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
@@ -235,8 +237,15 @@ func (r *rig) config() Config {
 	}
 }
 
-func (r *rig) Set([]watch.Group)                  {}
-func (r *rig) Changes(string) <-chan watch.Change { return r.changes }
+func (r *rig) Set([]watch.Group) {}
+func (r *rig) Changes(group string) <-chan watch.Change {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if c := r.groups[group]; c != nil {
+		return c
+	}
+	return r.changes
+}
 
 // up runs the supervisor until stop is called, which returns Up's error.
 func (r *rig) up() (stop func() error) {

@@ -78,6 +78,7 @@ type Config struct {
 	Once      bool              // return once everything is ready, leaving it running
 	Timeout   time.Duration     // with Once: how long to wait before NotReadyError; 0 means for ever
 	Backoff   reconcile.Backoff // between restarts of a container; "" means as recorded, else fast
+	Ask       <-chan struct{}   // each value asks to follow what changed in files that waits for somebody to ask; may be nil
 	Log       *slog.Logger
 	Report    func(Event) // called from one goroutine, must not block for long
 }

@@ -168,6 +168,9 @@ func (r *supervisor) run(ctx context.Context, w watcher, inputs []watch.Group) e
 		case <-sources:
 			r.recompile(ctx)
 			continue
+		case <-r.cfg.Ask:
+			r.askAll(ctx)
+			continue
 		case c := <-r.compiled:
 			r.adopt(ctx, c, w)
 		case <-timeout:

@@ -104,7 +104,7 @@ func (c *cli) root() *cobra.Command {
 	)
 	root.AddCommand(
 		c.initCommand(), c.vetCommand(), c.explainCommand(), c.compileCommand(), c.diffCommand(), c.fmtCommand(),
-		c.buildCommand(), c.planCommand(), c.upCommand(), c.watchCommand(), c.attachCommand(), c.downCommand(), c.psCommand(), c.topCommand(), c.doctorCommand(), c.logsCommand(), c.execCommand(), c.portForwardCommand(), c.trustCommand(), c.runCommand(),
+		c.buildCommand(), c.planCommand(), c.upCommand(), c.watchCommand(), c.attachCommand(), c.syncCommand(), c.downCommand(), c.psCommand(), c.topCommand(), c.doctorCommand(), c.logsCommand(), c.execCommand(), c.portForwardCommand(), c.trustCommand(), c.runCommand(),
 		c.versionCommand(),
 	)
 	for _, cmd := range root.Commands() {

@@ -29,8 +29,9 @@ type supervision struct {
 	// parent is who started this process in the background, or nil.
 	parent *parent
 
-	keys   <-chan byte // nil where nobody can press one
-	start  start       // zero until then
+	asks   chan struct{} // to the runner: to follow what waits
+	keys   <-chan byte   // nil where nobody can press one
+	start  start         // zero until then
 	urls   chan string
 	last   string // addresses as last shown
 	began  time.Time
@@ -60,7 +61,7 @@ type news struct {
 // supervise runs the app until a signal ends it.
 func (c *cli) supervise(ctx context.Context, f upFlags) error {
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, releaseRequest)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, releaseRequest, syncRequest)
 	defer signal.Stop(signals)
 	eng, err := c.engine(c.lookupEnv)
 	if err != nil {
@@ -94,7 +95,7 @@ func (c *cli) supervise(ctx context.Context, f upFlags) error {
 func (c *cli) newSupervision(eng engine.Engine, f upFlags) *supervision {
 	return &supervision{
 		c: c, f: f, eng: eng, show: c.eventPrinter().print, began: time.Now(), terminal: isTerminal(c.out) || isTerminal(c.err),
-		news: make(chan news, 64), urls: make(chan string, 1), ended: make(chan error, 1),
+		news: make(chan news, 64), urls: make(chan string, 1), asks: make(chan struct{}, 1), ended: make(chan error, 1),
 	}
 }
 
@@ -143,6 +144,9 @@ func (s *supervision) run(ctx context.Context, signals <-chan os.Signal) error {
 				return interrupted(err)
 			}
 		case key := <-s.keys:
+			if key == syncKey {
+				s.ask()
+			}
 			if key == detachKey && s.interrupts == 0 && !s.f.background {
 				s.leaving = true
 				stopUp()
@@ -190,6 +194,9 @@ func (s *supervision) signal(sig os.Signal) verdict {
 	case syscall.SIGHUP:
 		s.background()
 		return goOn
+	case syncRequest:
+		s.ask()
+		return goOn
 	case releaseRequest:
 		s.show(runner.Event{Kind: runner.EventNotice, Message: "cuepod down takes over"})
 		return stop
@@ -224,6 +231,7 @@ func (s *supervision) config() (runner.Config, error) {
 	cfg, err := s.c.config(s.f.definition, s.eng, s.first)
 	cfg.Offline = s.f.offline
 	cfg.NoHold = s.f.noHold
+	cfg.Ask = s.asks
 	cfg.HTTPPort, cfg.Watch, cfg.Once, cfg.Timeout = s.f.httpPort, s.f.watch, s.f.once, s.f.timeout
 	cfg.Backoff = reconcile.Backoff(s.f.backoff)
 	if s.f.proxyMode != "auto" {

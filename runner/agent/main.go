@@ -73,7 +73,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		}
 		return 0
 	case api.RoleMirror:
-		err = mirror.Serve(stdin, stdout)
+		err = mirror.Serve("", stdin, stdout)
 	case api.RoleForward:
 		err = runForward(stdin, stdout)
 	default:

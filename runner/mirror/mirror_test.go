@@ -46,7 +46,7 @@ func (p *pair) connect() {
 	ours, theirs := net.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := agent.Serve(theirs, theirs)
+		err := agent.Serve("", theirs, theirs)
 		theirs.Close()
 		ended <- err
 	}()
@@ -407,7 +407,7 @@ func TestServe_RefusesPathsThatLeadOut(t *testing.T) {
 		dir := filepath.Join(t.TempDir(), "c")
 		in := `{"open":{"dir":"` + dir + `"}}` + "\n" + `{"put":{"path":"` + name + `","size":1,"mode":420}}` + "\nx" + `{"close":{}}` + "\n"
 		var out strings.Builder
-		if err := agent.Serve(strings.NewReader(in), &out); err != nil && err != io.EOF {
+		if err := agent.Serve("", strings.NewReader(in), &out); err != nil && err != io.EOF {
 			t.Errorf("%s: %v", name, err)
 		}
 		if !strings.Contains(out.String(), "not a clean relative path") {

@@ -30,10 +30,11 @@ const maxLine = 64 << 10
 // maxErrors bounds what is told of a round.
 const maxErrors = 3
 
-// Serve carries out rounds until in ends. A line that is out of place ends it
+// Serve carries out rounds until in ends. base is put before every directory: ""
+// but for tests. A line that is out of place ends it
 // with an error, as where its content ends is not known then.
-func Serve(in io.Reader, out io.Writer) error {
-	s := server{in: bufio.NewReaderSize(in, maxLine), out: json.NewEncoder(out)}
+func Serve(base string, in io.Reader, out io.Writer) error {
+	s := server{base: base, in: bufio.NewReaderSize(in, maxLine), out: json.NewEncoder(out)}
 	for {
 		line, err := s.next()
 		if errors.Is(err, io.EOF) {
@@ -52,8 +53,9 @@ func Serve(in io.Reader, out io.Writer) error {
 }
 
 type server struct {
-	in  *bufio.Reader
-	out *json.Encoder
+	base string
+	in   *bufio.Reader
+	out  *json.Encoder
 }
 
 func (s *server) next() (line api.MirrorLine, err error) {
@@ -70,6 +72,7 @@ func (s *server) next() (line api.MirrorLine, err error) {
 // round is one round. Its error is one of the line itself; what goes wrong with
 // the copy is answered.
 func (s *server) round(open api.MirrorOpen) error {
+	open.Dir = s.base + open.Dir
 	c, err := openCopy(open)
 	if err != nil {
 		if err := s.out.Encode(api.MirrorThere{Error: err.Error()}); err != nil {
