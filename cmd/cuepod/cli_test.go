@@ -465,14 +465,17 @@ func TestEventPrinter(t *testing.T) {
 	var b strings.Builder
 	p := &eventPrinter{w: &b}
 	p.print(runner.Event{Kind: runner.EventStep, Object: "pod web-0", Message: "started"})
+	p.print(runner.Event{Kind: runner.EventBuild, Object: "image x", Message: "[2/2] RUN make"})
 	p.print(runner.Event{Kind: runner.EventInvalid, Message: "a.cue:1:1: wrong\na.cue:2:1: wrong too\n"})
 	want := "done     pod web-0: started\n" +
+		"build    image x: [2/2] RUN make\n" +
 		"invalid  the definition is not valid; the last valid one keeps running\n  a.cue:1:1: wrong\n  a.cue:2:1: wrong too\n"
 	if b.String() != want {
 		t.Errorf("got\n%swant\n%s", b.String(), want)
 	}
 	b.Reset()
 	p.style, p.marks = style{true}, true
+	p.print(runner.Event{Kind: runner.EventBuild, Object: "image x", Message: "[2/2] RUN make"}) // the screen has a line for it
 	p.print(runner.Event{Kind: runner.EventReady, Message: "shop is ready"})
 	if want := "\x1b[32m✔\x1b[0m shop is ready\n"; b.String() != want {
 		t.Errorf("on a terminal: %q", b.String())
