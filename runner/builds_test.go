@@ -4,8 +4,10 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +27,24 @@ func (r *rig) onBuild(f func(ctx context.Context, ref string) error) {
 	})
 }
 
+// tally is a list that several goroutines write.
+type tally struct {
+	mu  sync.Mutex
+	all []string // guarded by mu
+}
+
+func (l *tally) add(text string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, text)
+}
+
+func (l *tally) list() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
+}
+
 // A build of minutes keeps nothing else of the app from its change; a change of
 // what it is built from ends it, and begins the one that counts.
 //
@@ -34,14 +54,14 @@ func TestUp_SlowBuildKeepsNobodyWaiting(t *testing.T) {
 		dir := r.source(map[string]string{"Dockerfile": "FROM web:1\nCOPY a.txt /a.txt\n", "a.txt": "one"})
 		r.ready()
 		r.up()
-		var begun, broken []string
+		var begins, breaks tally
 		r.onBuild(func(ctx context.Context, ref string) error {
-			begun = append(begun, ref)
+			begins.add(ref)
 			select {
 			case <-time.After(5 * time.Minute):
 				return nil
 			case <-ctx.Done():
-				broken = append(broken, ref)
+				breaks.add(ref)
 				return ctx.Err()
 			}
 		})
@@ -57,15 +77,18 @@ func TestUp_SlowBuildKeepsNobodyWaiting(t *testing.T) {
 		r.told()
 		r.edit(func(a *app.App) { a.Pod("db").Containers[0].Env[0] = app.EnvVar{Name: "LEVEL", Value: "debug"} })
 		time.Sleep(20 * time.Second)
+		begun, broken := begins.list(), breaks.list()
 		if got := touched(before, r.running()); !strings.Contains(got, "_db") || strings.Contains(got, "_log") || len(begun) != 1 || len(broken) != 0 {
 			t.Errorf("touched %q beside the build; %d begun, %d broken off", got, len(begun), len(broken))
 		}
 		save("three")
 		time.Sleep(time.Second)
+		begun, broken = begins.list(), breaks.list()
 		if len(begun) != 2 || len(broken) != 1 || broken[0] != begun[0] || begun[1] == begun[0] {
 			t.Errorf("begun %v, broken off %v", begun, broken)
 		}
 		time.Sleep(6 * time.Minute)
+		begun = begins.list()
 		if !r.runs("web-0_log", begun[1]) || !r.runs("web-1_log", begun[1]) || len(begun) != 2 {
 			t.Errorf("the last one does not run: %v; begun %v", r.running(), begun)
 		}
@@ -96,16 +119,24 @@ func TestUp_BuildsGoOnBesideEachOther(t *testing.T) {
 				}
 			}
 		}
+		var mu sync.Mutex // over what follows
 		running, most := 0, 0
-		r.onBuild(func(context.Context, string) error {
-			running++
+		busy := func(n int) {
+			mu.Lock()
+			defer mu.Unlock()
+			running += n
 			most = max(most, running)
+		}
+		r.onBuild(func(context.Context, string) error {
+			busy(1)
 			time.Sleep(time.Minute)
-			running--
+			busy(-1)
 			return nil
 		})
 		began := time.Now()
 		r.ready()
+		mu.Lock()
+		defer mu.Unlock()
 		if took := time.Since(began); most != buildsAtOnce || took > 3*time.Minute {
 			t.Errorf("%d builds at once, want %d; %d of a minute each took %v", most, buildsAtOnce, count+1, took)
 		}
