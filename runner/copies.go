@@ -317,10 +317,12 @@ func (k *copies) dial(ctx context.Context, infra string) (*mirror.Line, error) {
 		return nil, err
 	}
 	ours, theirs := net.Pipe()
-	conn := &agentPipe{Conn: ours}
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	conn := &agentPipe{Conn: ours, stop: stop}
 	k.wg.Go(func() {
+		defer stop()
 		var said bytes.Buffer
-		_, err := k.eng.Exec(context.WithoutCancel(ctx), infra, engine.ExecSpec{
+		_, err := k.eng.Exec(life, infra, engine.ExecSpec{
 			Cmd: append(slices.Clone(image.Entrypoint), api.RoleMirror), Stdin: bufio.NewReader(theirs), Stdout: theirs, Stderr: &said,
 		})
 		if err == nil && said.Len() > 0 {
@@ -335,8 +337,19 @@ func (k *copies) dial(ctx context.Context, infra string) (*mirror.Line, error) {
 // agentPipe is a connection that knows why it ended.
 type agentPipe struct {
 	net.Conn
-	mu  sync.Mutex
-	why error
+	stop func() // the agent, where it does not end with its input
+	mu   sync.Mutex
+	why  error
+}
+
+// endPatience is how long an agent may take to end with its input. An engine that
+// is stuck must not keep us.
+const endPatience = 2 * time.Second
+
+// Close ends the connection.
+func (p *agentPipe) Close() error {
+	time.AfterFunc(endPatience, p.stop)
+	return p.Conn.Close()
 }
 
 func (p *agentPipe) over(err error) {

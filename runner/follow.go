@@ -61,26 +61,36 @@ type devTarget struct {
 // the definition says.
 func (r *supervisor) watchDev() []watch.Group {
 	l := &r.loop
+	groups := FollowedInputs(r.id.Root, l.desired)
 	wanted := map[string]bool{}
-	var groups []watch.Group
-	for i := range l.desired.Pods {
-		p := &l.desired.Pods[i]
-		for _, c := range p.Lasting() {
-			key := p.Workload + "/" + c.Name
-			if c.Dev == nil || wanted[key] {
-				continue
-			}
-			wanted[key] = true
-			if l.followers[key] == nil {
-				l.followers[key] = &devFollower{key: key, workload: p.Workload, name: c.Name}
-			}
-			groups = append(groups, devInputs(r.id.Root, key, c.Dev))
+	for _, g := range groups {
+		wanted[g.Name] = true
+		if l.followers[g.Name] == nil {
+			workload, name, _ := strings.Cut(g.Name, "/")
+			l.followers[g.Name] = &devFollower{key: g.Name, workload: workload, name: name}
 		}
 	}
 	for key, f := range l.followers {
 		if !wanted[key] {
 			f.stopRetry()
 			delete(l.followers, key)
+		}
+	}
+	return groups
+}
+
+// FollowedInputs are what containers' dev names: a group for each container of a
+// workload, called after both, "web/app". root is the module's directory.
+func FollowedInputs(root string, s *docker.State) []watch.Group {
+	var groups []watch.Group
+	seen := map[string]bool{}
+	for i := range s.Pods {
+		p := &s.Pods[i]
+		for _, c := range p.Lasting() {
+			if key := p.Workload + "/" + c.Name; c.Dev != nil && !seen[key] {
+				seen[key] = true
+				groups = append(groups, devInputs(root, key, c.Dev))
+			}
 		}
 	}
 	return groups

@@ -197,6 +197,18 @@ func TestFollow_CopiesToAnyContainer(t *testing.T) {
 		t.Error("containers were replaced")
 	}
 	f.quiet(runner.EventProblem, runner.EventPlan)
+
+	// Another image begins with its own files, and has the module's.
+	f.stop()
+	s.buildSeeded("2")
+	f = s.follow(a)
+	f.hears(runner.EventReady, "")
+	for _, where := range []string{"web-0/app", "web-1/app"} {
+		s.eventually(where, "2", "cat", "/srv/image")
+		s.expect(where, "of the image", "cat", "/srv/both")
+		s.expect(where, "kept", "cat", "/srv/keep.tmp")
+		s.fails(where, "stat", "/srv/lib")
+	}
 }
 
 // dev is look with a command, a directory that is copied to /srv, and what follows.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -67,7 +68,7 @@ func (c *cli) watchApp(cmd *cobra.Command, f upFlags) error {
 	if running {
 		return c.attach(cmd.Context(), where{dir: f.dir}, f.noLogs)
 	}
-	f.lasting, f.watch, f.backoff, f.proxyMode = true, true, "", "auto"
+	f.lasting, f.live, f.watch, f.backoff, f.proxyMode = true, true, true, "", "auto"
 	err = c.supervise(cmd.Context(), f)
 	if errors.Is(err, errHandOver) {
 		return c.detach(cmd, f, true)
@@ -129,7 +130,11 @@ func (c *cli) listInputs(ctx context.Context, d definition, format string) error
 		return errors.Join(broken, err)
 	}
 	inputs := []inputReport{}
-	for _, g := range compiled.Watch {
+	groups := compiled.Watch
+	if compiled.State != nil {
+		groups = slices.Concat(groups, runner.FollowedInputs(compiled.Root, compiled.State))
+	}
+	for _, g := range groups {
 		for _, in := range g.Inputs {
 			report := inputReport{Group: g.Name, Path: in.Path, Counts: in.Kind.String(), Why: in.Why}
 			if patterns := in.Ignore.String(); patterns != "" {

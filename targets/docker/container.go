@@ -35,7 +35,7 @@ func (r *renderer) container(c *app.Container, p *app.Pod, d *Pod) Container {
 		}
 	}
 	lifecycle(&out, c)
-	setDev(&out, c)
+	r.setDev(&out, c, p)
 	for _, m := range c.VolumeMounts {
 		out.Mounts = append(out.Mounts, r.mount(&m, p, d))
 	}

@@ -62,10 +62,14 @@ type Sync struct {
 
 // setDev says what is different while developing. A container whose image is
 // built anew on every change has what is new in the image: nothing is copied.
-func setDev(out *Container, c *app.Container) {
+func (r *renderer) setDev(out *Container, c *app.Container, p *app.Pod) {
 	d := c.Dev
 	if d == nil {
 		return
+	}
+	if d.OnChange == "rebuild" && (d.Trigger == "manual" || d.Trigger == "paused") {
+		r.findings.Add(codeDevTrigger, "pods."+p.Name+".containers."+c.Name+".dev.trigger", posOr(d.Pos, c.Pos),
+			"the image is built anew as soon as what it is built from changes: a trigger is for what is copied", "")
 	}
 	if len(d.Command) > 0 {
 		out.Entrypoint, out.Cmd = d.Command, nil

@@ -160,7 +160,6 @@ func noted() map[string]string {
 		"Dev.onChange":                             "what is not rebuilt is copied first; rebuild is what follows every change of a build's context",
 		"Dev.exec":                                 "in the container, as its user",
 		"Dev.signal":                               "to the container's first process",
-		"Dev.trigger":                              "a container that starts has what is there then, whatever it says",
 		"Dev.command":                              "in place of command and args",
 		"Container.build":                          "the engine builds it, and again when its source changes",
 		"Build.context":                            "in the module's directory; .dockerignore counts",
@@ -174,6 +173,7 @@ func noted() map[string]string {
 // partly make findings for some values.
 func partly() map[string]string {
 	return map[string]string{
+		"Dev.trigger":                            codeDevTrigger,
 		"App.objects":                            "docker/object",
 		"Pod.kubernetes":                         "docker/kubernetes",
 		"Container.kubernetes":                   "docker/kubernetes",
