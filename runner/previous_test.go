@@ -274,6 +274,8 @@ func (r *rig) holdGoesOn() {
 }
 
 // Who follows reads every instance to its end, however fast they come and go.
+//
+//peers:6
 func TestLogs_FollowReadsInstancesThatCameAndWent(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.instances()

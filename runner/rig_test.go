@@ -45,6 +45,8 @@ type rig struct {
 	mute   bool                // the stand-in says nothing
 	snap   api.Snapshot        // what the stand-in was told last
 
+	changesOf Changes // of the number of pods of web; may be nil
+
 	options docker.Options // Strict makes the supervisor strict, too
 
 	changes chan watch.Change
@@ -222,9 +224,14 @@ func (r *rig) config() Config {
 			if r.shape != nil {
 				r.shape(state)
 			}
-			return Compiled{State: state, Root: r.id().Root}, nil
+			c := Compiled{State: state, Root: r.id().Root}
+			if web := r.app.Pod("web"); web != nil {
+				c.Source = web.Replicas
+			}
+			return c, nil
 		},
-		Agent: func(string) (string, []byte, error) { return rigAgent, nil, nil },
+		Changes: r.changesOf,
+		Agent:   func(string) (string, []byte, error) { return rigAgent, nil, nil },
 		Secrets: SecretSources{
 			LookupEnv: func(string) (string, bool) { return "", false },
 			ReadFile:  func(string) ([]byte, error) { return nil, errors.New("no such file") },

@@ -40,9 +40,15 @@ type Compiled struct {
 	Root  string
 	// Watch is what the state depends on. A change of a group named Definitions or
 	// Builds (runner/watch) has it compiled again.
-	Watch  []watch.Group
+	Watch []watch.Group
+	// Source is what the state was made of, for Config.Changes; it may be nil.
+	Source any
 	Losses []Loss // what this definition says and a local engine cannot do
 }
+
+// Changes tells what a person changed between the sources of two results, on
+// one line, with the place; "" when there is nothing to tell.
+type Changes func(before, after any) string
 
 // Loss is something that a local run leaves out. A person is told once.
 type Loss struct {
@@ -59,6 +65,7 @@ type Config struct {
 	Engine   engine.Engine
 	Identity Identity
 	Compile  Compile
+	Changes  Changes // nil: reloads are told without what changed
 	Agent    AgentImage
 	Secrets  SecretSources
 	// Sources is what Compile has learnt of the files that images are built from;

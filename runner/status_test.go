@@ -94,6 +94,7 @@ func TestLogs(t *testing.T) {
 	})
 }
 
+//peers:6
 func TestLogs_FollowsReplacements(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.ready()

@@ -60,6 +60,9 @@ type supervisor struct {
 		present   *docker.State
 		schedules map[string]cron.Schedule
 		watched   []watch.Group // what desired depends on
+		source    any           // what it was made of
+		noticed   time.Time     // since when a change waits to be adopted; zero for none
+		reload    reload
 		seen      *observation
 		stale     bool // something changed that the next look has to see before the next plan
 		slots     map[string]int

@@ -49,6 +49,7 @@ func (r *supervisor) tellPlan(p reconcile.Plan, lane *lane) {
 			l.began = time.Now()
 		}
 	}
+	l.reload.add(p)
 	for _, line := range p.Summary() {
 		r.report(EventPlan, "", "%s", line)
 	}
@@ -70,8 +71,12 @@ func (r *supervisor) tellReady(p reconcile.Plan) {
 	if !l.began.IsZero() {
 		took = fmt.Sprintf(" in %.1f s", time.Since(l.began).Seconds())
 	}
-	l.began = time.Time{}
-	r.report(EventReady, "", "%s is ready%s", r.id.App, took)
+	line := l.reload.line()
+	if line == "" {
+		line = r.id.App + " is"
+	}
+	l.began, l.reload = time.Time{}, reload{}
+	r.report(EventReady, "", "%s ready%s", line, took)
 }
 
 // notReady lists what is not ready and why.

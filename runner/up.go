@@ -57,6 +57,7 @@ func up(ctx context.Context, cfg Config, w watcher) error {
 	if err != nil {
 		return err
 	}
+	r.loop.source = c.Source
 	return r.run(ctx, w, c.Watch)
 }
 
@@ -397,6 +398,9 @@ func (r *supervisor) rollBack(cause error) error {
 // recompile starts a compile and drops an older one that still runs.
 func (r *supervisor) recompile(ctx context.Context) {
 	l := &r.loop
+	if l.noticed.IsZero() {
+		l.noticed = time.Now()
+	}
 	if l.cancelCompile != nil {
 		l.cancelCompile()
 	}
@@ -440,15 +444,17 @@ func (r *supervisor) adopt(ctx context.Context, c compileResult, w watcher) {
 		r.report(EventFixed, "", "the definition is valid again")
 	}
 	if c.compiled.State.Equal(l.desired) {
-		l.desired = c.compiled.State // positions may have moved
+		l.desired, l.source = c.compiled.State, c.compiled.Source // positions may have moved
+		l.noticed = time.Time{}
 		r.setWatch(ctx, w, l.watched)
 		return
 	}
+	r.beginReload(c.compiled.Source)
 	l.desired, l.schedules, l.stale = c.compiled.State, parsed, true
 	r.setWatch(ctx, w, l.watched)
 	r.followAll(ctx)
 	r.keepFetches()
-	l.began, l.ready = time.Now(), false
+	l.ready = false
 	clear(l.problems)
 	for _, lane := range r.lanes() {
 		lane.failures, lane.retryAt = 0, time.Time{}

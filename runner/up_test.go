@@ -41,6 +41,7 @@ func TestUp_FirstRunThenNothingLeftToDo(t *testing.T) {
 	})
 }
 
+//peers:13 24
 func TestUp_ReloadTouchesOnlyWhatChanged(t *testing.T) {
 	web := func(a *app.App) *app.Pod { return a.Pod("web") }
 	tests := []struct {

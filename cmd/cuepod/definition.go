@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cuepod/cuepod/compiler"
+	"github.com/cuepod/cuepod/compiler/app"
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/build"
 	"github.com/cuepod/cuepod/runner/engine"
@@ -105,10 +106,18 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 	}
 	var cache build.Cache
 	return runner.Config{
-		Engine:  eng,
-		Strict:  d.strict,
-		Agent:   c.agent,
-		Issue:   c.issue(),
+		Engine: eng,
+		Strict: d.strict,
+		Agent:  c.agent,
+		Issue:  c.issue(),
+		Changes: func(before, after any) string {
+			old, ok := before.(*app.App)
+			now, both := after.(*app.App)
+			if !ok || !both {
+				return ""
+			}
+			return app.Headline(app.Changes(old, now))
+		},
 		Sources: &cache,
 		Secrets: runner.SecretSources{
 			LookupEnv: c.lookupEnv,
@@ -137,7 +146,7 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 			if err != nil {
 				return runner.Compiled{Watch: groups}, err
 			}
-			return runner.Compiled{State: st, Root: result.Root, Watch: groups, Losses: losses(findings)}, nil
+			return runner.Compiled{State: st, Root: result.Root, Watch: groups, Source: result.App, Losses: losses(findings)}, nil
 		},
 	}, nil
 }

@@ -118,6 +118,7 @@ func wantExit(t *testing.T, err error, code int) {
 	}
 }
 
+//peers:30
 func TestUp_CtrlCOnceTakesDownGracefully(t *testing.T) {
 	st := newStage(t, upFlags{})
 	st.play(t)
@@ -188,6 +189,7 @@ func TestUp_CtrlCThreeTimesGivesUp(t *testing.T) {
 	wantExit(t, st.end(t), exitInterrupted)
 }
 
+//peers:30
 func TestUp_DownTakesOverAndNothingIsRemoved(t *testing.T) {
 	st := newStage(t, upFlags{})
 	st.play(t)
@@ -352,6 +354,7 @@ func TestNotReadyReasons(t *testing.T) {
 	}
 }
 
+//peers:30
 func TestSupervise_TheKeyLeavesItToTheBackground(t *testing.T) {
 	st := newStage(t, upFlags{})
 	keys := make(chan byte)

@@ -30,6 +30,7 @@ func deafEyes(tell func(string)) *eyes {
 	return newEyes(newEars(nil), newInbox(), Options{Poll: time.Second}, &notices{tell: tell, told: map[string]bool{}}, time.Now())
 }
 
+//peers:also
 func TestEyes_NoWatchesLeftPollsAndSaysWhyOnce(t *testing.T) {
 	var notices []string
 	e := deafEyes(func(s string) { notices = append(notices, s) })
