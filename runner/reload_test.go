@@ -62,3 +62,42 @@ func TestUp_AReloadIsToldInOneLine(t *testing.T) {
 		}
 	})
 }
+
+func TestUp_PausedChangesWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		orders := make(chan Order)
+		r.orders = orders
+		stop := r.up()
+		settle := func() string {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			return r.told()
+		}
+		settle()
+		orders <- OrderPause
+		r.edit(func(a *app.App) { a.Pod("web").Replicas = 3 })
+		if told := settle(); !strings.Contains(told, "paused: changes wait") || strings.Contains(told, "web-2") {
+			t.Errorf("paused, told\n%s", told)
+		}
+		orders <- OrderPause
+		if told := settle(); !strings.Contains(told, "pod web-2: replicas 2 -> 3") {
+			t.Errorf("going on, told\n%s", told)
+		}
+		orders <- OrderPause
+		orders <- OrderPause
+		if told := settle(); !strings.Contains(told, "nothing has changed meanwhile") {
+			t.Errorf("without a change, told\n%s", told)
+		}
+		r.mu.Lock()
+		r.app.Pod("web").Replicas = 2 // as if no event had come
+		r.mu.Unlock()
+		orders <- OrderRebuild
+		if told := settle(); !strings.Contains(told, "pod web-2: replicas 3 -> 2") {
+			t.Errorf("compiled again, told\n%s", told)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

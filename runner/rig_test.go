@@ -45,6 +45,7 @@ type rig struct {
 	mute   bool                // the stand-in says nothing
 	snap   api.Snapshot        // what the stand-in was told last
 
+	orders    <-chan Order
 	changesOf Changes // of the number of pods of web; may be nil
 
 	options docker.Options // Strict makes the supervisor strict, too
@@ -230,8 +231,8 @@ func (r *rig) config() Config {
 			}
 			return c, nil
 		},
-		Changes: r.changesOf,
-		Agent:   func(string) (string, []byte, error) { return rigAgent, nil, nil },
+		Changes: r.changesOf, Orders: r.orders,
+		Agent: func(string) (string, []byte, error) { return rigAgent, nil, nil },
 		Secrets: SecretSources{
 			LookupEnv: func(string) (string, bool) { return "", false },
 			ReadFile:  func(string) ([]byte, error) { return nil, errors.New("no such file") },
@@ -291,7 +292,7 @@ func (r *rig) edit(f func(*app.App)) {
 	r.mu.Lock()
 	f(r.app)
 	r.mu.Unlock()
-	r.changes <- watch.Change{}
+	r.changes <- watch.Change{Paths: []string{"app.cue"}}
 }
 
 func (r *rig) breakDefinition(err error) {

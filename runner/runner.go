@@ -46,6 +46,14 @@ type Compiled struct {
 	Losses []Loss // what this definition says and a local engine cannot do
 }
 
+// Order is what somebody who watches asks for.
+type Order int
+
+const (
+	OrderRebuild Order = iota // compile and compare again, even if no file has changed
+	OrderPause                // changes of the definition and of builds wait; the next one lets them take effect
+)
+
 // Changes tells what a person changed between the sources of two results, on
 // one line, with the place; "" when there is nothing to tell.
 type Changes func(before, after any) string
@@ -85,6 +93,7 @@ type Config struct {
 	Once      bool              // return once everything is ready, leaving it running
 	Timeout   time.Duration     // with Once: how long to wait before NotReadyError; 0 means for ever
 	Backoff   reconcile.Backoff // between restarts of a container; "" means as recorded, else fast
+	Orders    <-chan Order      // from whoever watches; may be nil
 	Ask       <-chan struct{}   // each value asks to follow what changed in files that waits for somebody to ask; may be nil
 	Log       *slog.Logger
 	Report    func(Event) // called from one goroutine, must not block for long

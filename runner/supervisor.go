@@ -63,6 +63,8 @@ type supervisor struct {
 		source    any           // what it was made of
 		noticed   time.Time     // since when a change waits to be adopted; zero for none
 		reload    reload
+		paused    bool            // changes wait
+		waiting   map[string]bool // changed paths that do
 		seen      *observation
 		stale     bool // something changed that the next look has to see before the next plan
 		slots     map[string]int

@@ -163,11 +163,14 @@ func (r *supervisor) run(ctx context.Context, w watcher, inputs []watch.Group) e
 			}
 			r.lookSoon()
 			continue
-		case <-changes:
-			r.recompile(ctx)
+		case c := <-changes:
+			r.changed(ctx, c)
 			continue
-		case <-sources:
-			r.recompile(ctx)
+		case c := <-sources:
+			r.changed(ctx, c)
+			continue
+		case o := <-r.cfg.Orders:
+			r.obey(ctx, o)
 			continue
 		case <-r.cfg.Ask:
 			r.askAll(ctx)

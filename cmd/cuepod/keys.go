@@ -11,6 +11,14 @@ import (
 // detachKey leaves an app to a supervisor in the background, or leaves attach.
 const detachKey = 'd'
 
+// Keys where up shows what happens.
+const (
+	rebuildKey = 'r' // compile and compare again
+	pauseKey   = 'p' // changes wait until it is pressed again
+	clearKey   = 'l' // the screen
+	quitKey    = 'q' // as Ctrl-C
+)
+
 // keyboard gives single key presses of whoever watches, without Enter and
 // unseen. Signals such as Ctrl-C stay signals.
 type keyboard struct {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -30,8 +31,9 @@ type supervision struct {
 	parent *parent
 
 	asks   chan struct{} // to the runner: to follow what waits
-	keys   <-chan byte   // nil where nobody can press one
-	start  start         // zero until then
+	orders chan runner.Order
+	keys   <-chan byte // nil where nobody can press one
+	start  start       // zero until then
 	urls   chan string
 	last   string // addresses as last shown
 	began  time.Time
@@ -95,7 +97,7 @@ func (c *cli) supervise(ctx context.Context, f upFlags) error {
 func (c *cli) newSupervision(eng engine.Engine, f upFlags) *supervision {
 	return &supervision{
 		c: c, f: f, eng: eng, show: c.eventPrinter().print, began: time.Now(), terminal: isTerminal(c.out) || isTerminal(c.err),
-		news: make(chan news, 64), urls: make(chan string, 1), asks: make(chan struct{}, 1), ended: make(chan error, 1),
+		news: make(chan news, 64), urls: make(chan string, 1), asks: make(chan struct{}, 1), orders: make(chan runner.Order, 8), ended: make(chan error, 1),
 	}
 }
 
@@ -144,11 +146,11 @@ func (s *supervision) run(ctx context.Context, signals <-chan os.Signal) error {
 				return interrupted(err)
 			}
 		case key := <-s.keys:
-			if key == syncKey {
-				s.ask()
-			}
-			if key == detachKey && s.interrupts == 0 && !s.f.background {
+			switch s.key(key) {
+			case leave:
 				s.leaving = true
+				stopUp()
+			case stop:
 				stopUp()
 			}
 		case sig := <-signals:
@@ -186,7 +188,40 @@ const (
 	stop         // the runner
 	killAll
 	quit
+	leave // to a supervisor in the background
 )
+
+// key takes a key press. What is on its way down heeds none but Ctrl-C.
+func (s *supervision) key(key byte) verdict {
+	if s.interrupts > 0 || s.f.background {
+		return goOn
+	}
+	switch key {
+	case detachKey:
+		return leave
+	case quitKey:
+		return s.signal(os.Interrupt)
+	case syncKey:
+		s.ask()
+	case rebuildKey:
+		s.order(runner.OrderRebuild)
+	case pauseKey:
+		s.order(runner.OrderPause)
+	case clearKey:
+		s.c.screen.clear()
+		fmt.Fprint(s.c.err, "\x1b[H\x1b[2J\x1b[3J") // ECMA-48: home, erase all; xterm's: the lines above too
+	}
+	return goOn
+}
+
+// order asks the runner for something. One that does not take it has many
+// already.
+func (s *supervision) order(o runner.Order) {
+	select {
+	case s.orders <- o:
+	default:
+	}
+}
 
 // signal takes one signal.
 func (s *supervision) signal(sig os.Signal) verdict {
@@ -231,7 +266,7 @@ func (s *supervision) config() (runner.Config, error) {
 	cfg, err := s.c.config(s.f.definition, s.eng, s.first)
 	cfg.Offline = s.f.offline
 	cfg.NoHold = s.f.noHold
-	cfg.Ask = s.asks
+	cfg.Ask, cfg.Orders = s.asks, s.orders
 	cfg.HTTPPort, cfg.Watch, cfg.Once, cfg.Timeout = s.f.httpPort, s.f.watch, s.f.once, s.f.timeout
 	cfg.Backoff = reconcile.Backoff(s.f.backoff)
 	if s.f.proxyMode != "auto" {

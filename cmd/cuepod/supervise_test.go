@@ -385,3 +385,25 @@ func TestSupervise_TheKeyIsTooLateAfterCtrlC(t *testing.T) {
 		t.Errorf("ways down: %v", nows)
 	}
 }
+
+func TestSupervise_KeysOfWhoeverWatches(t *testing.T) {
+	st := newStage(t, upFlags{})
+	keys := make(chan byte)
+	st.s.keys = keys
+	st.play(t)
+	for _, key := range []byte{rebuildKey, pauseKey, 'x', clearKey, pauseKey} {
+		keys <- key
+	}
+	keys <- quitKey // and so all before it has been taken
+	wantExit(t, st.end(t), exitInterrupted)
+	var got []runner.Order
+	for len(st.s.orders) > 0 {
+		got = append(got, <-st.s.orders)
+	}
+	if want := []runner.Order{runner.OrderRebuild, runner.OrderPause, runner.OrderPause}; !slices.Equal(got, want) {
+		t.Errorf("orders %v, want %v", got, want)
+	}
+	if nows := st.nows(); !slices.Equal(nows, []bool{false}) {
+		t.Errorf("q is not Ctrl-C: %v", nows)
+	}
+}
