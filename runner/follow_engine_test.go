@@ -149,7 +149,7 @@ func (s *stage) idOf(where string) string {
 // a read-only root, in every replica; the image's own files are there too, and are
 // never removed.
 //
-//peers:3 5 29
+//peers:3 5 20 29
 func TestFollow_CopiesToAnyContainer(t *testing.T) {
 	s := newStage(t).on(t)
 	s.buildSeeded("1")
@@ -173,6 +173,9 @@ func TestFollow_CopiesToAnyContainer(t *testing.T) {
 		t.Log(s.ask(where, "stat", "/srv", "/srv/both", "/srv/lib", "/srv/lib/a", "/srv/image"))
 		s.fails(where, "cat", "/srv/x.tmp")
 		s.expect(where, "", "write", "/srv/lib/made", "by the program")
+	}
+	if _, err := os.Stat(filepath.Join(s.id.Root, "src/lib/made")); !os.IsNotExist(err) {
+		t.Errorf("what a program writes came to the module: %v", err)
 	}
 	ids := s.idOf("web-0/app") + s.idOf("web-1/app")
 
@@ -303,4 +306,15 @@ func TestFollow_Actions(t *testing.T) {
 	t.Log(f.hears(runner.EventSync, "crashes: synced 1 file"))
 	f.hears(runner.EventReady, "")
 	s.expect("crashes-0/crashes", "wait", "cat", "/srv/command")
+}
+
+// A pod of a job has what there is when it starts: else the job fails here.
+func TestFollow_AJobHasItsFiles(t *testing.T) {
+	s := newStage(t).on(t)
+	s.file("job/a", "1")
+	job := deployment("job", dev("job", []string{"stat", "/srv/a"}, app.Dev{}))
+	job.Kind, job.RestartPolicy = "Job", "Never"
+	one, none := 1, 0
+	job.Completions, job.Parallelism, job.BackoffLimit = &one, &one, &none
+	s.up(&app.App{Pods: []app.Pod{job}})
 }

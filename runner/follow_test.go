@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -130,9 +131,10 @@ func TestFollow_ASlowActionKeepsNobodyElseWaiting(t *testing.T) {
 			"web/app": {Sync: srcTo("/srv"), OnChange: "exec", Exec: []string{"make"}},
 			"db/db":   {Sync: map[string]string{"db": "/srv"}},
 		})
-		runs, goOn := 0, make(chan struct{})
+		var runs atomic.Int32
+		goOn := make(chan struct{})
 		r.eng.AddImage("web:1", fake.Image{Run: serve, Exec: func(ctx context.Context, p fake.Process) int {
-			runs++
+			runs.Add(1)
 			<-goOn
 			return 0
 		}})
@@ -158,8 +160,8 @@ func TestFollow_ASlowActionKeepsNobodyElseWaiting(t *testing.T) {
 		f.wants("the second", f.hears(), "sync web: synced 2 files, ran make\n")
 		f.save("web/app", "src/a", "3")
 		f.wants("a save without a change", f.hears(), "")
-		if runs != 2 {
-			t.Errorf("the command ran %d times", runs)
+		if n := runs.Load(); n != 2 {
+			t.Errorf("the command ran %d times", n)
 		}
 	})
 }
@@ -174,12 +176,14 @@ func TestFollow_AFailureIsToldOnceAndMadeGood(t *testing.T) {
 		r.up()
 		time.Sleep(10 * time.Second)
 		f.hears()
-		broken, tries := true, 0
+		var broken atomic.Bool
+		var tries atomic.Int32
+		broken.Store(true)
 		r.eng.SetHook(func(_ context.Context, phase fake.Phase, op, _ string) error {
 			if op != "SignalContainer" || phase != fake.Before {
 				return nil
 			}
-			if tries++; broken {
+			if tries.Add(1); broken.Load() {
 				return errors.New("the engine is busy")
 			}
 			return nil
@@ -190,15 +194,15 @@ func TestFollow_AFailureIsToldOnceAndMadeGood(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		f.wants("tried again in vain", f.hears(), "")
-		if tries < 4 || tries > 10 {
-			t.Errorf("tried %d times in a minute", tries)
+		if n := tries.Load(); n < 4 || n > 10 {
+			t.Errorf("tried %d times in a minute", n)
 		}
-		broken = false
+		broken.Store(false)
 		time.Sleep(retryMax)
 		f.wants("made good", f.hears(), "fixed web: sent SIGHUP\n")
-		tries = 0
+		tries.Store(0)
 		time.Sleep(time.Hour)
-		if tries != 0 {
+		if tries.Load() != 0 {
 			t.Error("the signal was sent again")
 		}
 	})

@@ -2,6 +2,8 @@ package docker
 
 import (
 	"cmp"
+	"fmt"
+	"io"
 	"maps"
 	"path"
 	"slices"
@@ -156,4 +158,18 @@ func (d *Dev) plain() Dev {
 	out := *d
 	out.Line = ""
 	return out
+}
+
+// writeDev writes what of a container's dev only another pod can follow.
+func writeDev(w io.Writer, c *app.Container) {
+	if c.Dev == nil {
+		return
+	}
+	var places []string
+	for _, s := range devOf(c).Sync {
+		places = append(places, s.To)
+	}
+	if len(c.Dev.Command)+len(places) > 0 {
+		fmt.Fprintf(w, "%q dev %q %q", c.Name, c.Dev.Command, places)
+	}
 }

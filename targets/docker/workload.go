@@ -154,6 +154,11 @@ func (r *renderer) revision(p *app.Pod) string {
 		}
 	}
 	writePlain(&b, reflect.ValueOf(t))
+	for _, list := range [][]app.Container{p.InitContainers, p.Containers} {
+		for i := range list {
+			writeDev(&b, &list[i])
+		}
+	}
 	return hashOf(b.String())
 }
 
