@@ -58,10 +58,11 @@ func (l *loop) run() {
 				l.pace.hint(time.Now())
 			}
 		case <-after(l.poll.next(time.Now(), l.eyes.polling())):
-			l.poll.done(time.Now())
+			began := time.Now()
 			if !l.pace.waiting() && l.eyes.stirred() {
 				l.pace.hint(time.Now())
 			}
+			l.poll.done(began, time.Now())
 		case <-after(l.pace.next()):
 			if l.pace.due(time.Now(), l.eyes.locked) {
 				l.add(append(l.found, l.eyes.look()...))

@@ -83,5 +83,9 @@ func (p *poller) next(now time.Time, needed bool) (at time.Time, ok bool) {
 	return p.at, needed
 }
 
-// done notes that a look was had.
-func (p *poller) done(now time.Time) { p.at = now.Add(p.every) }
+// done notes that a look was had, and how long it took: looking all the time
+// at a tree that is large would be a high price for being told of a change.
+func (p *poller) done(began, now time.Time) {
+	const most = 20 // of the time, a 20th is for looking
+	p.at = now.Add(max(p.every, most*now.Sub(began)))
+}

@@ -211,6 +211,9 @@ func (t *tree) print(rel, real string, before print) (p print, node uint64, ente
 	case t.in.Ignore.Excludes(rel):
 		return print{}, node, enter
 	case err != nil:
+		if !errors.Is(err, fs.ErrNotExist) { // such as a path that is too long for the kernel
+			t.notice(real, err)
+		}
 		return because(err), 0, false
 	}
 	p = printEntry(real, info, before, t.now)
