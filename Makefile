@@ -199,7 +199,7 @@ bench-run: build ## compare starts and stops of pods with docker run's, as a tab
 
 .PHONY: bench-services
 bench-services: build ## compare connections through services with direct ones, as a table
-	@$(USE_ENGINE); go run ./internal/servicebench -cuepod $(CUEPOD)
+	@$(USE_ENGINE); scripts/images.sh nginx nginx:1.29; scripts/images.sh haproxy haproxy:2.6; go run ./internal/servicebench -cuepod $(CUEPOD)
 
 # LOSS are flags of the tool, such as "-strict" or "-v"; with "-rude" or "-no-hold"
 # it has to see requests fail.

@@ -4,6 +4,7 @@
 #   images.sh redis [REF]   a Redis server as REF (redis:7.0): nothing to do when the engine has
 #                           it; else pulled; else made from the Redis package of Debian
 #   images.sh nginx [REF]   an nginx as REF (nginx:1.29), in the same way
+#   images.sh haproxy [REF] an HAProxy as REF (haproxy:2.6), in the same way
 #   images.sh postgres [REF]
 #                           a PostgreSQL server as REF (postgres:15), in the same way
 #   images.sh clean         remove the images that were made, those in use excepted
@@ -171,11 +172,17 @@ make_nginx() {
 	nginx_conf >"$work/nginx.conf"
 	nginx_site >"$work/default.conf"
 	# shellcheck disable=SC2016 # $1 is the hook's
-	extract "$1" nginx-light --extract-hook='cd "$1" && mkdir -p etc/nginx/conf.d usr/share/nginx/html var/log/nginx var/lib/nginx' \
+	extract "$1" nginx-light,libnginx-mod-stream --extract-hook='cd "$1" && mkdir -p etc/nginx/conf.d usr/share/nginx/html var/log/nginx var/lib/nginx' \
 		--extract-hook='printf "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n" >"$1/etc/passwd"; printf "root:x:0:\nnogroup:x:65534:\n" >"$1/etc/group"' \
 		--extract-hook="install -m 644 '$work/nginx.conf' \"\$1/etc/nginx/nginx.conf\"" \
 		--extract-hook="install -m 644 '$work/default.conf' \"\$1/etc/nginx/conf.d/default.conf\""
 	load "$1" --change 'CMD ["nginx", "-g", "daemon off;"]' --change 'EXPOSE 80'
+}
+
+make_haproxy() {
+	# shellcheck disable=SC2016 # $1 is the hook's
+	extract "$1" haproxy --extract-hook='printf "root:x:0:0::/:/bin/sh\nhaproxy:x:99:99::/:/bin/false\n" >"$1/etc/passwd"; printf "root:x:0:\nhaproxy:x:99:\n" >"$1/etc/group"'
+	load "$1" --change 'CMD ["haproxy", "-f", "/usr/local/etc/haproxy/haproxy.cfg"]'
 }
 
 # make_postgres leaves out the compiler of queries, which is larger than all the
@@ -225,6 +232,7 @@ chmod 755 "$work" # mmdebstrap may drop its rights
 case "${1:-}" in
 redis) provide make_redis "${2:-redis:7.0}" ;;
 nginx) provide make_nginx "${2:-nginx:1.29}" ;;
+haproxy) provide make_haproxy "${2:-haproxy:2.6}" ;;
 postgres) provide make_postgres "${2:-postgres:15}" ;;
 clean) clean ;;
 *)

@@ -1,10 +1,14 @@
 // Command peer is both ends of what servicebench measures.
 //
 //	peer serve                            answers on port 8080: TCP, UDP and, on 8081, HTTP
-//	peer measure [flags] DIRECT SERVICE   hosts of a pod and of a service before it
+//	peer measure [flags] DIRECT OTHER     two ways to a server
+//	peer ask [flags] WAY                  as many requests of one kind
 //
-// Measure prints a line for each mode: its name, and the ratios of the service to
-// the direct connection in rate, median latency and 99th percentile.
+// A way is a host, and the ports there when they are not the server's own:
+// "10.66.0.1 18080 18081 0", with 0 for a port that it does not have.
+//
+// Measure prints a line for each kind of request: its name, and the ratios of the
+// other way to the direct one in rate, median latency and 99th percentile.
 package main
 
 import (
@@ -17,6 +21,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -36,12 +41,14 @@ func main() {
 		err = serve()
 	case len(os.Args) > 2 && os.Args[1] == "measure":
 		err = measure(os.Args[2:])
+	case len(os.Args) > 2 && os.Args[1] == "ask":
+		err = ask(os.Args[2:])
 	case len(os.Args) == 2 && os.Args[1] == "wait":
 		end := make(chan os.Signal, 1)
 		signal.Notify(end, syscall.SIGTERM)
 		<-end
 	default:
-		err = fmt.Errorf("usage: peer serve | wait | measure DIRECT SERVICE")
+		err = fmt.Errorf("usage: peer serve | wait | measure DIRECT OTHER | ask WAY")
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "peer:", err)
@@ -103,26 +110,62 @@ type operation struct {
 	close func() error
 }
 
-// mode is one thing that is measured.
+// way is how a server is reached: the addresses of its ports, "" for one that
+// there is none of on that way.
+type way struct{ tcp, http, udp string }
+
+func parseWay(text string) (way, error) {
+	f := strings.Fields(text)
+	switch len(f) {
+	case 1:
+		f = append(f, port, httpPort, port)
+	case 4:
+	default:
+		return way{}, fmt.Errorf("%q is no host, or host and three ports", text)
+	}
+	at := func(port string) string {
+		if port == "0" {
+			return ""
+		}
+		return net.JoinHostPort(f[0], port)
+	}
+	return way{at(f[1]), at(f[2]), at(f[3])}, nil
+}
+
+// mode is one kind of request.
 type mode struct {
-	name string
-	open func(host string) (operation, error)
+	name    string
+	address func(way) string
+	open    func(address string) (operation, error)
 }
 
 func modes() []mode {
+	tcp := func(w way) string { return w.tcp }
 	return []mode{
-		{"TCP request, one connection", func(host string) (operation, error) { return kept("tcp", host, make([]byte, small)) }},
-		{"TCP request, new connection", func(host string) (operation, error) { return fresh(host), nil }},
-		{"UDP request", func(host string) (operation, error) { return kept("udp", host, make([]byte, small)) }},
-		{"HTTP request, keep-alive", func(host string) (operation, error) { return get(host), nil }},
-		{"1 MiB and its acknowledgement", func(host string) (operation, error) {
-			return kept("tcp", host, append([]byte{1}, make([]byte, large-1)...))
+		{"TCP request, one connection", tcp, func(a string) (operation, error) { return kept("tcp", a, make([]byte, small)) }},
+		{"TCP request, new connection", tcp, func(a string) (operation, error) { return fresh(a), nil }},
+		{"UDP request", func(w way) string { return w.udp }, func(a string) (operation, error) { return kept("udp", a, make([]byte, small)) }},
+		{"HTTP request, keep-alive", func(w way) string { return w.http }, func(a string) (operation, error) { return get(a), nil }},
+		{"1 MiB and its acknowledgement", tcp, func(a string) (operation, error) {
+			return kept("tcp", a, append([]byte{1}, make([]byte, large-1)...))
 		}},
 	}
 }
 
-func kept(network, host string, message []byte) (operation, error) {
-	c, err := net.DialTimeout(network, net.JoinHostPort(host, port), timeout)
+// begin opens what a mode asks on a way, and asks once to warm it.
+func (m *mode) begin(w way) (operation, error) {
+	op, err := m.open(m.address(w))
+	if err == nil {
+		err = op.do()
+	}
+	if err != nil {
+		return operation{}, fmt.Errorf("%s to %s: %w", m.name, m.address(w), err)
+	}
+	return op, nil
+}
+
+func kept(network, address string, message []byte) (operation, error) {
+	c, err := net.DialTimeout(network, address, timeout)
 	if err != nil {
 		return operation{}, err
 	}
@@ -138,9 +181,9 @@ func exchange(c net.Conn, message []byte) error {
 	return err
 }
 
-func fresh(host string) operation {
+func fresh(address string) operation {
 	return operation{func() error {
-		c, err := net.DialTimeout("tcp", net.JoinHostPort(host, port), timeout)
+		c, err := net.DialTimeout("tcp", address, timeout)
 		if err != nil {
 			return err
 		}
@@ -149,10 +192,10 @@ func fresh(host string) operation {
 	}, func() error { return nil }}
 }
 
-func get(host string) operation {
+func get(address string) operation {
 	client := &http.Client{Timeout: timeout, Transport: &http.Transport{}}
 	return operation{func() error {
-		res, err := client.Get("http://" + net.JoinHostPort(host, httpPort) + "/")
+		res, err := client.Get("http://" + address + "/")
 		if err != nil {
 			return err
 		}
@@ -172,26 +215,66 @@ func measure(args []string) error {
 		return err
 	}
 	if flags.NArg() != 2 {
-		return fmt.Errorf("measure wants two hosts, not %q", flags.Args())
+		return fmt.Errorf("measure wants two ways, not %q", flags.Args())
+	}
+	var ways [2]way
+	for i, text := range flags.Args() {
+		var err error
+		if ways[i], err = parseWay(text); err != nil {
+			return err
+		}
 	}
 	for _, m := range modes() {
-		var ops [2]operation
-		for i, host := range flags.Args() {
-			op, err := m.open(host)
-			if err == nil {
-				err = op.do() // warm
-			}
-			if err != nil {
-				return fmt.Errorf("%s to %s: %w", m.name, host, err)
-			}
-			defer op.close()
-			ops[i] = op
+		if m.address(ways[0]) == "" || m.address(ways[1]) == "" {
+			continue
 		}
-		r, err := compare(ops, *rounds, *slice)
+		r, err := m.compare(ways, *rounds, *slice)
 		if err != nil {
 			return fmt.Errorf("%s: %w", m.name, err)
 		}
 		fmt.Printf("%s\t%.2f\t%.2f\t%.2f\n", m.name, r.rate, r.p50, r.p99)
+	}
+	return nil
+}
+
+func (m *mode) compare(ways [2]way, rounds int, slice time.Duration) (result, error) {
+	var ops [2]operation
+	for i, w := range ways {
+		op, err := m.begin(w)
+		if err != nil {
+			return result{}, err
+		}
+		defer op.close()
+		ops[i] = op
+	}
+	return compare(ops, rounds, slice)
+}
+
+// ask makes requests of one kind and no more, for whoever counts what they cost.
+func ask(args []string) error {
+	flags := flag.NewFlagSet("ask", flag.ContinueOnError)
+	kind := flags.String("kind", modes()[0].name, "of request, as measure prints it")
+	count := flags.Int("count", 1000, "requests")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	at := slices.IndexFunc(modes(), func(m mode) bool { return m.name == *kind })
+	if flags.NArg() != 1 || at < 0 {
+		return fmt.Errorf("ask wants one way and a kind of request, not %q of %q", flags.Args(), *kind)
+	}
+	w, err := parseWay(flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	op, err := modes()[at].begin(w)
+	if err != nil {
+		return err
+	}
+	defer op.close()
+	for range *count {
+		if err := op.do(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -206,7 +289,7 @@ func compare(ops [2]operation, rounds int, slice time.Duration) (result, error) 
 		var took [2][]time.Duration
 		first := rand.IntN(2)
 		for _, i := range []int{first, 1 - first} {
-			for begin := time.Now(); time.Since(begin) < slice; {
+			for begin := time.Now(); len(took[i]) == 0 || time.Since(begin) < slice; {
 				at := time.Now()
 				if err := ops[i].do(); err != nil {
 					return result{}, err
