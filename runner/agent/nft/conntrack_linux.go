@@ -46,7 +46,8 @@ type flow struct {
 	client         netip.AddrPort
 	front          proxy.Front
 	endpoint       netip.AddrPort
-	original       []byte // the attribute that names the flow
+	answered       netip.AddrPort // where the endpoint answers to: the client, or another port when the kernel had to choose one
+	original       []byte         // the attribute that names the flow
 	id             uint32
 	assured, dying bool
 	sent, received uint64 // bytes of payload, see api.Traffic
@@ -58,10 +59,11 @@ func ctMessage(kind uint16, body []byte) message {
 
 // forget has the kernel forget the flows of datagrams to these fronts that do not
 // end at one of the front's endpoints: a client's socket would else send to one
-// that has left for as long as it sends at all.
-func (s *socket) forget(fronts map[netip.AddrPort][]netip.AddrPort) error {
+// that has left for as long as it sends at all. What such an endpoint has yet to
+// answer goes by LeftSet. It returns how many there were.
+func (s *socket) forget(fronts map[netip.AddrPort][]netip.AddrPort) (forgotten int, err error) {
 	var stale []flow
-	err := s.ask(ctMessage(ctGet, nil).with(unix.NLM_F_DUMP), func(body []byte) {
+	err = s.ask(ctMessage(ctGet, nil).with(unix.NLM_F_DUMP), func(body []byte) {
 		f, ok := parseFlow(body)
 		if !ok {
 			return
@@ -72,13 +74,19 @@ func (s *socket) forget(fronts map[netip.AddrPort][]netip.AddrPort) error {
 		}
 	})
 	for _, f := range stale {
+		// One socket that has asked both of two services with one endpoint, within
+		// seconds, has an element there already; it stays.
+		left := s.transact(elements(unix.NFT_MSG_NEWSETELEM, TableName, LeftSet, []element{f.left()}))
+		if !errors.Is(left, unix.EEXIST) && !errors.Is(left, unix.EBUSY) {
+			err = errors.Join(err, left)
+		}
 		var a attrs
 		a.bytes(ctaTupleOrig|unix.NLA_F_NESTED, f.original)
 		if gone := s.ask(ctMessage(ctDelete, a.b), func([]byte) {}); !errors.Is(gone, unix.ENOENT) {
 			err = errors.Join(err, gone)
 		}
 	}
-	return err
+	return len(stale), err
 }
 
 // parseFlow reads one entry of the list; it reports false for what is neither TCP
@@ -98,7 +106,7 @@ func parseFlow(body []byte) (f flow, ok bool) {
 				f.front.Protocol, headers = proxy.TCP, ipHeader+tcpHeader
 			}
 		case ctaTupleReply:
-			f.endpoint, _, _ = parseTuple(value)
+			f.endpoint, f.answered, _ = parseTuple(value)
 		case ctaStatus:
 			if len(value) == 4 {
 				status := binary.BigEndian.Uint32(value)
@@ -173,14 +181,23 @@ func eachAttr(b []byte, each func(kind uint16, value []byte)) {
 // datagramFronts are the UDP fronts among the changes, with the endpoints that
 // they have now.
 func (c Changes) datagramFronts(table proxy.Table) map[netip.AddrPort][]netip.AddrPort {
-	out := map[netip.AddrPort][]netip.AddrPort{}
+	changed := proxy.Table{}
 	for _, f := range c.Fronts {
-		if f.Front.Protocol == proxy.UDP {
-			if t := table[f.Front]; !t.Waits() {
-				out[f.Front.Addr] = t.Endpoints
-			} else {
-				out[f.Front.Addr] = nil // the gateway has what comes next
-			}
+		changed[f.Front] = table[f.Front]
+	}
+	return datagramFronts(changed)
+}
+
+// datagramFronts are the UDP fronts of a table, with their endpoints.
+func datagramFronts(table proxy.Table) map[netip.AddrPort][]netip.AddrPort {
+	out := map[netip.AddrPort][]netip.AddrPort{}
+	for front, t := range table {
+		switch {
+		case front.Protocol != proxy.UDP:
+		case t.Waits():
+			out[front.Addr] = nil // the gateway has what comes next
+		default:
+			out[front.Addr] = t.Endpoints
 		}
 	}
 	return out

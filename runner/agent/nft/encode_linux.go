@@ -97,8 +97,18 @@ func (s Set) create(table string, id int) message {
 		a.number(unix.NFTA_SET_ID, uint32(id))
 		a.number(unix.NFTA_SET_KEY_TYPE, typeNumber(s.Key))
 		a.number(unix.NFTA_SET_KEY_LEN, typeLen(s.Key))
+		var flags uint32
+		if s.Lasts > 0 {
+			flags |= unix.NFT_SET_TIMEOUT
+			a.bytes(unix.NFTA_SET_TIMEOUT, binary.BigEndian.AppendUint64(nil, uint64(s.Lasts.Milliseconds())))
+		}
 		if s.Data != nil {
-			a.number(unix.NFTA_SET_FLAGS, unix.NFT_SET_MAP)
+			flags |= unix.NFT_SET_MAP
+		}
+		if flags != 0 {
+			a.number(unix.NFTA_SET_FLAGS, flags)
+		}
+		if s.Data != nil {
 			a.number(unix.NFTA_SET_DATA_TYPE, typeNumber(s.Data))
 			a.number(unix.NFTA_SET_DATA_LEN, typeLen(s.Data))
 		}
@@ -199,6 +209,8 @@ func (a *attrs) expr(e Expr) {
 			a.register(unix.NFTA_IMMEDIATE_DREG, e.To)
 			a.value(unix.NFTA_IMMEDIATE_DATA, e.Value)
 		})
+	case Store:
+		named("payload", func(a *attrs) { a.store(e) })
 	case DNAT:
 		named("nat", func(a *attrs) {
 			a.number(unix.NFTA_NAT_TYPE, unix.NFT_NAT_DNAT)
@@ -237,12 +249,42 @@ func (a *attrs) enqueue(e Enqueue, named func(string, func(*attrs))) {
 	})
 }
 
+// place is where a field of a packet is.
+type place struct{ base, offset, length uint32 }
+
+func placeOf(f Field) place {
+	return map[Field]place{
+		SrcAddr: {unix.NFT_PAYLOAD_NETWORK_HEADER, 12, 4},
+		DstAddr: {unix.NFT_PAYLOAD_NETWORK_HEADER, 16, 4},
+		SrcPort: {unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 2},
+		DstPort: {unix.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2},
+	}[f]
+}
+
+func (a *attrs) place(p place) {
+	a.number(unix.NFTA_PAYLOAD_BASE, p.base)
+	a.number(unix.NFTA_PAYLOAD_OFFSET, p.offset)
+	a.number(unix.NFTA_PAYLOAD_LEN, p.length)
+}
+
+// store writes a field of a datagram and corrects the checksums that it is in: an
+// address is in the IP header's and, as part of the pseudo header, in UDP's.
+func (a *attrs) store(e Store) {
+	const ipChecksum, udpChecksum = 10, 6
+	p := placeOf(e.Field)
+	a.register(unix.NFTA_PAYLOAD_SREG, e.From)
+	a.place(p)
+	a.number(unix.NFTA_PAYLOAD_CSUM_TYPE, unix.NFT_PAYLOAD_CSUM_INET)
+	if p.base == unix.NFT_PAYLOAD_NETWORK_HEADER {
+		a.number(unix.NFTA_PAYLOAD_CSUM_OFFSET, ipChecksum)
+		a.number(unix.NFTA_PAYLOAD_CSUM_FLAGS, unix.NFT_PAYLOAD_L4CSUM_PSEUDOHDR)
+	} else {
+		a.number(unix.NFTA_PAYLOAD_CSUM_OFFSET, udpChecksum)
+	}
+}
+
 func (a *attrs) load(e Load) {
 	meta := map[Field]uint32{Protocol: unix.NFT_META_L4PROTO, Random: unix.NFT_META_PRANDOM, MarkOf: unix.NFT_META_MARK}
-	payload := map[Field][3]uint32{ // base, offset, length
-		DstAddr: {unix.NFT_PAYLOAD_NETWORK_HEADER, 16, 4},
-		DstPort: {unix.NFT_PAYLOAD_TRANSPORT_HEADER, 2, 2},
-	}
 	if key, ok := meta[e.Field]; ok {
 		a.string(unix.NFTA_EXPR_NAME, "meta")
 		a.nest(unix.NFTA_EXPR_DATA, func(a *attrs) {
@@ -259,13 +301,10 @@ func (a *attrs) load(e Load) {
 		})
 		return
 	}
-	where := payload[e.Field]
 	a.string(unix.NFTA_EXPR_NAME, "payload")
 	a.nest(unix.NFTA_EXPR_DATA, func(a *attrs) {
 		a.register(unix.NFTA_PAYLOAD_DREG, e.To)
-		a.number(unix.NFTA_PAYLOAD_BASE, where[0])
-		a.number(unix.NFTA_PAYLOAD_OFFSET, where[1])
-		a.number(unix.NFTA_PAYLOAD_LEN, where[2])
+		a.place(placeOf(e.Field))
 	})
 }
 

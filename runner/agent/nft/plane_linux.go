@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -30,6 +31,7 @@ type Plane struct {
 	now    Content                // in force
 	turned map[proxy.Front]uint64 // refused before the table was made anew
 	lost   bool                   // a change failed half-way: nobody knows what is in force
+	left   bool                   // flows of datagrams were forgotten
 }
 
 // Open makes the table in the network namespace of this process, in place of
@@ -53,7 +55,7 @@ func Open(self netip.Addr) (*Plane, error) {
 		return nil, fmt.Errorf("make rules of nf_tables: %w", reason(err))
 	}
 	// Without the list of flows, datagrams could not be told from a dead endpoint.
-	if err := sock.forget(nil); err != nil {
+	if _, err := sock.forget(nil); err != nil {
 		p.Close()
 		return nil, fmt.Errorf("read the kernel's list of flows: %w", err)
 	}
@@ -76,17 +78,37 @@ func reason(err error) error {
 func (p *Plane) Self() netip.Addr { return p.self }
 
 // Apply leads the services' connections as the table says. Connections that are
-// there stay where they are; datagrams to endpoints that left go elsewhere.
+// there stay where they are; datagrams to endpoints that left go elsewhere. An
+// endpoint that left gets a moment to answer those that it has, and it may be
+// stopped when Apply returns.
 func (p *Plane) Apply(table proxy.Table) error {
+	if left, err := p.apply(table); err != nil || !left {
+		return err
+	}
+	time.Sleep(answerTime)
+	// A datagram that was on its way through the rules when they changed had no flow
+	// yet that could be forgotten.
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.forget(datagramFronts(p.table))
+}
+
+// answerTime is for servers that wait for a processor.
+const answerTime = 200 * time.Millisecond
+
+// apply returns whether flows were forgotten.
+func (p *Plane) apply(table proxy.Table) (left bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.table = table
 	if p.flows != nil {
 		if err := p.flows.Name(table); err != nil {
-			return fmt.Errorf("count connections: %w", err)
+			return false, fmt.Errorf("count connections: %w", err)
 		}
 	}
-	return p.update()
+	p.left = false
+	err = p.update()
+	return p.left, err
 }
 
 // Hold sends new connections to these TCP ports of the pod to HoldPort instead:
@@ -159,11 +181,20 @@ func (p *Plane) update() error {
 	p.now, p.stays = want, stays
 	maps.DeleteFunc(p.used, func(f proxy.Front, _ use) bool { _, stays := stays[f]; return !stays })
 	if fronts := changes.datagramFronts(p.table); len(fronts) > 0 {
-		if err := p.sock.forget(fronts); err != nil {
-			p.lost = true // so that it is done again
-			return fmt.Errorf("forget flows of datagrams: %w", err)
-		}
+		return p.forget(fronts)
 	}
+	return nil
+}
+
+// forget has datagrams to endpoints that left go elsewhere. The caller holds the
+// lock.
+func (p *Plane) forget(fronts map[netip.AddrPort][]netip.AddrPort) error {
+	n, err := p.sock.forget(fronts)
+	if err != nil {
+		p.lost = true // so that it is done again
+		return fmt.Errorf("forget flows of datagrams: %w", err)
+	}
+	p.left = p.left || n > 0
 	return nil
 }
 

@@ -254,6 +254,18 @@ const outsideDial = "CUEPOD_TEST_DIAL"
 // neighbour makes a namespace with an interface on this one's link, and returns
 // a function that connects from there.
 func neighbour(t *testing.T) func(address string) string {
+	there := namespaceBeside(t)
+	return func(address string) string {
+		out := output(t, there("env", inside+"=", outsideDial+"="+address, "/proc/"+fmt.Sprint(os.Getpid())+"/exe", "-test.run=^TestDialOutside$", "-test.v"))
+		_, out, _ = strings.Cut(out, "said: ")
+		out, _, _ = strings.Cut(out, "\n")
+		return out
+	}
+}
+
+// namespaceBeside makes another network namespace, 10.8.0.3, which this one sees
+// as 10.8.0.2, and returns what makes commands of there.
+func namespaceBeside(t *testing.T) func(args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), "/bin/sleep", "60")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
 	if err := cmd.Start(); err != nil {
@@ -261,26 +273,120 @@ func neighbour(t *testing.T) func(address string) string {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	pid := fmt.Sprint(cmd.Process.Pid)
-	there := func(args ...string) string {
-		t.Helper()
-		out, err := exec.CommandContext(t.Context(), "nsenter", append([]string{"-t", pid, "-n"}, args...)...).CombinedOutput()
-		if err != nil {
-			t.Fatalf("%v: %v\n%s", args, err, out)
-		}
-		return string(out)
+	there := func(args ...string) *exec.Cmd {
+		return exec.CommandContext(t.Context(), "nsenter", append([]string{"-t", pid, "-n"}, args...)...)
 	}
 	ip(t, "link add eth0 type veth peer name other")
 	ip(t, "addr add 10.8.0.2/24 dev eth0")
 	ip(t, "link set eth0 up")
 	ip(t, "link set other netns "+pid)
-	there("ip", "addr", "add", "10.8.0.3/24", "dev", "other")
-	there("ip", "link", "set", "other", "up")
-	there("ip", "route", "add", "10.9.0.0/16", "via", "10.8.0.2")
-	return func(address string) string {
-		out := there("env", inside+"=", outsideDial+"="+address, "/proc/"+fmt.Sprint(os.Getpid())+"/exe", "-test.run=^TestDialOutside$", "-test.v")
-		_, out, _ = strings.Cut(out, "said: ")
-		out, _, _ = strings.Cut(out, "\n")
-		return out
+	output(t, there("ip", "addr", "add", "10.8.0.3/24", "dev", "other"))
+	output(t, there("ip", "link", "set", "other", "up"))
+	output(t, there("ip", "route", "add", "10.9.0.0/16", "via", "10.8.0.2"))
+	return there
+}
+
+// output runs a command to its end.
+func output(t *testing.T, cmd *exec.Cmd) string {
+	t.Helper()
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+	}
+	return string(out)
+}
+
+// outsideServe asks the test binary for TestServeOutside's server.
+const outsideServe = "CUEPOD_TEST_SERVE_OUTSIDE"
+
+// An endpoint that leaves while it has a datagram to answer is still heard by the
+// socket that asked, and the next datagram goes elsewhere.
+func TestPlane_AnswersOfAnEndpointThatLeft(t *testing.T) {
+	if !inNamespace(t) {
+		return
+	}
+	there := namespaceBeside(t)
+	p := open(t)
+	f := front(proxy.UDP, "10.9.200.1:53")
+	serve(t, "10.9.1.2:53")
+	apply(t, p, proxy.Table{f: target("10.8.0.3:53")})
+	server := there("env", inside+"=", outsideServe+"=1", "/proc/"+fmt.Sprint(os.Getpid())+"/exe", "-test.run=^TestServeOutside$")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Process.Kill(); _ = server.Wait() })
+	control, err := net.Dial("udp4", "10.8.0.3:54")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); exchange(control) != "here"; {
+		if time.Now().After(deadline) {
+			t.Fatal("the server did not start")
+		}
+		time.Sleep(10 * time.Millisecond) // a port that nobody has refuses at once
+	}
+	conn, err := net.Dial("udp4", "10.9.200.1:53")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	// One that comes back within seconds is another to the kernel, which chooses
+	// another port for its answers.
+	for _, table := range []proxy.Table{{f: target("10.9.1.2:53")}, {f: {}}, {f: target("10.9.1.2:53")}} {
+		apply(t, p, proxy.Table{f: target("10.8.0.3:53")})
+		if _, err := conn.Write([]byte("?")); err != nil {
+			t.Fatal(err)
+		}
+		if got := exchange(control); got != "asked" {
+			t.Fatalf("the server says %q", got)
+		}
+		apply(t, p, table)
+		if got := exchange(control); got != "answers" {
+			t.Fatalf("the server says %q", got)
+		}
+		buf := make([]byte, 100)
+		_ = conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		if n, err := conn.Read(buf); string(buf[:n]) != "late" {
+			t.Errorf("then %v: the answer is %q, %v", table, buf[:n], err)
+		}
+		want := "refused"
+		if len(table[f].Endpoints) > 0 {
+			want = "10.9.1.2:53"
+		}
+		if got := exchange(conn); got != want {
+			t.Errorf("then %v: the next answer is %s, want %s", table, got, want)
+		}
+	}
+}
+
+// TestServeOutside is not a test: it is a server in the namespace beside. On port
+// 53 it answers nothing until it is told to on port 54.
+func TestServeOutside(t *testing.T) {
+	if os.Getenv(outsideServe) == "" {
+		t.Skip("run by TestPlane_AnswersOfAnEndpointThatLeft alone")
+	}
+	listen := func(address string) net.PacketConn {
+		c, err := net.ListenPacket("udp4", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	server, control := listen("10.8.0.3:53"), listen("10.8.0.3:54")
+	buf := make([]byte, 100)
+	tell := func(answer string) {
+		if _, from, err := control.ReadFrom(buf); err == nil {
+			_, _ = control.WriteTo([]byte(answer), from)
+		}
+	}
+	for tell("here"); ; {
+		_, client, err := server.ReadFrom(buf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tell("asked")
+		tell("answers")
+		_, _ = server.WriteTo([]byte("late"), client)
 	}
 }
 

@@ -37,7 +37,7 @@ func (e Enqueue) String() string {
 func QueueRules(self netip.Addr, xtables bool) Table {
 	return Table{
 		Name: QueueTable,
-		Sets: []Set{{HeldSet, []Type{TypePort}, nil, false}},
+		Sets: []Set{{HeldSet, []Type{TypePort}, nil, false, 0}},
 		Chains: []Chain{{"waiting", "filter", "input", 0, []Rule{
 			{"datagrams to a held port wait in the kernel", []Expr{
 				Load{Protocol, 0}, Compare{Reg: 0, Value: []byte{protocolUDP}}, Load{DstAddr, 0}, Compare{Reg: 0, Value: self.AsSlice()},

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
 )
@@ -17,7 +18,11 @@ const (
 	RefusedSet   = "refused"   // virtual address . protocol . port, of TCP
 	TurnedSet    = "turned"    // as RefusedSet: all that ever were in it, which counts
 	HeldSet      = "held"      // port
+	LeftSet      = "left"      // endpoint's address . port . port that it answers to : virtual address . port . client's port
 )
+
+// LeftFor is how long the answer to a datagram may take when its endpoint has left.
+const LeftFor = 5 * time.Second
 
 // Reg is one of the sixteen registers of 32 bits that a rule works with.
 // Whatever is shorter begins at its start, and the rest is zero.
@@ -28,6 +33,8 @@ type Field string
 
 // The fields, in the words of nft(8).
 const (
+	SrcAddr  Field = "ip saddr"
+	SrcPort  Field = "th sport"
 	DstAddr  Field = "ip daddr"
 	Protocol Field = "meta l4proto"
 	DstPort  Field = "th dport"
@@ -71,6 +78,11 @@ type (
 		To    Reg
 		Value []byte
 	}
+	// Store writes a register into a field of the packet.
+	Store struct {
+		Field Field
+		From  Reg
+	}
 	// DNAT sends the connection to the address and the port in two registers.
 	DNAT struct{ Addr, Port Reg }
 	// Redirect sends the connection to this pod itself, to the port in a register.
@@ -102,6 +114,7 @@ type Set struct {
 	Name      string
 	Key, Data []Type
 	Count     bool
+	Lasts     time.Duration // of an element; 0 for ever
 }
 
 // Type is a type of part of a key, in the words of nft(8).
@@ -136,14 +149,18 @@ func Rules(self netip.Addr) Table {
 	return Table{
 		Name: TableName,
 		Sets: []Set{
-			{EndpointsSet, []Type{TypeAddr, TypeProtocol, TypePort, TypeMark}, []Type{TypeAddr, TypePort}, true},
-			{RefusedSet, []Type{TypeAddr, TypeProtocol, TypePort}, nil, false},
-			{TurnedSet, []Type{TypeAddr, TypeProtocol, TypePort}, nil, true},
-			{HeldSet, []Type{TypePort}, nil, false},
+			{EndpointsSet, []Type{TypeAddr, TypeProtocol, TypePort, TypeMark}, []Type{TypeAddr, TypePort}, true, 0},
+			{RefusedSet, []Type{TypeAddr, TypeProtocol, TypePort}, nil, false, 0},
+			{TurnedSet, []Type{TypeAddr, TypeProtocol, TypePort}, nil, true, 0},
+			{HeldSet, []Type{TypePort}, nil, false, 0},
+			{LeftSet, []Type{TypeAddr, TypePort, TypePort}, []Type{TypeAddr, TypePort, TypePort}, false, LeftFor},
 		},
 		Chains: []Chain{
 			{"arriving", "nat", "prerouting", natPriority, []Rule{
 				{"new connections to a held port wait with the agent", join(held, hold)},
+				{"an answer whose flow was forgotten meanwhile comes from where the client asked, to where it asked from", []Expr{
+					Load{Protocol, 0}, Compare{Reg: 0, Value: []byte{protocolUDP}}, Load{SrcAddr, 0}, Load{SrcPort, 1}, Load{DstPort, 2},
+					Lookup{Set: LeftSet, Key: 0, Data: &data}, Store{SrcAddr, 4}, Store{SrcPort, 5}, Store{DstPort, 6}}},
 			}},
 			{"leaving", "nat", "output", natPriority, []Rule{
 				{"the pod's own too, unless they are probes", join(own, held, hold)},
@@ -201,6 +218,7 @@ func (e Lookup) String() string {
 	}
 	return fmt.Sprintf("r%d.. in %s", e.Key, e.Set)
 }
+func (e Store) String() string { return fmt.Sprintf("%s = r%d", e.Field, e.From) }
 func (e Immediate) String() string {
 	return fmt.Sprintf("r%d = port %d", e.To, binary.BigEndian.Uint16(e.Value))
 }
@@ -227,6 +245,9 @@ func (t Table) String() string {
 		}
 		if s.Count {
 			b.WriteString("    each element counts\n")
+		}
+		if s.Lasts > 0 {
+			fmt.Fprintf(&b, "    each element lasts %v\n", s.Lasts)
 		}
 	}
 	for _, c := range t.Chains {
