@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -172,17 +173,11 @@ func (r *supervisor) runIn(ctx context.Context, t devTarget, command []string) e
 // restartAll has the next plan replace containers, in place, and waits until
 // that is done.
 func (r *supervisor) restartAll(ctx context.Context, a *devAction, list []devTarget, done *devDone) {
-	ids := map[string]bool{}
-	err := r.call(ctx, func() {
-		for _, t := range list {
-			ids[t.container] = true
-			r.loop.again[t.container] = true
-		}
-		r.markAgain()
-		r.loop.main.failures, r.loop.main.retryAt = 0, time.Time{}
-		r.loop.main.drop() // it may wait for what this is the cure of
-		r.lookSoon()
-	})
+	ids, again := map[string]bool{}, map[string]string{}
+	for _, t := range list {
+		ids[t.container], again[t.container] = true, reconcile.FilesChanged
+	}
+	err := r.call(ctx, func() { r.startAnew(again) })
 	limited, cancel := context.WithTimeout(ctx, restartLimit)
 	defer cancel()
 	if err == nil {
@@ -216,8 +211,17 @@ func restarted(seen *observation, list []devTarget, ids map[string]bool) bool {
 	return true
 }
 
-// markAgain marks the containers that are to be started anew as their files
-// changed.
+// startAnew has the next plan replace containers in place; the causes are by ID.
+func (r *supervisor) startAnew(causes map[string]string) {
+	l := &r.loop
+	maps.Copy(l.again, causes)
+	r.markAgain()
+	l.main.failures, l.main.retryAt = 0, time.Time{}
+	l.main.drop() // it may wait for what this is the cure of
+	r.lookSoon()
+}
+
+// markAgain marks the containers that are to be started anew.
 func (r *supervisor) markAgain() {
 	l := &r.loop
 	if l.seen == nil {
@@ -230,9 +234,8 @@ func (r *supervisor) markAgain() {
 	}
 	for _, p := range l.seen.Pods {
 		for i := range p.Members {
-			if m := &p.Members[i]; l.again[m.ID] {
-				m.Again = reconcile.FilesChanged
-			}
+			m := &p.Members[i]
+			m.Again = l.again[m.ID]
 		}
 	}
 }

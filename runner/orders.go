@@ -39,6 +39,9 @@ func (r *supervisor) obey(ctx context.Context, o Order) {
 		r.report(EventNotice, "", "compiling again")
 		r.recompile(ctx)
 		return
+	case OrderRestart:
+		r.restartApp()
+		return
 	case OrderPause:
 		l.paused = !l.paused
 	}
@@ -58,5 +61,33 @@ func (r *supervisor) obey(ctx context.Context, o Order) {
 		r.report(EventNotice, "", "going on with what has changed meanwhile")
 		l.waiting = nil
 		r.recompile(ctx)
+	}
+}
+
+// askedFor is the cause of a restart that a person asked for.
+const askedFor = "a restart was asked for"
+
+// restartApp starts all containers of the app anew that run to stay, in their
+// pods and in the order of a rollout. Jobs go on.
+func (r *supervisor) restartApp() {
+	l := &r.loop
+	again := map[string]string{}
+	if l.seen != nil {
+		for i := range l.desired.Pods {
+			p := &l.desired.Pods[i]
+			seen := l.seen.Pods[p.Name]
+			if seen == nil {
+				continue
+			}
+			for _, c := range p.Lasting() {
+				if m := seen.Living(c.Name); m != nil && !m.Started.IsZero() {
+					again[m.ID] = askedFor
+				}
+			}
+		}
+	}
+	r.report(EventNotice, "", "restarting %d %s", len(again), plural("container", len(again)))
+	if len(again) > 0 {
+		r.startAnew(again)
 	}
 }

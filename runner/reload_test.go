@@ -2,6 +2,7 @@ package runner
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -56,6 +57,52 @@ func TestUp_AReloadIsToldInOneLine(t *testing.T) {
 		told := r.told()
 		if !strings.Contains(told, "app.cue:14 replicas 2 -> 3: +1 pod web-2, ready in ") {
 			t.Errorf("told\n%s", told)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func TestUp_RestartsWhenAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		orders := make(chan Order)
+		r.orders = orders
+		stop := r.up()
+		settle := func() string {
+			time.Sleep(time.Minute)
+			synctest.Wait()
+			return r.told()
+		}
+		ids := func() (infra, members []string) {
+			for _, c := range r.containers() {
+				switch roleOf(&c) {
+				case reconcile.RoleInfra:
+					infra = append(infra, c.ID)
+				case reconcile.RoleApp, reconcile.RoleSidecar:
+					members = append(members, c.ID)
+				}
+			}
+			slices.Sort(infra)
+			return infra, members
+		}
+		settle()
+		infra, members := ids()
+		if len(infra) == 0 || len(members) == 0 {
+			t.Fatal("nothing runs")
+		}
+		orders <- OrderRestart
+		told := settle()
+		sameInfra, now := ids()
+		if !slices.Equal(infra, sameInfra) {
+			t.Errorf("pods were made anew: %v, then %v", infra, sameInfra)
+		}
+		if len(now) != len(members) || slices.ContainsFunc(now, func(id string) bool { return slices.Contains(members, id) }) {
+			t.Errorf("containers %v, then %v; told\n%s", members, now, told)
+		}
+		if again := settle(); again != "" {
+			t.Errorf("and then told\n%s", again)
 		}
 		if err := stop(); err != nil {
 			t.Fatal(err)

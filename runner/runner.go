@@ -51,6 +51,7 @@ type Order int
 
 const (
 	OrderRebuild Order = iota // compile and compare again, even if no file has changed
+	OrderRestart              // start all containers anew that run to stay
 	OrderPause                // changes of the definition and of builds wait; the next one lets them take effect
 )
 

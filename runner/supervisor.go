@@ -90,7 +90,7 @@ type supervisor struct {
 
 		followers map[string]*devFollower // by key
 		heeded    map[string]bool         // groups whose changes reach us
-		again     map[string]bool         // container IDs that are to be started anew as their files changed
+		again     map[string]string       // why containers are to be started anew that nothing else is wrong with, by ID
 		met       map[string]bool         // container IDs of followers, that have been looked at since they started
 
 		fetches map[string]*fetch // by image reference: under way, failed, or done lately
@@ -150,7 +150,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	l.podSince, l.draining, l.stopping, l.unhealthy = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.problems, l.losses, l.failed = map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.fetches, l.broken, l.kept = map[string]*fetch{}, map[string]bool{}, map[string]bool{}
-	l.followers, l.heeded, l.again, l.met = map[string]*devFollower{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	l.followers, l.heeded, l.again, l.met = map[string]*devFollower{}, map[string]bool{}, map[string]string{}, map[string]bool{}
 	l.exec, l.hooks, l.clocks, l.rollouts = newExecVerdicts(), map[string]*hookRun{}, newClocks(), newRollouts()
 	r.building = make(chan struct{}, buildsAtOnce)
 	info, err := cfg.Engine.Info(ctx)

@@ -14,6 +14,7 @@ const detachKey = 'd'
 // Keys where up shows what happens.
 const (
 	rebuildKey = 'r' // compile and compare again
+	restartKey = 's' // start what runs anew
 	pauseKey   = 'p' // changes wait until it is pressed again
 	clearKey   = 'l' // the screen
 	quitKey    = 'q' // as Ctrl-C

@@ -205,6 +205,8 @@ func (s *supervision) key(key byte) verdict {
 		s.ask()
 	case rebuildKey:
 		s.order(runner.OrderRebuild)
+	case restartKey:
+		s.order(runner.OrderRestart)
 	case pauseKey:
 		s.order(runner.OrderPause)
 	case clearKey:

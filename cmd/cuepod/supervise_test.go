@@ -391,7 +391,7 @@ func TestSupervise_KeysOfWhoeverWatches(t *testing.T) {
 	keys := make(chan byte)
 	st.s.keys = keys
 	st.play(t)
-	for _, key := range []byte{rebuildKey, pauseKey, 'x', clearKey, pauseKey} {
+	for _, key := range []byte{rebuildKey, restartKey, pauseKey, 'x', clearKey, pauseKey} {
 		keys <- key
 	}
 	keys <- quitKey // and so all before it has been taken
@@ -400,7 +400,7 @@ func TestSupervise_KeysOfWhoeverWatches(t *testing.T) {
 	for len(st.s.orders) > 0 {
 		got = append(got, <-st.s.orders)
 	}
-	if want := []runner.Order{runner.OrderRebuild, runner.OrderPause, runner.OrderPause}; !slices.Equal(got, want) {
+	if want := []runner.Order{runner.OrderRebuild, runner.OrderRestart, runner.OrderPause, runner.OrderPause}; !slices.Equal(got, want) {
 		t.Errorf("orders %v, want %v", got, want)
 	}
 	if nows := st.nows(); !slices.Equal(nows, []bool{false}) {
