@@ -197,6 +197,10 @@ bench-propagation: ## measure from a port opening to every pod's rules knowing i
 bench-run: build ## compare starts and stops of pods with docker run's, as a table
 	@$(USE_ENGINE); go run ./internal/runnerbench -cuepod $(CUEPOD)
 
+.PHONY: soak
+soak: ## edit a definition thousands of times while an engine in memory fails: nothing is lost, nothing stays behind
+	@CUEPOD_SOAK=$(or $(EDITS),5000) go test -count=1 -v -timeout 60m -run 'TestSoak$$' ./runner | grep -v '^='
+
 .PHONY: bench-services
 bench-services: build ## compare connections through services with direct ones, as a table
 	@$(USE_ENGINE); scripts/images.sh nginx nginx:1.29; scripts/images.sh haproxy haproxy:2.6; go run ./internal/servicebench -cuepod $(CUEPOD)

@@ -134,7 +134,8 @@ func runExec(ctx context.Context, p *process, run Program, world Process) (int, 
 	go func() { code <- run(ctx, world) }()
 	select {
 	case c := <-code:
-		return c, nil
+		// One that was given up ends, too, and often before that is noticed here.
+		return c, ctx.Err()
 	case <-p.done:
 		return exitKilled, nil
 	case <-ctx.Done():
