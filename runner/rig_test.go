@@ -58,8 +58,14 @@ type rig struct {
 const rigAgent = "cuepod/infra:test"
 
 func newRig(t *testing.T) *rig {
-	r := &rig{t: t, eng: fake.New(), app: rigApp(), unfit: map[string]bool{}, unborn: map[string]bool{}, changes: make(chan watch.Change)}
+	r := bareRig(t)
 	t.Cleanup(r.eng.Shutdown)
+	return r
+}
+
+// bareRig is a rig whose engine somebody shuts down.
+func bareRig(t *testing.T) *rig {
+	r := &rig{t: t, eng: fake.New(), app: rigApp(), unfit: map[string]bool{}, unborn: map[string]bool{}, changes: make(chan watch.Change)}
 	r.eng.AddImage(rigAgent, fake.Image{Run: r.runAgent})
 	r.eng.AddImage("web:1", fake.Image{Run: serve})
 	r.eng.AddImage("web:2", fake.Image{Run: serve})
