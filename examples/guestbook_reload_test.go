@@ -191,7 +191,7 @@ func TestGuestbook_Reload(t *testing.T) {
 		before := containers(t, dir)
 		up.next()
 		edit(t, dir, from, to)
-		up.says(append(words, "guestbook is ready in")...)
+		up.says(append(words, ", ready in")...)
 		if got := touched(before, containers(t, dir)); got != want {
 			t.Errorf("%s: touched %q, want %q", name, got, want)
 		}

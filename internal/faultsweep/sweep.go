@@ -172,7 +172,7 @@ func (b *bench) killReload(ctx context.Context, a *app, ref *reference, rule soc
 	if err := a.be("b"); err != nil {
 		return err
 	}
-	if err := s.says(ctx, "is ready", 2); err != nil && !s.died() {
+	if err := s.says(ctx, readyLine, 2); err != nil && !s.died() {
 		return err
 	}
 	o.met = s.died()
@@ -250,12 +250,15 @@ func (b *bench) readyInForeground(ctx context.Context, a *app) (*session, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.says(ctx, "is ready", 1); err != nil {
+	if err := s.says(ctx, readyLine, 1); err != nil {
 		s.end()
 		return nil, err
 	}
 	return s, nil
 }
+
+// readyLine begins the line that says that all is ready, whatever made it so.
+const readyLine = "ready    "
 
 // says waits until a word has been said so many times, or the end.
 func (s *session) says(ctx context.Context, word string, times int) error {
