@@ -16,6 +16,7 @@ import (
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -117,6 +118,7 @@ func empty(apiVersion, kind string) (object any, ok bool) {
 		"policy/v1 PodDisruptionBudget":          new(policyv1.PodDisruptionBudget),
 
 		"v1 Service":                             new(corev1.Service),
+		"discovery.k8s.io/v1 EndpointSlice":      new(discoveryv1.EndpointSlice),
 		"networking.k8s.io/v1 Ingress":           new(networkingv1.Ingress),
 		"networking.k8s.io/v1 NetworkPolicy":     new(networkingv1.NetworkPolicy),
 		"gateway.networking.k8s.io/v1 HTTPRoute": new(gatewayv1.HTTPRoute),
