@@ -205,6 +205,12 @@ soak: ## edit a definition thousands of times while an engine in memory fails: n
 bench-services: build ## compare connections through services with direct ones, as a table
 	@$(USE_ENGINE); scripts/images.sh nginx nginx:1.29; scripts/images.sh haproxy haproxy:2.6; go run ./internal/servicebench -cuepod $(CUEPOD)
 
+# It has Debian's podman beside it where that is installed. BENCH are flags, such as
+# "-n 9" or "-kinds env,sync".
+.PHONY: bench-reload
+bench-reload: build ## compare reloads with docker compose watch and podman kube play, as a table
+	@$(USE_ENGINE); compose="$$(scripts/compose.sh)"; go run ./internal/watchbench -cuepod $(CUEPOD) -compose "$$compose" $(BENCH)
+
 # LOSS are flags of the tool, such as "-strict" or "-v"; with "-rude" or "-no-hold"
 # it has to see requests fail.
 .PHONY: loss

@@ -218,6 +218,11 @@ func rules() []rule {
 			never:    []string{anyModule},
 			reason:   "measures cuepod and docker as a person runs them: from outside",
 		},
+		{
+			packages: "internal/watchbench/...",
+			never:    []string{anyModule},
+			reason:   "edits files and asks what runs, as a person does: from outside",
+		},
 	}
 }
 

@@ -1,0 +1,4 @@
+package main
+
+// stamp is what a rebuild changes.
+const stamp = "built"
