@@ -167,8 +167,8 @@ func (b *bench) peer(ctx context.Context, name, cli string, version []string, ma
 	b.tools = append(b.tools, make(words))
 }
 
-// clean removes the plain containers and the image. Sites clean up after
-// themselves.
+// clean removes the plain containers, the image, and what cuepod has built last:
+// an app that was ended by Ctrl-C keeps that. Sites clean up what else there is.
 func (b *bench) clean() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -176,8 +176,9 @@ func (b *bench) clean() error {
 	if left := strings.Fields(ids); len(left) > 0 {
 		_, err = command(ctx, b.work, "docker", append([]string{"rm", "--force", "--volumes"}, left...)...)
 	}
-	_, imageErr := command(ctx, b.work, "docker", "rmi", image)
-	return errors.Join(err, imageErr)
+	built, listErr := command(ctx, b.work, "docker", "images", "--format", "{{.Repository}}:{{.Tag}}", "--filter", "reference=cuepod/"+app+"-*/*/*")
+	_, imageErr := command(ctx, b.work, "docker", append([]string{"rmi", image}, strings.Fields(built)...)...)
+	return errors.Join(err, listErr, imageErr)
 }
 
 // command runs one to its end and returns what it printed; what it says of
