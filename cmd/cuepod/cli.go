@@ -168,6 +168,19 @@ func oneOf(cmd *cobra.Command, flag, value string, allowed ...string) error {
 	return &usageError{cmd.CommandPath(), msg}
 }
 
+// jsonFlag adds --output, which is "" or json, and refuses anything else before
+// the command runs.
+func jsonFlag(cmd *cobra.Command, format *string, usage string) {
+	cmd.Flags().StringVarP(format, "output", "o", "", usage)
+	complete(cmd, "output", "json")
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if *format == "" {
+			return nil
+		}
+		return oneOf(cmd, "output", *format, "json")
+	}
+}
+
 // dirArg is the directory given as the only argument, or the working directory.
 func dirArg(args []string) string {
 	if len(args) == 0 {

@@ -61,11 +61,6 @@ its pods' connections to services take, and why where it is not the best one:
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.dir = dirArg(args)
-			if format != "" {
-				if err := oneOf(cmd, "output", format, "json"); err != nil {
-					return err
-				}
-			}
 			eng, info, err := c.open(cmd.Context())
 			if err != nil {
 				return err
@@ -80,8 +75,7 @@ its pods' connections to services take, and why where it is not the best one:
 	}
 	w.appFlag(c, cmd)
 	cmd.Flags().BoolVarP(&all, "all", "A", false, "every app on the engine")
-	cmd.Flags().StringVarP(&format, "output", "o", "", "json prints one object")
-	complete(cmd, "output", "json")
+	jsonFlag(cmd, &format, "json prints one object")
 	return cmd
 }
 

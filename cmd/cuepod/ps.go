@@ -35,11 +35,6 @@ func (c *cli) psCommand() *cobra.Command {
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.dir = dirArg(args)
-			if format != "" {
-				if err := oneOf(cmd, "output", format, "json"); err != nil {
-					return err
-				}
-			}
 			eng, info, err := c.open(cmd.Context())
 			if err != nil {
 				return err
@@ -62,8 +57,7 @@ func (c *cli) psCommand() *cobra.Command {
 	}
 	w.appFlag(c, cmd)
 	cmd.Flags().BoolVarP(&all, "all", "A", false, "every app on the engine")
-	cmd.Flags().StringVarP(&format, "output", "o", "", "json prints one object for each app")
-	complete(cmd, "output", "json")
+	jsonFlag(cmd, &format, "json prints one object for each app")
 	cmd.AddCommand(c.psServicesCommand())
 	return cmd
 }

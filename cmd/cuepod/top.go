@@ -72,11 +72,6 @@ looks for a second and prints once.`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.dir = dirArg(args)
-			if format != "" {
-				if err := oneOf(cmd, "output", format, "json"); err != nil {
-					return err
-				}
-			}
 			eng, _, err := c.open(cmd.Context())
 			if err != nil {
 				return err
@@ -98,8 +93,7 @@ looks for a second and prints once.`,
 	}
 	w.appFlag(c, cmd)
 	cmd.Flags().BoolVar(&once, "once", false, "print once, after a second")
-	cmd.Flags().StringVarP(&format, "output", "o", "", "json prints one object for each app, once")
-	complete(cmd, "output", "json")
+	jsonFlag(cmd, &format, "json prints one object for each app, once")
 	return cmd
 }
 

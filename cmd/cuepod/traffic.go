@@ -34,11 +34,6 @@ gateway, and never go back while that is the same one, whatever becomes of pods.
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			w.dir = dirArg(args)
-			if format != "" {
-				if err := oneOf(cmd, "output", format, "json"); err != nil {
-					return err
-				}
-			}
 			eng, _, err := c.open(cmd.Context())
 			if err != nil {
 				return err
@@ -61,8 +56,7 @@ gateway, and never go back while that is the same one, whatever becomes of pods.
 	}
 	w.appFlag(c, cmd)
 	cmd.Flags().BoolVarP(&all, "all", "A", false, "every app on the engine")
-	cmd.Flags().StringVarP(&format, "output", "o", "", "json prints one object for each app")
-	complete(cmd, "output", "json")
+	jsonFlag(cmd, &format, "json prints one object for each app")
 	return cmd
 }
 

@@ -35,11 +35,6 @@ looked for in, with the reason why it counts. So it does for a broken definition
 		Example: "  cuepod watch\n  cuepod watch --list ./shop\n  cuepod watch --list -o json",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.dir = dirArg(args)
-			if format != "" {
-				if err := oneOf(cmd, "output", format, "json"); err != nil {
-					return err
-				}
-			}
 			if list {
 				return c.listInputs(cmd.Context(), f.definition, format)
 			}
@@ -52,9 +47,8 @@ looked for in, with the reason why it counts. So it does for a broken definition
 	f.flags(cmd)
 	f.strictFlag(cmd)
 	cmd.Flags().BoolVarP(&list, "list", "l", false, "print what is watched, and why")
-	cmd.Flags().StringVarP(&format, "output", "o", "", "with --list: json prints one object")
+	jsonFlag(cmd, &format, "with --list: json prints one object")
 	cmd.Flags().BoolVar(&f.noLogs, "no-logs", false, "do not show the containers' output")
-	complete(cmd, "output", "json")
 	return cmd
 }
 
