@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -24,7 +25,7 @@ func (r *supervisor) tellFollowed(a *devAction, d devDone) {
 	case problem != "":
 		r.report(EventProblem, a.object, "%s", problem)
 	case f.told != "":
-		r.report(EventFixed, a.object, "%s", orElse(did, "files are copied again"))
+		r.report(EventFixed, a.object, "%s", cmp.Or(did, "files are copied again"))
 	case did != "":
 		r.report(EventSync, a.object, "%s", did)
 	}
@@ -42,19 +43,8 @@ func waiting(d devDone) string {
 	return "changed files are waiting"
 }
 
-func orElse(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
+// count is so many of something.
+func count(n int, noun string) string { return fmt.Sprintf("%d %s", n, plural(noun, n)) }
 
 // words say what an action did, "" for nothing.
 func (d *devDone) words(pods int) string {

@@ -86,7 +86,7 @@ func (r *supervisor) restartApp() {
 			}
 		}
 	}
-	r.report(EventNotice, "", "restarting %d %s", len(again), plural("container", len(again)))
+	r.report(EventNotice, "", "restarting %s", count(len(again), "container"))
 	if len(again) > 0 {
 		r.startAnew(again)
 	}

@@ -64,17 +64,19 @@ func TestUp_AReloadIsToldInOneLine(t *testing.T) {
 	})
 }
 
+// toldInAMinute is what is told until nothing more happens.
+func (r *rig) toldInAMinute() string {
+	time.Sleep(time.Minute)
+	synctest.Wait()
+	return r.told()
+}
+
 func TestUp_RestartsWhenAsked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t)
 		orders := make(chan Order)
 		r.orders = orders
 		stop := r.up()
-		settle := func() string {
-			time.Sleep(time.Minute)
-			synctest.Wait()
-			return r.told()
-		}
 		ids := func() (infra, members []string) {
 			for _, c := range r.containers() {
 				switch roleOf(&c) {
@@ -87,13 +89,13 @@ func TestUp_RestartsWhenAsked(t *testing.T) {
 			slices.Sort(infra)
 			return infra, members
 		}
-		settle()
+		r.toldInAMinute()
 		infra, members := ids()
 		if len(infra) == 0 || len(members) == 0 {
 			t.Fatal("nothing runs")
 		}
 		orders <- OrderRestart
-		told := settle()
+		told := r.toldInAMinute()
 		sameInfra, now := ids()
 		if !slices.Equal(infra, sameInfra) {
 			t.Errorf("pods were made anew: %v, then %v", infra, sameInfra)
@@ -101,7 +103,7 @@ func TestUp_RestartsWhenAsked(t *testing.T) {
 		if len(now) != len(members) || slices.ContainsFunc(now, func(id string) bool { return slices.Contains(members, id) }) {
 			t.Errorf("containers %v, then %v; told\n%s", members, now, told)
 		}
-		if again := settle(); again != "" {
+		if again := r.toldInAMinute(); again != "" {
 			t.Errorf("and then told\n%s", again)
 		}
 		if err := stop(); err != nil {
@@ -116,31 +118,26 @@ func TestUp_PausedChangesWait(t *testing.T) {
 		orders := make(chan Order)
 		r.orders = orders
 		stop := r.up()
-		settle := func() string {
-			time.Sleep(time.Minute)
-			synctest.Wait()
-			return r.told()
-		}
-		settle()
+		r.toldInAMinute()
 		orders <- OrderPause
 		r.edit(func(a *app.App) { a.Pod("web").Replicas = 3 })
-		if told := settle(); !strings.Contains(told, "paused: changes wait") || strings.Contains(told, "web-2") {
+		if told := r.toldInAMinute(); !strings.Contains(told, "paused: changes wait") || strings.Contains(told, "web-2") {
 			t.Errorf("paused, told\n%s", told)
 		}
 		orders <- OrderPause
-		if told := settle(); !strings.Contains(told, "pod web-2: replicas 2 -> 3") {
+		if told := r.toldInAMinute(); !strings.Contains(told, "pod web-2: replicas 2 -> 3") {
 			t.Errorf("going on, told\n%s", told)
 		}
 		orders <- OrderPause
 		orders <- OrderPause
-		if told := settle(); !strings.Contains(told, "nothing has changed meanwhile") {
+		if told := r.toldInAMinute(); !strings.Contains(told, "nothing has changed meanwhile") {
 			t.Errorf("without a change, told\n%s", told)
 		}
 		r.mu.Lock()
 		r.app.Pod("web").Replicas = 2 // as if no event had come
 		r.mu.Unlock()
 		orders <- OrderRebuild
-		if told := settle(); !strings.Contains(told, "pod web-2: replicas 3 -> 2") {
+		if told := r.toldInAMinute(); !strings.Contains(told, "pod web-2: replicas 3 -> 2") {
 			t.Errorf("compiled again, told\n%s", told)
 		}
 		if err := stop(); err != nil {
