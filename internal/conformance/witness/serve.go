@@ -223,8 +223,12 @@ func dial(address string) error {
 	defer conn.Close()
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Second)) // it fails for a closed connection alone
 	text, err := io.ReadAll(conn)
-	if errors.Is(err, syscall.ECONNRESET) {
+	switch {
+	case errors.Is(err, syscall.ECONNRESET):
 		text, err = []byte("reset"), nil
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// A network may take connections in the name of addresses that are nobody's.
+		text, err = []byte("timeout"), nil
 	}
 	fmt.Printf("dial %s: %s\n", address, strings.TrimSpace(string(text)))
 	return err
