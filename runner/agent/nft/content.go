@@ -46,26 +46,30 @@ type Content struct {
 	Held []uint16
 }
 
-// Stays says which endpoint a pod has at services with session affinity. The
-// pod is the client: its containers share its address.
-type Stays map[proxy.Front]Stay
+// Choices says to which endpoints a pod goes. The pod is the client: its containers
+// share its address.
+type Choices map[proxy.Front]Choice
 
-// Stay is one of them. Turn grows each time the endpoint is to be chosen anew.
-type Stay struct {
-	Endpoint netip.AddrPort
-	Turn     int
+// Choice is one of them: the endpoints in the order of the slots, as in Content,
+// and with session affinity the one that the pod has. Turn grows each time that one
+// is to be chosen anew.
+type Choice struct {
+	Endpoints []netip.AddrPort
+	Turn      int
 }
 
 // Fill makes the content of the pod with the address self from the services'
-// table. The stays that it returns replace those it is given, which it leaves
-// alone: they keep an endpoint as long as it is there.
+// table. The choices that it returns replace those it is given, which it leaves
+// alone: with session affinity a pod keeps its endpoint as long as that is there,
+// and else as few slots as can be go to another one. When one of fifty endpoints
+// leaves, its one slot moves, of each service and in each pod.
 //
 // Of a held port of this pod itself, connections that begin in the pod and come
 // through a service go to the holder at once: there is no second look at what a
 // rule has sent on its way.
-func Fill(table proxy.Table, self netip.Addr, held []uint16, stays Stays) (Content, Stays) {
+func Fill(table proxy.Table, self netip.Addr, held []uint16, before Choices) (Content, Choices) {
 	c := Content{Fronts: make(map[proxy.Front][]netip.AddrPort, len(table)), Held: slices.Clone(held)}
-	next := Stays{}
+	next := make(Choices, len(table))
 	for front, target := range table {
 		if target.Waits() {
 			continue // the gateway has whom it holds
@@ -73,18 +77,23 @@ func Fill(table proxy.Table, self netip.Addr, held []uint16, stays Stays) (Conte
 		endpoints := slices.Clone(target.Endpoints)
 		slices.SortFunc(endpoints, netip.AddrPort.Compare)
 		endpoints = slices.Compact(endpoints)
+		choice := before[front]
+		if target.Affinity {
+			choice = stay(front, self, endpoints, choice)
+		} else {
+			choice = Choice{Endpoints: spread(begin(front, self, endpoints), choice.Endpoints)}
+		}
+		next[front] = choice
+		endpoints = choice.Endpoints
 		switch {
-		case target.Affinity && len(endpoints) > 0:
-			next[front] = stay(front, self, endpoints, stays[front])
-			endpoints = []netip.AddrPort{next[front].Endpoint}
 		case front.Protocol == proxy.UDP && len(endpoints) == 0:
 			endpoints = []netip.AddrPort{netip.AddrPortFrom(self, nobodyPort)}
-		default:
-			endpoints = begin(front, self, endpoints)
-		}
-		for i, e := range endpoints {
-			if front.Protocol == proxy.TCP && e.Addr() == self && slices.Contains(held, e.Port()) {
-				endpoints[i] = netip.AddrPortFrom(self, HoldPort)
+		case front.Protocol == proxy.TCP && len(held) > 0:
+			endpoints = slices.Clone(endpoints)
+			for i, e := range endpoints {
+				if e.Addr() == self && slices.Contains(held, e.Port()) {
+					endpoints[i] = netip.AddrPortFrom(self, HoldPort)
+				}
 			}
 		}
 		c.Fronts[front] = endpoints
@@ -96,14 +105,17 @@ func Fill(table proxy.Table, self netip.Addr, held []uint16, stays Stays) (Conte
 
 // stay keeps the endpoint of before, or chooses the one that ranks first for
 // this client: another one for each turn, and for each client.
-func stay(front proxy.Front, self netip.Addr, endpoints []netip.AddrPort, before Stay) Stay {
-	if slices.Contains(endpoints, before.Endpoint) {
+func stay(front proxy.Front, self netip.Addr, endpoints []netip.AddrPort, before Choice) Choice {
+	switch {
+	case len(endpoints) == 0:
+		return Choice{Turn: before.Turn}
+	case len(before.Endpoints) == 1 && slices.Contains(endpoints, before.Endpoints[0]):
 		return before
 	}
 	first := slices.MaxFunc(endpoints, func(a, b netip.AddrPort) int {
 		return cmp.Compare(rank(front, self, a, before.Turn), rank(front, self, b, before.Turn))
 	})
-	return Stay{Endpoint: first, Turn: before.Turn}
+	return Choice{Endpoints: []netip.AddrPort{first}, Turn: before.Turn}
 }
 
 // begin turns the endpoints so that each pod begins at another one: what is left
@@ -114,8 +126,74 @@ func begin(front proxy.Front, self netip.Addr, endpoints []netip.AddrPort) []net
 		return endpoints
 	}
 	n := int(rank(front, self, netip.AddrPort{}, 0) % uint64(len(endpoints)))
-	turned := slices.Concat(endpoints[n:], endpoints[:n])
-	return turned[:min(len(turned), Slots)]
+	return slices.Concat(endpoints[n:], endpoints[:n])
+}
+
+// spread gives each endpoint its share of the slots, those that come first one more
+// where 64 does not divide. Whoever had a slot keeps it up to its share.
+func spread(endpoints, before []netip.AddrPort) []netip.AddrPort {
+	if len(endpoints) > Slots {
+		endpoints = keepSome(endpoints, before)
+	}
+	if len(before) == 0 || len(endpoints) < 2 {
+		return endpoints
+	}
+	share, more := Slots/len(endpoints), Slots%len(endpoints)
+	slots := make([]netip.AddrPort, Slots)
+	has := make(map[netip.AddrPort]int, len(endpoints))
+	for _, e := range endpoints {
+		has[e] = 0
+	}
+	var free []int
+	for slot := range slots {
+		e := inSlot(before, slot)
+		switch n, there := has[e]; {
+		case there && n < share:
+		case there && n == share && more > 0:
+			more--
+		default:
+			free = append(free, slot)
+			continue
+		}
+		has[e]++
+		slots[slot] = e
+	}
+	give := func(e netip.AddrPort) {
+		slots[free[0]] = e
+		has[e]++
+		free = free[1:]
+	}
+	for _, e := range endpoints {
+		for has[e] < share {
+			give(e)
+		}
+	}
+	for _, e := range endpoints {
+		if more > 0 && has[e] == share {
+			give(e)
+			more--
+		}
+	}
+	return slots
+}
+
+// keepSome are as many endpoints as there are slots: first those that have one.
+func keepSome(endpoints, before []netip.AddrPort) []netip.AddrPort {
+	has := make(map[netip.AddrPort]bool, len(before))
+	for _, e := range before {
+		has[e] = true
+	}
+	some := slices.Clone(endpoints)
+	slices.SortStableFunc(some, func(a, b netip.AddrPort) int {
+		switch {
+		case has[a] == has[b]:
+			return 0
+		case has[a]:
+			return -1
+		}
+		return 1
+	})
+	return some[:Slots]
 }
 
 func rank(front proxy.Front, self netip.Addr, endpoint netip.AddrPort, turn int) uint64 {

@@ -44,7 +44,7 @@ func TestDiff(t *testing.T) {
 	}
 	var out strings.Builder
 	var have Content
-	stays := Stays{}
+	chosen := Choices{}
 	for _, step := range []struct {
 		what  string
 		table proxy.Table
@@ -62,9 +62,9 @@ func TestDiff(t *testing.T) {
 		{"and released", proxy.Table{tcp: to(own, a), udp: to(own)}, []uint16{9000}},
 		{"all is gone", proxy.Table{}, nil},
 	} {
-		want, next := Fill(step.table, pod, step.held, stays)
+		want, next := Fill(step.table, pod, step.held, chosen)
 		fmt.Fprintf(&out, "# %s\n%s--\n%s\n", step.what, want, Diff(have, want))
-		have, stays = want, next
+		have, chosen = want, next
 	}
 	golden(t, "diff.golden", out.String())
 }
@@ -134,14 +134,14 @@ func TestTracer_EveryConnectionEndsWhereTheTableSays(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	trace := newTracer(pod)
 	var have Content
-	stays := Stays{}
+	chosen := Choices{}
 	for i := range 100 {
 		table, held := random(r)
-		want, next := Fill(table, pod, held, stays)
+		want, next := Fill(table, pod, held, chosen)
 		if err := trace.change(Diff(have, want)); err != nil {
 			t.Fatalf("step %d: %v", i, err)
 		}
-		have, stays = want, next
+		have, chosen = want, next
 		for _, f := range fronts() {
 			got, want := trace.ends(f, pod), expected(table, f, held)
 			ok := slices.Equal(got, want)
@@ -205,6 +205,50 @@ func TestFill_SharesEvenly(t *testing.T) {
 	}
 }
 
+// An endpoint that comes or goes takes its share with it, and no other slot moves;
+// the shares stay even, whatever happened before.
+func TestFill_MovesFewSlots(t *testing.T) {
+	f := proxy.Front{Protocol: proxy.TCP, Addr: netip.MustParseAddrPort("10.9.2.1:80")}
+	r := rand.New(rand.NewPCG(3, 4))
+	all := func(n int) (out []netip.AddrPort) {
+		for i := range n {
+			out = append(out, netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 9, 1, byte(i)}), 80))
+		}
+		return out
+	}
+	for _, n := range []int{2, 3, 7, 50, 64, 100} {
+		endpoints := all(n)
+		have, chosen := Fill(proxy.Table{f: {Endpoints: endpoints}}, pod, nil, nil)
+		for step := range 200 {
+			if len(endpoints) > max(1, n-3) && (len(endpoints) == n || r.IntN(2) == 0) {
+				i := r.IntN(len(endpoints))
+				endpoints = slices.Delete(slices.Clone(endpoints), i, i+1)
+			} else {
+				missing := slices.DeleteFunc(all(n), func(e netip.AddrPort) bool { return slices.Contains(endpoints, e) })
+				endpoints = append(slices.Clone(endpoints), missing[r.IntN(len(missing))])
+			}
+			want, next := Fill(proxy.Table{f: {Endpoints: endpoints}}, pod, nil, chosen)
+			moved := 0
+			for _, c := range Diff(have, want).Fronts {
+				moved += len(c.Slots)
+			}
+			few := (Slots + len(endpoints) - 1) / max(1, min(len(endpoints), Slots)-1) // the greatest share there was or is
+			share := map[netip.AddrPort]int{}
+			for slot := range Slots {
+				share[inSlot(want.Fronts[f], slot)]++
+			}
+			least, most := Slots, 0
+			for _, got := range share {
+				least, most = min(least, got), max(most, got)
+			}
+			if moved > few || most-least > 1 || len(share) != min(len(endpoints), Slots) {
+				t.Fatalf("step %d of %d endpoints: %d slots move, %d at most should; %d endpoints have %d to %d", step, len(endpoints), moved, few, len(share), least, most)
+			}
+			have, chosen = want, next
+		}
+	}
+}
+
 // apps is a table of services with three endpoints each.
 func apps(n int) proxy.Table {
 	table := proxy.Table{}
@@ -223,11 +267,11 @@ func BenchmarkDiff_OneOfFifty(b *testing.B) {
 	table := apps(50)
 	f := proxy.Front{Protocol: proxy.TCP, Addr: netip.MustParseAddrPort("10.9.200.7:80")}
 	all := table[f].Endpoints
-	have, stays := Fill(table, pod, nil, nil)
+	have, chosen := Fill(table, pod, nil, nil)
 	for i := range b.N {
 		table[f] = proxy.Target{Endpoints: all[:2+i%2]}
 		var want Content
-		want, stays = Fill(table, pod, nil, stays)
+		want, chosen = Fill(table, pod, nil, chosen)
 		Diff(have, want)
 		have = want
 	}

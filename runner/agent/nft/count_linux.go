@@ -174,8 +174,8 @@ func (p *Plane) Expire(now time.Time) (time.Duration, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var next time.Duration
-	for front := range p.stays {
-		if t := p.table[front]; len(t.Endpoints) > 1 {
+	for _, t := range p.table {
+		if t.Affinity && len(t.Endpoints) > 1 {
 			if at := min(max(timeout(t)/8, minSweep), maxSweep); next == 0 || at < next {
 				next = at
 			}
@@ -193,13 +193,16 @@ func (p *Plane) Expire(now time.Time) (time.Duration, error) {
 		total[c.Front] += c.Connections
 	}
 	expired := false
-	for front, stay := range p.stays {
+	for front, t := range p.table {
+		if !t.Affinity {
+			continue
+		}
 		u, known := p.used[front]
 		if !known || u.connections != total[front] {
 			u = use{total[front], now}
 		}
-		if now.Sub(u.last) > timeout(p.table[front]) {
-			p.stays[front] = Stay{Turn: stay.Turn + 1}
+		if now.Sub(u.last) > timeout(t) {
+			p.chosen[front] = Choice{Turn: p.chosen[front].Turn + 1}
 			u.last, expired = now, true
 		}
 		p.used[front] = u

@@ -3,6 +3,7 @@ package nft
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -148,7 +149,10 @@ func (c Content) String() string {
 		for slot := range Slots {
 			share[inSlot(endpoints, slot)]++
 		}
-		for _, e := range slices.SortedFunc(slices.Values(endpoints), netip.AddrPort.Compare) {
+		for _, e := range slices.SortedFunc(maps.Keys(share), netip.AddrPort.Compare) {
+			if !e.IsValid() {
+				continue
+			}
 			line += fmt.Sprintf(" %s x%d", e, share[e])
 		}
 		lines = append(lines, line+"\n")

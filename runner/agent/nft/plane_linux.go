@@ -26,7 +26,7 @@ type Plane struct {
 	sock   *socket
 	table  proxy.Table // wanted
 	held   []uint16    // the same
-	stays  Stays
+	chosen Choices
 	used   map[proxy.Front]use    // of services with session affinity
 	now    Content                // in force
 	turned map[proxy.Front]uint64 // refused before the table was made anew
@@ -45,7 +45,7 @@ func Open(self netip.Addr) (*Plane, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Plane{self: self, rules: Rules(self), sock: sock, stays: Stays{}, used: map[proxy.Front]use{}, turned: map[proxy.Front]uint64{}}
+	p := &Plane{self: self, rules: Rules(self), sock: sock, chosen: Choices{}, used: map[proxy.Front]use{}, turned: map[proxy.Front]uint64{}}
 	err = sock.transact(p.rules.create())
 	if err != nil && sock.transact(p.rules.uncounted().create()) == nil { // counters are an option of Linux before 5.17
 		p.rules, err = p.rules.uncounted(), nil
@@ -164,7 +164,7 @@ func (p *Plane) Close() error {
 
 // update brings what is in force to what is wanted. The caller holds the lock.
 func (p *Plane) update() error {
-	want, stays := Fill(p.table, p.self, p.held, p.stays)
+	want, chosen := Fill(p.table, p.self, p.held, p.chosen)
 	changes := Diff(p.now, want)
 	if p.lost || p.carryOut(nil, changes) != nil {
 		// Somebody else was at the table, or a part of a change did not come through:
@@ -178,8 +178,8 @@ func (p *Plane) update() error {
 		}
 		p.lost = false
 	}
-	p.now, p.stays = want, stays
-	maps.DeleteFunc(p.used, func(f proxy.Front, _ use) bool { _, stays := stays[f]; return !stays })
+	p.now, p.chosen = want, chosen
+	maps.DeleteFunc(p.used, func(f proxy.Front, _ use) bool { return !p.table[f].Affinity })
 	if fronts := changes.datagramFronts(p.table); len(fronts) > 0 {
 		return p.forget(fronts)
 	}

@@ -30,7 +30,7 @@ func TestPlane_DoesWhatTheTracerSays(t *testing.T) {
 	serveTCP(t, fmt.Sprintf("0.0.0.0:%d", HoldPort))
 	trace := newTracer(self)
 	var have Content
-	stays := Stays{}
+	chosen := Choices{}
 	r := rand.New(rand.NewPCG(3, 4))
 	connections := 0
 	for step := range 30 {
@@ -42,11 +42,11 @@ func TestPlane_DoesWhatTheTracerSays(t *testing.T) {
 		if err := p.Hold(held...); err != nil {
 			t.Fatal(err)
 		}
-		want, next := Fill(table, self, held, stays)
+		want, next := Fill(table, self, held, chosen)
 		if err := trace.change(Diff(have, want)); err != nil {
 			t.Fatal(err)
 		}
-		have, stays = want, next
+		have, chosen = want, next
 		sameElements(t, p, want)
 		for _, f := range fronts() {
 			ends := trace.ends(f, self)
