@@ -55,7 +55,10 @@ func (g *gateway) serveAgent(ctx context.Context, conn net.Conn, known func()) {
 	if err != nil {
 		return
 	}
-	a := &agentConn{pod: hello.Pod, conn: conn, out: newWriter[api.ToAgent](conn), counts: hello.Counts}
+	a := &agentConn{pod: hello.Pod, conn: conn, out: newWriter[api.ToAgent](conn), counts: hello.Counts, follows: hello.Follows}
+	if a.follows {
+		a.out.brief = brief
+	}
 	admitted := make(chan bool, 1)
 	g.do(ctx, func(s *gatewayState) { admitted <- s.join(a, hello.Token) })
 	select {
@@ -104,7 +107,7 @@ func (s *gatewayState) join(a *agentConn, token string) bool {
 		old.conn.Close()
 	}
 	s.agents[a.pod] = a
-	s.update()
+	s.stale = true
 	return true
 }
 
@@ -115,7 +118,7 @@ func (s *gatewayState) leave(a *agentConn) {
 			delete(s.asking.waits, a.pod)
 			s.answerTraffic(false)
 		}
-		s.update()
+		s.stale = true
 	}
 }
 
@@ -127,9 +130,9 @@ func (s *gatewayState) reported(a *agentConn, m api.FromAgent) {
 	default:
 		before := s.reports[a.pod]
 		s.reports[a.pod] = &m
-		s.update()
-		if follows := before == nil || before.Generation != m.Generation; follows && s.status.Pods[a.pod].Held && s.pending != nil {
-			s.sendStatus() // connections wait from now on: every moment counts
+		s.stale = true
+		if before == nil || before.Generation != m.Generation {
+			s.followed = append(s.followed, a.pod)
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 	"github.com/cuepod/cuepod/runner/agent/netif"
 	"github.com/cuepod/cuepod/runner/agent/nft"
 	"github.com/cuepod/cuepod/runner/agent/router"
-	"github.com/cuepod/cuepod/runner/agent/swap"
 	"github.com/cuepod/cuepod/runner/dns"
 	"github.com/cuepod/cuepod/runner/proxy"
 )
@@ -59,10 +59,15 @@ type gatewayState struct {
 	snapshot     *api.Snapshot
 	agents       map[string]*agentConn     // by pod
 	reports      map[string]*api.FromAgent // by pod: the last one, connected or not
+	standing     map[string]api.Standing   // in force, of the pods
+	carried      *api.Snapshot             // in force
+	services     []api.Service             // in force, with those backends that receive
 	zone         []api.Service             // whose names are served
 	table        proxy.Table               // in force
 	certificates []api.Certificate         // in force
 	complete     bool                      // the table in force was carried out without an error
+	stale        bool                      // something changed since the last update
+	followed     []string                  // pods whose agents have followed a snapshot since then
 	lastErr      string                    // told last, so as not to repeat it
 	status       api.Status
 	pending      <-chan time.Time // when set, a Status is due then
@@ -76,11 +81,12 @@ type gatewayState struct {
 
 // agentConn is one agent on the line.
 type agentConn struct {
-	pod    string
-	conn   net.Conn
-	out    *writer[api.ToAgent]
-	counts bool        // it can be asked to
-	sent   api.ToAgent // last
+	pod     string
+	conn    net.Conn
+	out     *writer[api.ToAgent]
+	counts  bool        // it can be asked to
+	follows bool        // it knows Standing
+	sent    api.ToAgent // last
 }
 
 func runGateway(stdin io.Reader, stdout io.Writer, log *log.Logger) error {
@@ -145,6 +151,8 @@ func (g *gateway) run(ctx context.Context) {
 		select {
 		case event := <-g.events:
 			event(s)
+			g.more(s)
+			s.update()
 		case <-s.pending:
 			s.sendStatus()
 		case <-s.due():
@@ -162,6 +170,22 @@ func (g *gateway) run(ctx context.Context) {
 		s.refusals.Close()
 	}
 	g.wg.Wait()
+}
+
+// maxEvents is how many events there may be to an update.
+const maxEvents = 256
+
+// more takes the events that wait, so that one update is for all of them: when
+// fifty agents say that they have followed, that is once.
+func (g *gateway) more(s *gatewayState) {
+	for range maxEvents {
+		select {
+		case event := <-g.events:
+			event(s)
+		default:
+			return
+		}
+	}
 }
 
 // do runs an event on the owner of the state.
@@ -189,14 +213,16 @@ func (s *gatewayState) hear(m api.ToGateway) {
 		if s.snapshot != nil && m.Snapshot.Generation < s.snapshot.Generation {
 			s.complain(fmt.Errorf("snapshot %d is older than %d, which is in force: ignored", m.Snapshot.Generation, s.snapshot.Generation))
 		} else {
-			s.snapshot = m.Snapshot
-			s.update()
+			reuse(s.snapshot, m.Snapshot)
+			s.snapshot, s.stale = m.Snapshot, true
+			s.ledger.know(s.snapshot)
 		}
 	}
 	if m.Traffic {
 		s.askTraffic()
 	}
 	if m.Report {
+		s.update()
 		s.status.Generation = s.generation()
 		s.sendStatus()
 	}
@@ -212,45 +238,69 @@ func (s *gatewayState) generation() int64 {
 // update works everything out anew after anything changed, and passes on what
 // is different.
 func (s *gatewayState) update() {
-	if s.snapshot == nil {
+	if s.snapshot == nil || !s.stale {
 		return
 	}
+	s.stale = false
 	status := api.Status{Generation: s.snapshot.Generation, Images: s.snapshot.Images, Pods: make(map[string]api.PodStatus, len(s.snapshot.Pods))}
-	held := map[string]map[swap.Port]int{}
+	stand := make(map[string]api.Standing, len(s.snapshot.Pods))
 	for _, p := range s.snapshot.Pods {
-		held[p.Name] = heldPorts(p, s.reports[p.Name], s.snapshot.Generation)
-		pod := podStatus(p, s.reports[p.Name], s.agents[p.Name] != nil)
+		report := s.reports[p.Name]
+		pod := podStatus(p, report, s.agents[p.Name] != nil)
 		pod.Since = readySince(s.status.Pods[p.Name], pod, time.Now())
 		status.Pods[p.Name] = pod
+		stand[p.Name] = standing(pod, p, report, s.snapshot.Generation)
 	}
 	for name := range s.reports {
 		if _, ok := status.Pods[name]; !ok && s.agents[name] == nil {
 			delete(s.reports, name)
 		}
 	}
-	s.ledger.know(s.snapshot)
-	services := readyServices(s.snapshot.Services, status.Pods)
-	markHeld(services, held)
-	s.carry(services)
-	if s.names != nil && !reflect.DeepEqual(services, s.zone) {
-		s.names.server.SetZone(dns.NewZone(s.snapshot.Namespace, services, s.names.addr))
-		s.zone = services
+	if !s.complete || s.carried != s.snapshot || !reflect.DeepEqual(stand, s.standing) {
+		s.standing, s.carried = stand, s.snapshot
+		s.services = readyServices(s.snapshot.Services, stand)
+		s.carry(s.services)
 	}
-	for _, p := range s.snapshot.Pods {
-		if a := s.agents[p.Name]; a != nil {
-			a.tell(api.ToAgent{Generation: s.snapshot.Generation, Namespace: s.snapshot.Namespace, Services: services, Pod: p, ProxyMode: s.snapshot.ProxyMode})
+	for i := range s.snapshot.Pods {
+		if a := s.agents[s.snapshot.Pods[i].Name]; a != nil {
+			a.tell(s.order(a, &s.snapshot.Pods[i]))
 		}
 	}
+	s.changed(status)
+}
+
+// order is what an agent is to follow.
+func (s *gatewayState) order(a *agentConn, p *api.Pod) api.ToAgent {
+	m := api.ToAgent{Generation: s.snapshot.Generation, Namespace: s.snapshot.Namespace, Services: s.snapshot.Services, Standing: s.standing, Pod: p, ProxyMode: s.snapshot.ProxyMode}
+	if !a.follows {
+		m.Services, m.Standing = s.services, nil
+	}
+	return m
+}
+
+// changed has a Status go out if there is something new: soon, or at once when
+// connections wait from now on, where every moment counts.
+func (s *gatewayState) changed(status api.Status) {
 	if !reflect.DeepEqual(status, s.status) {
 		s.status = status
 		if s.pending == nil {
 			s.pending = time.After(statusPause)
 		}
 	}
+	waiting := slices.ContainsFunc(s.followed, func(pod string) bool { return s.status.Pods[pod].Held })
+	s.followed = nil
+	if waiting && s.pending != nil {
+		s.sendStatus()
+	}
 }
 
 // carry puts the endpoints in force.
 func (s *gatewayState) carry(services []api.Service) {
+	if s.names != nil && !reflect.DeepEqual(services, s.zone) {
+		namespace, self := s.snapshot.Namespace, s.names.addr
+		s.names.server.SetZone(func() *dns.Zone { return dns.NewZone(namespace, services, self) })
+		s.zone = services
+	}
 	s.router.Set(router.NewTable(s.snapshot.App, services, s.snapshot.Routes))
 	if !reflect.DeepEqual(s.certificates, s.snapshot.Certificates) {
 		s.certificates = s.snapshot.Certificates

@@ -79,8 +79,9 @@ func followLines[T any](ctx context.Context, r io.Reader, take func(T), garbled 
 // reader holds up nobody. It keeps the newest state only, and the notes sent
 // in between.
 type writer[T any] struct {
-	w    io.Writer
-	wake chan struct{}
+	w     io.Writer
+	wake  chan struct{}
+	brief func(before *T, now T) T // leaves out of a state what the last one that was sent said; nil leaves out nothing
 
 	mu    sync.Mutex
 	state *T
@@ -88,8 +89,9 @@ type writer[T any] struct {
 }
 
 type note[T any] struct {
-	v    T
-	sent chan struct{} // closed then; nil where nobody waits
+	v     T
+	state bool
+	sent  chan struct{} // closed then; nil where nobody waits
 }
 
 // maxNotes bounds the notes that wait; the oldest go first.
@@ -113,7 +115,7 @@ func (w *writer[T]) Note(v T) { w.note(note[T]{v: v}) }
 // Last is Note, and waits until v is sent or ctx is done.
 func (w *writer[T]) Last(ctx context.Context, v T) {
 	sent := make(chan struct{})
-	w.note(note[T]{v, sent})
+	w.note(note[T]{v: v, sent: sent})
 	select {
 	case <-sent:
 	case <-ctx.Done():
@@ -143,7 +145,7 @@ func (w *writer[T]) take() []note[T] {
 	defer w.mu.Unlock()
 	out := w.notes
 	if w.state != nil {
-		out = append(out, note[T]{v: *w.state})
+		out = append(out, note[T]{v: *w.state, state: true})
 	}
 	w.notes, w.state = nil, nil
 	return out
@@ -151,9 +153,15 @@ func (w *writer[T]) take() []note[T] {
 
 // Run sends until ctx is done or a write fails.
 func (w *writer[T]) Run(ctx context.Context) error {
+	var last *T
 	for {
 		for _, n := range w.take() {
-			line, err := json.Marshal(n.v)
+			v := n.v
+			if n.state && w.brief != nil {
+				v = w.brief(last, v)
+				last = &n.v
+			}
+			line, err := json.Marshal(v)
 			if err != nil {
 				return err
 			}

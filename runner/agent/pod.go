@@ -67,6 +67,8 @@ type pod struct {
 	report   api.FromAgent
 	told     api.Tally  // last
 	kept     []api.Edge // counted by rules that were removed
+	// countNext is when the counts may be told again without being asked for.
+	countNext time.Time
 
 	mu   sync.Mutex
 	line *writer[api.FromAgent] // to the gateway; nil while there is none
@@ -165,8 +167,8 @@ func (p *pod) run(until context.Context) {
 			expire = p.expire()
 		case <-p.changed:
 			p.send()
-		case <-count.C:
-			p.tell(false)
+		case now := <-count.C:
+			p.count(now)
 		case <-until.Done():
 		}
 	}
@@ -181,9 +183,10 @@ func (p *pod) run(until context.Context) {
 //
 // What failed is tried again when the returned channel says so.
 func (p *pod) apply(ctx context.Context, m api.ToAgent) (again <-chan time.Time) {
-	errs := []error{p.messages.apply(m.Pod.MessagesDir, m.Pod.Messages), p.applyVolumes(m.Pod), p.applyNames(ctx, m), p.services.apply(m), p.hold(m.Pod)}
-	p.names.SetZone(dns.NewZone(m.Namespace, m.Services, p.dnsAddr.Addr()))
-	p.probes.Apply(m.Pod)
+	services := endpoints(m)
+	errs := []error{p.messages.apply(m.Pod.MessagesDir, m.Pod.Messages), p.applyVolumes(*m.Pod), p.applyNames(ctx, m), p.services.apply(m, services), p.hold(*m.Pod)}
+	p.names.SetZone(func() *dns.Zone { return dns.NewZone(m.Namespace, services, p.dnsAddr.Addr()) })
+	p.probes.Apply(*m.Pod)
 	p.report.Generation, p.report.Error, p.report.Proxy = m.Generation, "", p.services.state
 	if err := errors.Join(errs...); err != nil {
 		p.report.Error = err.Error()
@@ -309,7 +312,7 @@ func (p *pod) talk(ctx context.Context, b api.Bootstrap) (heard bool, err error)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	hello, err := json.Marshal(api.Hello{Pod: b.Pod, Token: b.Token, Counts: true})
+	hello, err := json.Marshal(api.Hello{Pod: b.Pod, Token: b.Token, Counts: true, Follows: true})
 	if err != nil {
 		return false, err
 	}
@@ -326,8 +329,15 @@ func (p *pod) talk(ctx context.Context, b api.Bootstrap) (heard bool, err error)
 		_ = out.Run(ctx) // fails when the connection does, which ends the reader below
 		conn.Close()
 	})
+	var last api.ToAgent
 	err = readLines(conn, maxLine, func(m api.ToAgent) {
 		heard = true
+		if !m.Count {
+			if m = follow(last, m); m.Pod == nil {
+				return // no gateway of ours says nothing of the pod
+			}
+			last = m
+		}
 		select {
 		case p.orders <- m:
 		case <-ctx.Done():

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -29,14 +30,19 @@ func podStatus(pod api.Pod, report *api.FromAgent, connected bool) api.PodStatus
 	return st
 }
 
-// heldPorts are those of a pod to which the gateway lets new connections wait, as
+// standing is how a pod of this status stands behind services.
+func standing(st api.PodStatus, pod api.Pod, report *api.FromAgent, generation int64) api.Standing {
+	return api.Standing{Ready: st.Ready, Serving: st.Serving, Held: st.Held, Waits: waits(pod, report, generation)}
+}
+
+// waits are the ports of a pod to which the gateway lets new connections wait, as
 // the pod has no rules that could: what its agent says, and until it has followed
-// the snapshot, whatever that may be. Each with the seconds that it may take.
-func heldPorts(pod api.Pod, report *api.FromAgent, generation int64) map[swap.Port]int {
+// the snapshot, whatever that may be.
+func waits(pod api.Pod, report *api.FromAgent, generation int64) []api.Wait {
 	if len(pod.Holds) == 0 || report == nil || report.Proxy.Mode != api.ProxyUserspace {
 		return nil
 	}
-	out := map[swap.Port]int{}
+	limits := map[swap.Port]int{}
 	for _, o := range pod.Holds {
 		for _, port := range slices.Concat(swap.Of(o), swap.Following(o)) {
 			said := report.Held.TCP
@@ -44,23 +50,16 @@ func heldPorts(pod api.Pod, report *api.FromAgent, generation int64) map[swap.Po
 				said = report.Held.UDP
 			}
 			if report.Generation < generation || slices.Contains(said, port.Number) {
-				out[port] = max(out[port], o.Limit)
+				limits[port] = max(limits[port], o.Limit)
 			}
 		}
 	}
+	var out []api.Wait
+	for port, limit := range limits {
+		out = append(out, api.Wait{Port: port.Number, UDP: port.UDP, Limit: limit})
+	}
+	slices.SortFunc(out, func(a, b api.Wait) int { return cmp.Or(cmp.Compare(a.Port, b.Port), cmp.Compare(a.Limit, b.Limit)) })
 	return out
-}
-
-// markHeld notes on the backends of services which of them the gateway holds.
-func markHeld(services []api.Service, held map[string]map[swap.Port]int) {
-	for _, s := range services {
-		for _, p := range s.Ports {
-			for i := range p.Backends {
-				b := &p.Backends[i]
-				b.Held = held[b.Pod][swap.Port{Number: b.Port, UDP: strings.EqualFold(p.Protocol, "UDP")}]
-			}
-		}
-	}
 }
 
 // readySince is when a pod got ready, with the containers that it has now.
@@ -114,12 +113,16 @@ func containerStatus(c api.Container, report *api.FromAgent) api.ContainerStatus
 }
 
 // readyServices returns the services with those backends only that receive.
-func readyServices(services []api.Service, pods map[string]api.PodStatus) []api.Service {
+func readyServices(services []api.Service, pods map[string]api.Standing) []api.Service {
 	out := make([]api.Service, 0, len(services))
 	for _, s := range services {
 		ports := make([]api.ServicePort, 0, len(s.Ports))
 		for _, p := range s.Ports {
 			p.Backends = receiving(s, p.Backends, pods)
+			for i := range p.Backends {
+				b := &p.Backends[i]
+				b.Held = limit(pods[b.Pod].Waits, b.Port, strings.EqualFold(p.Protocol, "UDP"))
+			}
 			ports = append(ports, p)
 		}
 		s.Ports, s.Backends = ports, receiving(s, s.Backends, pods)
@@ -128,13 +131,24 @@ func readyServices(services []api.Service, pods map[string]api.PodStatus) []api.
 	return out
 }
 
+// limit is for how long connections to a port wait; 0 is not at all.
+func limit(waits []api.Wait, port int, udp bool) int {
+	for _, w := range waits {
+		if w.Port == port && w.UDP == udp {
+			return w.Limit
+		}
+	}
+	return 0
+}
+
 // receiving are the backends that are ready, or, where none is, those that still
 // serve on their way out. A name without an address of its own stands for the
 // ready ones alone. Source: pkg/proxy/topology.go CategorizeEndpoints; CoreDNS'
 // kubernetes plugin. Where neither is there, it is those that let connections wait
 // for the next instance of a container.
-func receiving(s api.Service, backends []api.Backend, pods map[string]api.PodStatus) []api.Backend {
-	var ready, serving, held []api.Backend
+func receiving(s api.Service, backends []api.Backend, pods map[string]api.Standing) []api.Backend {
+	ready := make([]api.Backend, 0, len(backends))
+	var serving, held []api.Backend
 	for _, b := range backends {
 		switch st := pods[b.Pod]; {
 		case b.IP == "":

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
-	"github.com/cuepod/cuepod/runner/agent/swap"
 )
 
 func TestPodStatus(t *testing.T) {
@@ -55,7 +54,7 @@ func TestPodStatus(t *testing.T) {
 func TestReadyServices(t *testing.T) {
 	in := []api.Service{{Name: "web", Ports: []api.ServicePort{{Port: 80, Backends: []api.Backend{
 		{Pod: "a", IP: "10.1.2.3"}, {Pod: "b", IP: "10.1.2.4"}, {Pod: "c"}, {Pod: "gone", IP: "10.1.2.5"}}}}}}
-	pods := map[string]api.PodStatus{"a": {Ready: true}, "b": {}, "c": {Ready: true}}
+	pods := map[string]api.Standing{"a": {Ready: true}, "b": {}, "c": {Ready: true}}
 	out := readyServices(in, pods)
 	if got := fmt.Sprint(out[0].Ports[0].Backends); got != "[{a  10.1.2.3 0 0}]" {
 		t.Errorf("got %s", got)
@@ -77,11 +76,11 @@ func TestReadyServices(t *testing.T) {
 // conformance:S93 S94 S110
 func TestReadyServices_WhoReceives(t *testing.T) {
 	backends := []api.Backend{{Pod: "a", IP: "a"}, {Pod: "b", IP: "b"}, {Pod: "c", IP: "c"}, {Pod: "d"}}
-	ready, leaving, not := api.PodStatus{Ready: true, Serving: true}, api.PodStatus{Serving: true}, api.PodStatus{}
+	ready, leaving, not := api.Standing{Ready: true, Serving: true}, api.Standing{Serving: true}, api.Standing{}
 	for _, c := range []struct {
 		what    string
 		service api.Service
-		a, b, c api.PodStatus
+		a, b, c api.Standing
 		want    string
 	}{
 		{"ready alone", api.Service{}, ready, leaving, not, "a"},
@@ -93,7 +92,7 @@ func TestReadyServices_WhoReceives(t *testing.T) {
 	} {
 		c.service.Ports = []api.ServicePort{{Port: 80, Backends: backends}}
 		got := ""
-		for _, b := range readyServices([]api.Service{c.service}, map[string]api.PodStatus{"a": c.a, "b": c.b, "c": c.c, "d": ready})[0].Ports[0].Backends {
+		for _, b := range readyServices([]api.Service{c.service}, map[string]api.Standing{"a": c.a, "b": c.b, "c": c.c, "d": ready})[0].Ports[0].Backends {
 			got += b.IP
 		}
 		if got != c.want {
@@ -104,7 +103,7 @@ func TestReadyServices_WhoReceives(t *testing.T) {
 
 // Who lets connections wait is an endpoint where nobody else serves.
 func TestReadyServices_WhoHolds(t *testing.T) {
-	pods := map[string]api.PodStatus{
+	pods := map[string]api.Standing{
 		"ready": {Ready: true, Serving: true}, "leaving": {Serving: true}, "left": {}, "held": {Held: true}, "both": {Serving: true, Held: true},
 	}
 	for _, tt := range []struct{ backends, want, headless string }{
@@ -140,28 +139,26 @@ func TestPodStatus_Holds(t *testing.T) {
 		held   bool
 		ports  string
 	}{
-		{api.FromAgent{Generation: 7}, false, "map[]"},
-		{api.FromAgent{Generation: 7, Proxy: api.Proxy{Mode: api.ProxyNFTables}}, true, "map[]"},
-		{api.FromAgent{Generation: 6, Proxy: api.Proxy{Mode: api.ProxyUserspace}}, true, "map[53/udp:40 80:40 81:40]"},
-		{api.FromAgent{Generation: 7, Proxy: api.Proxy{Mode: api.ProxyUserspace}, Held: api.Ports{TCP: []int{80}, UDP: []int{53}}}, true, "map[53/udp:40 80:40]"},
-		{api.FromAgent{Generation: 7, Proxy: api.Proxy{Mode: api.ProxyUserspace}}, true, "map[]"},
+		{api.FromAgent{Generation: 7}, false, "[]"},
+		{api.FromAgent{Generation: 7, Proxy: api.Proxy{Mode: api.ProxyNFTables}}, true, "[]"},
+		{api.FromAgent{Generation: 6, Proxy: api.Proxy{Mode: api.ProxyUserspace}}, true, "[{53 true 40} {80 false 40} {81 false 40}]"},
+		{api.FromAgent{Generation: 7, Proxy: api.Proxy{Mode: api.ProxyUserspace}, Held: api.Ports{TCP: []int{80}, UDP: []int{53}}}, true, "[{53 true 40} {80 false 40}]"},
+		{api.FromAgent{Generation: 7, Proxy: api.Proxy{Mode: api.ProxyUserspace}}, true, "[]"},
 	} {
-		got := map[string]int{}
-		for port, limit := range heldPorts(pod, &tt.report, 7) {
-			got[port.String()] = limit
-		}
+		got := waits(pod, &tt.report, 7)
 		if st := podStatus(pod, &tt.report, true); st.Held != tt.held || st.Ready || st.Serving || fmt.Sprint(got) != tt.ports {
 			t.Errorf("%+v: %+v, the gateway holds %v", tt.report, st, got)
 		}
 	}
-	if got := heldPorts(api.Pod{}, &api.FromAgent{Proxy: api.Proxy{Mode: api.ProxyUserspace}}, 7); got != nil {
+	if got := waits(api.Pod{}, &api.FromAgent{Proxy: api.Proxy{Mode: api.ProxyUserspace}}, 7); got != nil {
 		t.Errorf("nothing is to be held: %v", got)
 	}
 	services := []api.Service{{Ports: []api.ServicePort{
-		{Protocol: "TCP", Backends: []api.Backend{{Pod: "a", Port: 80}, {Pod: "b", Port: 80}, {Pod: "a", Port: 81}}}, {Protocol: "UDP", Backends: []api.Backend{{Pod: "a", Port: 80}}}}}}
-	markHeld(services, map[string]map[swap.Port]int{"a": {{Number: 80}: 40}})
+		{Protocol: "TCP", Backends: []api.Backend{{Pod: "a", IP: "a", Port: 80}, {Pod: "b", IP: "b", Port: 80}, {Pod: "a", IP: "a", Port: 81}}},
+		{Protocol: "UDP", Backends: []api.Backend{{Pod: "a", IP: "a", Port: 80}}}}}}
+	marked := readyServices(services, map[string]api.Standing{"a": {Held: true, Serving: true, Waits: []api.Wait{{Port: 80, Limit: 40}}}, "b": {Serving: true}})
 	var marks []int
-	for _, p := range services[0].Ports {
+	for _, p := range marked[0].Ports {
 		for _, b := range p.Backends {
 			marks = append(marks, b.Held)
 		}

@@ -31,15 +31,15 @@ func openPlane() (*nft.Plane, error) {
 	return nft.Open(nic.Primary)
 }
 
-// apply leads services as the gateway says.
-func (s *servicePath) apply(m api.ToAgent) error {
+// apply leads services, whose backends all receive, as the gateway says.
+func (s *servicePath) apply(m api.ToAgent, services []api.Service) error {
 	if err := s.choose(m); err != nil {
 		return err
 	}
 	if s.plane == nil {
 		return nil
 	}
-	table, _ := proxy.NewTable(m.Services) // the gateway tells of what cannot be led
+	table, _ := proxy.NewTable(services) // the gateway tells of what cannot be led
 	return s.plane.Apply(table)
 }
 

@@ -164,6 +164,21 @@ func addEdges(a, b []api.Edge) []api.Edge {
 	return out
 }
 
+// countShare is of one processor, the most that counting without being asked costs a
+// pod. To list the flows of one pod the kernel walks through those of the machine.
+const countShare = 1.0 / 2000
+
+// count tells of the counts without being asked, where there is anything to count and
+// the last time was long enough ago for what it cost.
+func (p *pod) count(now time.Time) {
+	if now.Before(p.countNext) || p.services.plane != nil && !p.services.plane.Flowing() {
+		return
+	}
+	p.tell(false)
+	took := time.Since(now)
+	p.countNext = now.Add(time.Duration(float64(took) / countShare))
+}
+
 // tell tells of the counts: when asked, or when they are others than told last.
 func (p *pod) tell(asked bool) {
 	t := p.tally()

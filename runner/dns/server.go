@@ -30,7 +30,7 @@ const (
 // Server answers from the current zone and passes other names on.
 type Server struct {
 	upstream []string // host:port; none means that other names fail
-	zone     atomic.Pointer[Zone]
+	zone     atomic.Pointer[func() *Zone]
 	slots    chan struct{} // one per forward under way
 	clients  chan struct{} // one per TCP client
 }
@@ -45,8 +45,20 @@ func NewServer(upstream ...string) *Server {
 	}
 }
 
-// SetZone puts a zone in force. Safe for concurrent use.
-func (s *Server) SetZone(z *Zone) { s.zone.Store(z) }
+// SetZone puts a zone in force, which is made when somebody asks for a name: most
+// changes are followed by the next one before that. Safe for concurrent use.
+func (s *Server) SetZone(make func() *Zone) {
+	once := sync.OnceValue(make)
+	s.zone.Store(&once)
+}
+
+// current is the zone in force; nil is none.
+func (s *Server) current() *Zone {
+	if make := s.zone.Load(); make != nil {
+		return (*make)()
+	}
+	return nil
+}
 
 // Serve answers on both sockets until ctx ends or one of them is closed, then
 // closes both and waits for what is under way. It returns nil after ctx.
@@ -79,7 +91,7 @@ func (s *Server) serveUDP(ctx context.Context, conn net.PacketConn, wg *sync.Wai
 			time.Sleep(failurePause)
 			continue
 		}
-		zone := s.zone.Load()
+		zone := s.current()
 		answer, verdict := zone.Answer(buf[:n], true)
 		if verdict == Forward || verdict == Chase {
 			f := forward{zone, append([]byte(nil), buf[:n]...), answer, verdict, "udp"}
@@ -144,7 +156,7 @@ func (s *Server) serveConn(ctx context.Context, conn net.Conn) {
 		if err != nil {
 			return
 		}
-		zone := s.zone.Load()
+		zone := s.current()
 		answer, verdict := zone.Answer(query, false)
 		if verdict == Forward || verdict == Chase {
 			f := forward{zone, query, answer, verdict, "tcp"}

@@ -45,7 +45,7 @@ func resolver(addr string, network string) *net.Resolver {
 func TestServer_AnswersARealResolver(t *testing.T) {
 	agenttest.NoLeaks(t)
 	s := NewServer()
-	s.SetZone(testZone())
+	s.SetZone(testZone)
 	addr := startServer(t, s)
 	for _, network := range []string{"udp", "tcp"} {
 		r := resolver(addr, network)
@@ -70,7 +70,7 @@ func TestServer_ForwardsOtherNames(t *testing.T) {
 	// A server of ours stands in for the engine's: it answers the zone's names,
 	// which a server with no zone of its own but another one's takes as foreign.
 	upstream := NewServer()
-	upstream.SetZone(testZone())
+	upstream.SetZone(testZone)
 	s := NewServer(startServer(t, upstream))
 	addr := startServer(t, s)
 	query := ask(t, "130.2.1.10.in-addr.arpa.", dnsmessage.TypePTR, 0)
@@ -126,7 +126,7 @@ func TestServer_RefusesWhatIsOverTheBound(t *testing.T) {
 	if got := text(t, exchange(t, addr, "udp", query)); got != "ServerFailure" {
 		t.Errorf("got %s", got)
 	}
-	s.SetZone(testZone()) // our own names do not suffer
+	s.SetZone(testZone) // our own names do not suffer
 	if got := text(t, exchange(t, addr, "udp", ask(t, "web.shop.svc.cluster.local.", dnsmessage.TypeA, 0))); got != "Success A=10.1.2.130" {
 		t.Errorf("got %s", got)
 	}

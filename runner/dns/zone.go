@@ -143,7 +143,7 @@ func endpointLabel(b api.Backend) string {
 	if b.Hostname != "" {
 		return strings.ToLower(b.Hostname)
 	}
-	label := strings.NewReplacer(".", "-", ":", "-").Replace(b.IP)
+	label := strings.ReplaceAll(strings.ReplaceAll(b.IP, ".", "-"), ":", "-")
 	if strings.HasSuffix(label, "-") {
 		label += "0" // a label does not end so
 	}

@@ -103,7 +103,7 @@ func entry(ip netip.Addr, s api.Service, p api.ServicePort) (Front, Target, erro
 	if p.Port < 1 || p.Port > 65535 {
 		return Front{}, Target{}, errors.New("not a port")
 	}
-	t := Target{Service: s.Name, Affinity: s.Affinity, Timeout: time.Duration(s.AffinityTimeout) * time.Second}
+	t := Target{Service: s.Name, Affinity: s.Affinity, Timeout: time.Duration(s.AffinityTimeout) * time.Second, Endpoints: make([]netip.AddrPort, 0, len(p.Backends))}
 	for _, b := range p.Backends {
 		if b.IP == "" {
 			continue // the pod has no address yet

@@ -154,8 +154,7 @@ type ServicePort struct {
 }
 
 // Backend is a pod's port behind a service port, the target port already
-// resolved. In the supervisor's snapshot these are all pods that could serve;
-// in what the gateway tells the agents, only the ready ones.
+// resolved. These are all pods that could serve: Standing says which of them do.
 type Backend struct {
 	Pod string `json:"pod"` // "" for an address that somebody gave, which counts as ready
 	// Hostname is its name below a headless service; "" for a pod that has none
@@ -166,7 +165,7 @@ type Backend struct {
 	Port int    `json:"port"`
 
 	// Held is for how many seconds at most the gateway lets new connections to it
-	// wait, as nothing in the pod does; 0 is not at all. The gateway says so.
+	// wait, as nothing in the pod does; 0 is not at all. It follows from Standing.
 	Held int `json:"held,omitempty"`
 }
 
@@ -348,18 +347,43 @@ type Hello struct {
 	Pod    string `json:"pod"`
 	Token  string `json:"token"`
 	Counts bool   `json:"counts,omitempty"` // it may be asked to Count
+	// Follows says that it knows Standing, and lines that leave out what is known. An
+	// agent without gets whole lines, whose services have those backends that receive.
+	Follows bool `json:"follows,omitempty"`
 }
 
 // ToAgent is one line from the gateway to an agent: what this pod needs of the
-// snapshot. Services carry ready backends only.
+// snapshot. It leaves out what the line before it on the connection said: a pod that
+// gets ready is a few bytes to each agent, however many services it stands behind.
 type ToAgent struct {
-	Generation int64     `json:"generation"`
-	Namespace  string    `json:"namespace"`
-	Services   []Service `json:"services"`
-	Pod        Pod       `json:"pod"`
-	ProxyMode  string    `json:"proxyMode,omitempty"` // that is asked for; "" is the best there is
+	Generation int64  `json:"generation"`
+	Namespace  string `json:"namespace"`
+	// Services are those that are new, or other than before, with all backends.
+	Services []Service `json:"services,omitempty"`
+	Gone     []string  `json:"gone,omitempty"` // services that are no more
+	// Standing says of each pod how it stands behind services. Where it is nil, from a
+	// gateway of an earlier version, Services are all that there are, and all of their
+	// backends receive.
+	Standing  map[string]Standing `json:"standing"`
+	Pod       *Pod                `json:"pod,omitempty"`       // nil is as before
+	ProxyMode string              `json:"proxyMode,omitempty"` // that is asked for; "" is the best there is
 	// Count asks for a Tally, and is all that there is in the line.
 	Count bool `json:"count,omitempty"`
+}
+
+// Standing is how a pod stands behind services.
+type Standing struct {
+	Ready   bool   `json:"ready,omitempty"`
+	Serving bool   `json:"serving,omitempty"` // see PodStatus
+	Held    bool   `json:"held,omitempty"`    // see PodStatus
+	Waits   []Wait `json:"waits,omitempty"`
+}
+
+// Wait is a port of a pod to which the gateway lets new connections wait.
+type Wait struct {
+	Port  int  `json:"port"`
+	UDP   bool `json:"udp,omitempty"`
+	Limit int  `json:"limit"` // seconds, at most
 }
 
 // FromAgent is one line from an agent to the gateway.

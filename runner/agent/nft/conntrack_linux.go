@@ -202,3 +202,9 @@ func datagramFronts(table proxy.Table) map[netip.AddrPort][]netip.AddrPort {
 	}
 	return out
 }
+
+// left is the element of LeftSet for a flow of datagrams.
+func (f flow) left() element {
+	key := append(endpointData(f.endpoint), portPart(f.answered.Port())...)
+	return element{key, append(endpointData(f.front.Addr), portPart(f.client.Port())...)}
+}

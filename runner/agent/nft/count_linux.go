@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -139,6 +141,16 @@ func (p *Plane) Traffic() (proxy.Counts, error) {
 		out.Add(proxy.Edge{Client: p.self, Service: p.flows.name(front), Protocol: front.Protocol, Port: front.Addr.Port()}, api.Traffic{Errors: n})
 	}
 	return out, err
+}
+
+// Flowing reports whether the pod has flows, or had some since Traffic last said: if
+// not, there is nothing new to count. True where the kernel does not say.
+func (p *Plane) Flowing() bool {
+	if p.flows == nil {
+		return false
+	}
+	text, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_count") // of this network namespace
+	return err != nil || strings.TrimSpace(string(text)) != "0" || p.flows.news()
 }
 
 // keepTurned adds up what is lost with the table, as far as it is there. The

@@ -42,9 +42,3 @@ func endpointData(e netip.AddrPort) []byte {
 func portPart(port uint16) []byte {
 	return append(binary.BigEndian.AppendUint16(nil, port), 0, 0)
 }
-
-// left is the element of LeftSet for a flow of datagrams.
-func (f flow) left() element {
-	key := append(endpointData(f.endpoint), portPart(f.answered.Port())...)
-	return element{key, append(endpointData(f.front.Addr), portPart(f.client.Port())...)}
-}

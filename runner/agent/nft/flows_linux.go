@@ -46,6 +46,7 @@ type Flows struct {
 	names map[proxy.Front]string // of services, of all fronts there ever were
 	ended proxy.Counts
 	live  map[flowKey]tallied // as they were when somebody asked last
+	fresh bool                // a flow ended since then
 }
 
 type syscallConn interface {
@@ -159,6 +160,13 @@ func (f *Flows) name(front proxy.Front) string {
 	return f.names[front]
 }
 
+// news reports whether a flow ended since Counts was called last.
+func (f *Flows) news() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.fresh
+}
+
 // common is the longest prefix that all fronts have.
 func common(fronts map[proxy.Front]string) (p netip.Prefix) {
 	number := func(a netip.Addr) uint32 { b := a.As4(); return binary.BigEndian.Uint32(b[:]) }
@@ -218,6 +226,7 @@ func (f *Flows) end(body []byte) {
 	}
 	if key, t, ours := f.tally(flow, true); ours {
 		f.ended.Add(t.edge, t.traffic)
+		f.fresh = true
 		delete(f.live, key)
 	}
 }
@@ -258,6 +267,7 @@ func (f *Flows) Counts() (proxy.Counts, error) {
 	if controlErr := f.raw.Control(func(fd uintptr) { f.take(int(fd)) }); err == nil {
 		err = controlErr
 	}
+	f.fresh = false
 	out := maps.Clone(f.ended)
 	for _, t := range f.live {
 		out.Add(t.edge, t.traffic)

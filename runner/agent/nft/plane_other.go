@@ -37,6 +37,9 @@ func (*Plane) Expire(time.Time) (time.Duration, error) { return 0, nil }
 // Traffic is none.
 func (*Plane) Traffic() (proxy.Counts, error) { return nil, nil }
 
+// Flowing does nothing.
+func (*Plane) Flowing() bool { return false }
+
 // Flows are there on Linux alone.
 type Flows struct{}
 

@@ -40,10 +40,6 @@ func main() {
 		times, _ := strconv.Atoi(args[1])
 		toggle(args[0], times)
 		return
-	case "watch":
-		every, _ := time.ParseDuration(args[1])
-		watch(args[0], every)
-		return
 	}
 	for _, arg := range args {
 		verb := verb
@@ -84,26 +80,6 @@ func toggle(addr string, times int) {
 
 // A port's turns: both are longer than a readiness probe of one second needs.
 const toggleOpen, toggleClosed = 2 * time.Second, 2 * time.Second
-
-// watch says each time that an address takes connections after it did not: in
-// nanoseconds. It looks that often while it does not.
-func watch(addr string, every time.Duration) {
-	const seldom = 100 * time.Millisecond
-	for open := false; ; {
-		conn, err := net.DialTimeout("tcp", addr, time.Second)
-		if err == nil {
-			conn.Close()
-		}
-		if err == nil && !open {
-			fmt.Println(time.Now().UnixNano())
-		}
-		if open = err == nil; open {
-			time.Sleep(seldom)
-		} else {
-			time.Sleep(every)
-		}
-	}
-}
 
 func serve(addr string) {
 	stop := make(chan os.Signal, 1)

@@ -1,0 +1,87 @@
+package agent
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+)
+
+// brief leaves out of an order what the one before it on the same line said. Every
+// change of readiness goes to all pods: with all services and all files in each,
+// fifty pods would read for as long as a pod takes to start.
+func brief(before *api.ToAgent, now api.ToAgent) api.ToAgent {
+	if before == nil {
+		return now
+	}
+	if reflect.DeepEqual(before.Pod, now.Pod) {
+		now.Pod = nil
+	}
+	known := make(map[string]api.Service, len(before.Services))
+	for _, s := range before.Services {
+		known[s.Name] = s
+	}
+	var other []api.Service
+	for _, s := range now.Services {
+		if was, ok := known[s.Name]; !ok || !reflect.DeepEqual(was, s) {
+			other = append(other, s)
+		}
+		delete(known, s.Name)
+	}
+	now.Services, now.Gone = other, nil
+	for name := range known {
+		now.Gone = append(now.Gone, name)
+	}
+	slices.Sort(now.Gone)
+	return now
+}
+
+// follow makes the whole order again of what brief left. Neither is changed.
+func follow(before, now api.ToAgent) api.ToAgent {
+	if now.Standing == nil {
+		return now // of a gateway that leaves out nothing
+	}
+	if now.Pod == nil {
+		now.Pod = before.Pod
+	}
+	all := slices.DeleteFunc(slices.Clone(before.Services), func(s api.Service) bool {
+		return slices.Contains(now.Gone, s.Name) || slices.ContainsFunc(now.Services, func(n api.Service) bool { return n.Name == s.Name })
+	})
+	now.Services, now.Gone = append(all, now.Services...), nil
+	slices.SortStableFunc(now.Services, func(a, b api.Service) int { return cmp.Compare(a.Name, b.Name) })
+	return now
+}
+
+// endpoints are the services of an order with those backends that receive.
+func endpoints(m api.ToAgent) []api.Service {
+	if m.Standing == nil {
+		return m.Services
+	}
+	return readyServices(m.Services, m.Standing)
+}
+
+// reuse has a snapshot share with the one before it what is the same in both, so
+// that comparing them later costs next to nothing.
+func reuse(before *api.Snapshot, now *api.Snapshot) {
+	if before == nil {
+		return
+	}
+	share(before.Services, now.Services, func(s api.Service) string { return s.Name })
+	share(before.Pods, now.Pods, func(p api.Pod) string { return p.Name })
+	if len(before.Services) == len(now.Services) && reflect.DeepEqual(before.Services, now.Services) {
+		now.Services = before.Services
+	}
+}
+
+func share[T any](before, now []T, name func(T) string) {
+	known := make(map[string]T, len(before))
+	for _, v := range before {
+		known[name(v)] = v
+	}
+	for i, v := range now {
+		if was, ok := known[name(v)]; ok && reflect.DeepEqual(was, v) {
+			now[i] = was
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package agent
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"github.com/cuepod/cuepod/runner/agent/api"
+)
+
+// An agent that follows brief lines knows at every moment what whole ones would say.
+func TestBrief_FollowedIsWhole(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	var sent *api.ToAgent
+	var know api.ToAgent
+	saved := 0
+	for i := range 500 {
+		now := api.ToAgent{Generation: int64(i), Namespace: "default", Pod: &api.Pod{Name: "web-0", IP: fmt.Sprint("10.1.2.", r.IntN(2))}, Standing: map[string]api.Standing{}}
+		for n := range 4 {
+			if r.IntN(5) > 0 {
+				now.Services = append(now.Services, api.Service{Name: fmt.Sprint("s", n), Ports: []api.ServicePort{{Port: 80, Backends: []api.Backend{{Pod: "web-0", IP: now.Pod.IP, Port: 8000 + r.IntN(2)}}}}})
+			}
+		}
+		if r.IntN(2) > 0 {
+			now.Standing["web-0"] = api.Standing{Ready: true}
+		}
+		line, err := json.Marshal(brief(sent, now))
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := json.Marshal(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		saved += len(whole) - len(line)
+		var heard api.ToAgent
+		if err := json.Unmarshal(line, &heard); err != nil {
+			t.Fatal(err)
+		}
+		know = follow(know, heard)
+		if !reflect.DeepEqual(nothingIsNil(know), nothingIsNil(now)) {
+			t.Fatalf("step %d: the agent knows %+v, the gateway %+v; the line was %s", i, know, now, line)
+		}
+		sent = &now
+	}
+	if saved <= 0 {
+		t.Error("the lines are no shorter than whole ones")
+	}
+}
+
+func nothingIsNil(m api.ToAgent) api.ToAgent {
+	if m.Services == nil {
+		m.Services = []api.Service{}
+	}
+	return m
+}
+
+// What became ready is all that the line says.
+func TestBrief_IsBrief(t *testing.T) {
+	before := api.ToAgent{Generation: 7, Namespace: "default", Pod: &api.Pod{Name: "web-0"}, Services: []api.Service{{Name: "web"}}, Standing: map[string]api.Standing{}}
+	now := before
+	now.Standing = map[string]api.Standing{"web-0": {Ready: true}}
+	line, err := json.Marshal(brief(&before, now))
+	if want := `{"generation":7,"namespace":"default","standing":{"web-0":{"ready":true}}}`; err != nil || string(line) != want {
+		t.Errorf("%s, %v; want %s", line, err, want)
+	}
+	if got := brief(nil, now); !reflect.DeepEqual(got, now) {
+		t.Errorf("the first line leaves out something: %+v", got)
+	}
+}
+
+// A gateway of an earlier version says everything each time, and whoever it names
+// receives.
+func TestFollow_EarlierGateway(t *testing.T) {
+	var m api.ToAgent
+	line := `{"generation":3,"namespace":"default","services":[{"name":"web","ports":[{"port":80,"backends":[{"pod":"a","ip":"10.1.2.3","port":80}]}]}],"pod":{"name":"a","ip":"10.1.2.3"}}`
+	if err := json.Unmarshal([]byte(line), &m); err != nil {
+		t.Fatal(err)
+	}
+	before := api.ToAgent{Services: []api.Service{{Name: "gone"}}}
+	got := endpoints(follow(before, m))
+	if len(got) != 1 || got[0].Name != "web" || len(got[0].Ports[0].Backends) != 1 {
+		t.Errorf("%+v", got)
+	}
+}
+
+// reuse makes one of what is the same, and changes nothing of what a snapshot says.
+func TestReuse(t *testing.T) {
+	backends := func(ip string) []api.ServicePort {
+		return []api.ServicePort{{Port: 80, Backends: []api.Backend{{Pod: "a", IP: ip}}}}
+	}
+	before := &api.Snapshot{Services: []api.Service{{Name: "a", Ports: backends("1")}, {Name: "b", Ports: backends("1")}}, Pods: []api.Pod{{Name: "a", Containers: []api.Container{{ID: "1"}}}}}
+	now := &api.Snapshot{Services: []api.Service{{Name: "a", Ports: backends("1")}, {Name: "b", Ports: backends("2")}}, Pods: []api.Pod{{Name: "a", Containers: []api.Container{{ID: "1"}}}}}
+	reuse(before, now)
+	if now.Services[1].Ports[0].Backends[0].IP != "2" || &now.Services[0].Ports[0] != &before.Services[0].Ports[0] || &now.Pods[0].Containers[0] != &before.Pods[0].Containers[0] {
+		t.Errorf("%+v", now)
+	}
+	same := &api.Snapshot{Services: []api.Service{{Name: "a", Ports: backends("1")}, {Name: "b", Ports: backends("2")}}}
+	if reuse(now, same); &same.Services[0] != &now.Services[0] {
+		t.Error("the services are the same, and are compared again")
+	}
+}
