@@ -28,8 +28,8 @@ import (
 // patience is how long one change may take on a busy machine.
 const patience = 3 * time.Minute
 
-// pause is between the requests of one loop.
-const pause = 5 * time.Millisecond
+// defaultPause is between the requests of one loop.
+const defaultPause = 5 * time.Millisecond
 
 // bench is the app on an engine, supervised in this process as `cuepod up`
 // supervises it, and the clients that ask it.
@@ -255,13 +255,13 @@ func targets(exchanges int, at func(port string, number int) string) []load.Targ
 // begin starts the clients' loops on one service.
 func (b *bench) begin(ctx context.Context, service string, exchanges int) error {
 	inside := targets(exchanges, func(_ string, number int) string { return net.JoinHostPort(service, strconv.Itoa(number)) })
-	if _, err := b.asks(ctx, http.MethodPost, "/start?pause="+url.QueryEscape(pause.String()), inside); err != nil {
+	if _, err := b.asks(ctx, http.MethodPost, "/start?pause="+url.QueryEscape(b.cfg.pace().String()), inside); err != nil {
 		return err
 	}
 	outside := targets(exchanges, func(port string, _ int) string {
 		return net.JoinHostPort("127.0.0.1", strconv.Itoa(b.ports[service+" "+port]))
 	})
-	b.host = load.Start(outside, pause)
+	b.host = load.Start(outside, b.cfg.pace())
 	return nil
 }
 

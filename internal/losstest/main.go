@@ -1,7 +1,7 @@
 // Losstest changes an app again and again while clients ask it, from a pod of
 // the app and from the host, and counts the requests that fail:
 //
-//	go run -tags embedagent ./internal/losstest [-changes 100] [-swaps 30] [-strict] [-proxy userspace]
+//	go run -tags embedagent ./internal/losstest [-changes 100] [-swaps 30] [-pause 5ms] [-strict] [-proxy userspace]
 //
 // Rolling changes (of the environment, the image, the port, up and down) meet a
 // workload with two replicas or more; swaps replace the container of the only
@@ -13,6 +13,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -23,6 +24,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"time"
 
 	"github.com/cuepod/cuepod/runner"
 	"github.com/cuepod/cuepod/runner/agent/image"
@@ -40,6 +42,7 @@ type config struct {
 	ratio    float64            // of the median wait of swaps to the engine's kill and start: more is a failure; 0 is any
 	rude     bool               // servers break their connections when they end
 	stop     <-chan struct{}    // make no more changes once this is closed; nil is never
+	pause    time.Duration      // between the requests of one loop; 0 is defaultPause
 	only     string             // name of the one rolling change to make; "" for all in turn
 	progress io.Writer          // may be nil
 	report   func(runner.Event) // may be nil
@@ -56,6 +59,8 @@ func (c config) stopped() bool {
 	}
 }
 
+func (c config) pace() time.Duration { return cmp.Or(c.pause, defaultPause) }
+
 func main() {
 	var cfg config
 	flag.IntVar(&cfg.changes, "changes", 100, "rolling changes")
@@ -65,6 +70,7 @@ func main() {
 	flag.StringVar(&cfg.proxy, "proxy", "", "the `way` of connections to services: nftables or userspace; the best there is when it is empty")
 	flag.Float64Var(&cfg.ratio, "ratio", 0, "fail when the median of the worst waits of swaps is so many `times` the engine's kill and start; 0 is never")
 	flag.BoolVar(&cfg.rude, "rude", false, "have servers that end at once: it has to see requests fail")
+	flag.DurationVar(&cfg.pause, "pause", defaultPause, "the `time` between the requests of one client: longer, so that more changes fit into an hour")
 	flag.StringVar(&cfg.only, "only", "", "make rolling changes of this `sort` alone: env, image or port")
 	verbose := flag.Bool("v", false, "tell what the supervisor does")
 	flag.Parse()

@@ -18,23 +18,31 @@ func brief(before *api.ToAgent, now api.ToAgent) api.ToAgent {
 	if reflect.DeepEqual(before.Pod, now.Pod) {
 		now.Pod = nil
 	}
-	known := make(map[string]api.Service, len(before.Services))
-	for _, s := range before.Services {
+	now.Services, now.Gone = different(before.Services, now.Services)
+	return now
+}
+
+// different are the services that are new or other than before, and the names of
+// those that are gone.
+func different(before, now []api.Service) (other []api.Service, gone []string) {
+	if len(before) == len(now) && (len(now) == 0 || &before[0] == &now[0]) {
+		return nil, nil // of one snapshot
+	}
+	known := make(map[string]api.Service, len(before))
+	for _, s := range before {
 		known[s.Name] = s
 	}
-	var other []api.Service
-	for _, s := range now.Services {
+	for _, s := range now {
 		if was, ok := known[s.Name]; !ok || !reflect.DeepEqual(was, s) {
 			other = append(other, s)
 		}
 		delete(known, s.Name)
 	}
-	now.Services, now.Gone = other, nil
 	for name := range known {
-		now.Gone = append(now.Gone, name)
+		gone = append(gone, name)
 	}
-	slices.Sort(now.Gone)
-	return now
+	slices.Sort(gone)
+	return other, gone
 }
 
 // follow makes the whole order again of what brief left. Neither is changed.
