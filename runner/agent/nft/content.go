@@ -56,6 +56,7 @@ type Choices map[proxy.Front]Choice
 type Choice struct {
 	Endpoints []netip.AddrPort
 	Turn      int
+	of        []netip.AddrPort // it was made of these; none with session affinity
 }
 
 // Fill makes the content of the pod with the address self from the services'
@@ -77,11 +78,12 @@ func Fill(table proxy.Table, self netip.Addr, held []uint16, before Choices) (Co
 		endpoints := slices.Clone(target.Endpoints)
 		slices.SortFunc(endpoints, netip.AddrPort.Compare)
 		endpoints = slices.Compact(endpoints)
-		choice := before[front]
-		if target.Affinity {
+		choice, known := before[front]
+		switch {
+		case target.Affinity:
 			choice = stay(front, self, endpoints, choice)
-		} else {
-			choice = Choice{Endpoints: spread(begin(front, self, endpoints), choice.Endpoints)}
+		case !known || len(choice.of) == 0 || !slices.Equal(choice.of, endpoints):
+			choice = Choice{Endpoints: spread(begin(front, self, endpoints), choice.Endpoints), of: endpoints}
 		}
 		next[front] = choice
 		endpoints = choice.Endpoints

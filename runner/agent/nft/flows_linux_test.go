@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -94,12 +95,13 @@ func TestPlane_CountsTraffic(t *testing.T) {
 	want := `dead:80/TCP 10.9.1.9:1: 0 connections, 3 errors, 0k sent, 0k received
 dns:53/UDP 10.9.1.3:53: 1 connections, 0 errors, 0k sent, 0k received
 none:80/TCP invalid AddrPort: 0 connections, 3 errors, 0k sent, 0k received
-web:80/TCP 10.9.1.1:8000: 21 connections, 0 errors, 52Xk sent, 52Xk received
+web:80/TCP 10.9.1.1:8000: 21 connections, 0 errors, 5XXk sent, 5XXk received
 `
 	check := func(when, want string) {
 		t.Helper()
 		got := printed(traffic(t, p))
-		if fuzzy := strings.NewReplacer("520k", "52Xk", "521k", "52Xk", "522k", "52Xk", "523k", "52Xk", "524k", "52Xk").Replace(got); fuzzy != want {
+		// How many acknowledgements there are depends on how busy the machine is.
+		if fuzzy := regexp.MustCompile(`5[2-5].k`).ReplaceAllString(got, "5XXk"); fuzzy != want {
 			t.Errorf("%s:\n%swant\n%s", when, got, want)
 		}
 	}
