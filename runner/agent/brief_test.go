@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"reflect"
 	"testing"
 
@@ -100,5 +101,45 @@ func TestReuse(t *testing.T) {
 	same := &api.Snapshot{Services: []api.Service{{Name: "a", Ports: backends("1")}, {Name: "b", Ports: backends("2")}}}
 	if reuse(now, same); &same.Services[0] != &now.Services[0] {
 		t.Error("the services are the same, and are compared again")
+	}
+}
+
+// An agent of an earlier version gets whole lines, with those backends that receive.
+func TestGateway_EarlierAgent(t *testing.T) {
+	h := newHub(t)
+	h.send(api.ToGateway{Snapshot: snapshot(1, "127.0.0.9", "a", "b")})
+	h.await("the snapshot", func(s api.Status) bool { return s.Generation == 1 })
+	lines := map[bool]chan api.ToAgent{}
+	for _, follows := range []bool{false, true} {
+		pod := map[bool]string{false: "a", true: "b"}[follows]
+		conn, err := net.Dial("tcp", h.control)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		hello, err := json.Marshal(api.Hello{Pod: pod, Token: api.Token(testKey, pod), Follows: follows})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write(append(hello, '\n')); err != nil {
+			t.Fatal(err)
+		}
+		heard := make(chan api.ToAgent, 100)
+		lines[follows] = heard
+		go func() { _ = readLines(conn, maxLine, func(m api.ToAgent) { heard <- m }, nil) }()
+	}
+	first := map[bool]api.ToAgent{false: <-lines[false], true: <-lines[true]}
+	if m := first[false]; m.Standing != nil || m.Pod == nil || len(m.Services) != 2 || len(m.Services[0].Ports[0].Backends) != 0 {
+		t.Errorf("the earlier agent gets %+v", m)
+	}
+	if m := first[true]; m.Standing == nil || m.Pod == nil || len(m.Services) != 2 || len(m.Services[0].Ports[0].Backends) != 2 {
+		t.Errorf("the other gets %+v", m)
+	}
+	h.send(api.ToGateway{Snapshot: snapshot(2, "127.0.0.9", "a", "b")})
+	if m := <-lines[false]; m.Generation != 2 || m.Pod == nil || len(m.Services) != 2 {
+		t.Errorf("then the earlier agent gets %+v", m)
+	}
+	if m := <-lines[true]; m.Generation != 2 || m.Pod != nil || m.Services != nil {
+		t.Errorf("then the other gets %+v", m)
 	}
 }
