@@ -256,15 +256,18 @@ func (s *gatewayState) update() {
 			delete(s.reports, name)
 		}
 	}
-	if !s.complete || s.carried != s.snapshot || !reflect.DeepEqual(stand, s.standing) {
+	other := !s.complete || s.carried != s.snapshot || !reflect.DeepEqual(stand, s.standing)
+	if other {
 		s.standing, s.carried = stand, s.snapshot
 		s.services = readyServices(s.snapshot.Services, stand)
-		s.carry(s.services)
 	}
 	for i := range s.snapshot.Pods {
 		if a := s.agents[s.snapshot.Pods[i].Name]; a != nil {
-			a.tell(s.order(a, &s.snapshot.Pods[i]))
+			a.tell(s.order(a, &s.snapshot.Pods[i])) // first, for all that they have to do with it
 		}
+	}
+	if other {
+		s.carry(s.services)
 	}
 	s.changed(status)
 }
