@@ -238,7 +238,10 @@ func serveAs(t *testing.T, addr, word string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, word) })}
+	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // else who still sends is reset
+		io.WriteString(w, word)
+	})}
 	go s.Serve(ln)
 	t.Cleanup(func() { s.Close() })
 }
