@@ -263,6 +263,7 @@ func (r *supervisor) keepFetches() {
 			f.cancel()
 		}
 	}
+	clear(l.kept) // whoever used them may have gone
 }
 
 // seeFetches adds what the engine does not know to an observation.

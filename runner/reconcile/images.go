@@ -239,7 +239,9 @@ func (b *builder) removeImages() {
 	used := map[string]bool{}
 	for _, p := range b.observed.Pods {
 		for i := range p.Members {
-			used[p.Members[i].ImageID] = true
+			for c := range p.Members[i].instances() {
+				used[c.ImageID] = true
+			}
 		}
 	}
 	for _, img := range b.observed.Built {

@@ -232,4 +232,12 @@ func TestDiff_RemovesBuiltImagesThatNobodyUses(t *testing.T) {
 	if len(w.Built) != 0 {
 		t.Errorf("left %v after it was replaced", w.Built)
 	}
+	// An engine refuses to remove it while the instance before is still there, and
+	// who was refused does not ask again.
+	w.Built = []Image{{Ref: "cuepod/shop/web/log:0", ID: "id of the one before"}}
+	log := w.find("shop_web-0_log")
+	log.Previous = &Container{ID: "p", Name: docker.PreviousName(log.Name), Key: "log", Infra: log.Infra, State: Exited, ImageID: "id of the one before", Hash: log.Hash}
+	if p := Diff(d, w.Observed, now); slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Op == RemoveImage }) {
+		t.Errorf("an instance that is kept uses the image:\n%s", p)
+	}
 }

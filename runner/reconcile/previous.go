@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/cuepod/cuepod/targets/docker"
@@ -39,6 +40,18 @@ func pair(members []Container) []Container {
 		}
 	}
 	return out
+}
+
+// instances are all that there are of a container: one that is replaced goes
+// later than the one that serves begins.
+func (c *Container) instances() iter.Seq[*Container] {
+	return func(yield func(*Container) bool) {
+		for _, one := range []*Container{c, c.Previous, c.Next} {
+			if one != nil && !yield(one) {
+				return
+			}
+		}
+	}
 }
 
 // Pair sorts out current and previous instances in every pod.

@@ -68,6 +68,13 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 	}
 	switch s.Op {
 	case RemoveImage:
+		for _, p := range w.Pods {
+			for i := range p.Members {
+				for c := range p.Members[i].instances() {
+					must(c.ImageID == "" || c.ImageID != w.Images[s.Name], "container "+c.Name+" uses the image")
+				}
+			}
+		}
 		delete(w.Images, s.Name)
 		w.Built = slices.DeleteFunc(w.Built, func(img Image) bool { return img.Ref == s.Name })
 	case LoadImage, PullImage, BuildImage:
