@@ -410,8 +410,15 @@ func TestDown_VolumesTakesTheImagesThatWereBuilt(t *testing.T) {
 		if err := Down(t.Context(), r.eng, r.id(), DownOptions{}); err != nil || images() != 1 {
 			t.Errorf("down: %v, %d images, want the one: the next run needs it", err, images())
 		}
+		apps, err := ListBuilt(t.Context(), r.eng)
+		if want := (App{Name: r.id().App, Root: r.id().Root}); err != nil || len(apps) != 1 || apps[0] != want {
+			t.Errorf("images are left of %+v, %v; want %+v", apps, err, want)
+		}
 		if err := Down(t.Context(), r.eng, r.id(), DownOptions{Volumes: true}); err != nil {
 			t.Fatal(err)
+		}
+		if apps, err := ListBuilt(t.Context(), r.eng); err != nil || len(apps) > 0 {
+			t.Errorf("a name that somebody gave is not ours to remove, and yet there is %+v, %v", apps, err)
 		}
 		list, err := r.eng.ListImages(t.Context(), r.id().selector())
 		if err != nil || len(list) != 1 || len(list[0].Refs) != 1 || list[0].Refs[0] != "mine/log:dev" {

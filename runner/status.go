@@ -101,10 +101,32 @@ func List(ctx context.Context, eng engine.Engine) ([]App, error) {
 	for _, n := range networks { // the last to go: it may be all that a killed down left
 		add(n.Labels)
 	}
+	return sortedApps(apps), nil
+}
+
+// ListBuilt finds every app that images were built for on an engine, by name, then
+// root. They outlive the rest of it: the next run needs them.
+func ListBuilt(ctx context.Context, eng engine.Engine) ([]App, error) {
+	images, err := eng.ListImages(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	var apps []App
+	for _, img := range images {
+		// What somebody else built from one of ours has its labels too.
+		ours := slices.ContainsFunc(img.Refs, func(ref string) bool { return strings.HasPrefix(ref, builtPrefix) })
+		if ours && img.Labels[labelID] != "" {
+			apps = append(apps, App{Name: img.Labels[labelApp], Root: img.Labels[labelRoot]})
+		}
+	}
+	return sortedApps(apps), nil
+}
+
+func sortedApps(apps []App) []App {
 	slices.SortFunc(apps, func(a, b App) int {
 		return strings.Compare(a.Name+"\x00"+a.Root, b.Name+"\x00"+b.Root)
 	})
-	return slices.Compact(apps), nil
+	return slices.Compact(apps)
 }
 
 // gatewayPatience is how long status waits for the gateway's word. One that is

@@ -38,6 +38,7 @@ type services struct {
 	logs   func(context.Context, engine.Engine, runner.Identity, []runner.Target, runner.LogOptions, func(runner.LogLine)) error
 	exec   func(context.Context, engine.Engine, runner.Identity, runner.Target, []string, runner.IO) (int, error)
 	list   func(context.Context, engine.Engine) ([]runner.App, error)
+	built  func(context.Context, engine.Engine) ([]runner.App, error) // apps of which images may be all that is left
 	runJob func(context.Context, runner.RunConfig) error
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,8 @@ func (c *cli) downCommand() *cobra.Command {
 		Short: "Stop and remove the app",
 		Long: `Down removes everything of the app from the engine: containers with their grace
 period, network and volumes. Volumes of persistent claims stay, and with them
-generated secrets, unless --volumes. It needs no valid definition.`,
+generated secrets and the images that were built, unless --volumes. It needs no
+valid definition.`,
 		GroupID: groupRun,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -34,6 +36,11 @@ generated secrets, unless --volumes. It needs no valid definition.`,
 			if err != nil {
 				return err
 			}
+			if len(apps) == 0 && opts.Volumes {
+				if left, err := c.builtFor(ctx, eng, root, w.app); err != nil || len(left) > 0 {
+					return errors.Join(err, c.takeAllDown(ctx, eng, info, left, opts))
+				}
+			}
 			if len(apps) == 0 {
 				c.talk("%s: nothing to do", notRunning(root, w.app))
 				return nil
@@ -46,9 +53,24 @@ generated secrets, unless --volumes. It needs no valid definition.`,
 		},
 	}
 	w.appFlag(c, cmd)
-	cmd.Flags().BoolVar(&opts.Volumes, "volumes", false, "remove persistent volumes and generated secrets too")
+	cmd.Flags().BoolVar(&opts.Volumes, "volumes", false, "remove persistent volumes, generated secrets and built images too")
 	cmd.Flags().BoolVar(&opts.Now, "now", false, "kill instead of stopping with the grace period")
 	return cmd
+}
+
+// builtFor are the apps of a module of which images may be all that is left, as
+// after Ctrl-C.
+func (c *cli) builtFor(ctx context.Context, eng engine.Engine, root, name string) ([]runner.Identity, error) {
+	all, err := c.built(ctx, eng)
+	return appsOf(all, root, name), err
+}
+
+func (c *cli) takeAllDown(ctx context.Context, eng engine.Engine, info engine.Info, apps []runner.Identity, opts runner.DownOptions) error {
+	var errs []error
+	for _, id := range apps {
+		errs = append(errs, c.takeDown(ctx, eng, info, id, opts))
+	}
+	return errors.Join(errs...)
 }
 
 // takeDown removes an app once its supervisor, if there is one, has let go:

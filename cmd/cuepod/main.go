@@ -60,6 +60,7 @@ func realServices() services {
 		logs:   runner.Logs,
 		exec:   runner.Exec,
 		list:   runner.List,
+		built:  runner.ListBuilt,
 		runJob: runner.RunJob,
 	}
 }
