@@ -197,9 +197,16 @@ bench-propagation: ## measure from a port opening to every pod's rules knowing i
 bench-run: build ## compare starts and stops of pods with docker run's, as a table
 	@$(USE_ENGINE); go run ./internal/runnerbench -cuepod $(CUEPOD)
 
+# EDITS is how many; with ENGINE=1 it is a real engine whose answers go wrong. SEED
+# repeats a run.
 .PHONY: soak
-soak: ## edit a definition thousands of times while an engine in memory fails: nothing is lost, nothing stays behind
-	@CUEPOD_SOAK=$(or $(EDITS),5000) go test -count=1 -v -timeout 60m -run 'TestSoak$$' ./runner | grep -v '^='
+soak: ## edit a definition again and again while the engine, in memory, fails: nothing is lost, nothing stays behind
+ifdef ENGINE
+	@$(USE_ENGINE); CUEPOD_REQUIRE_ENGINE=1 CUEPOD_SEED=$(SEED) CUEPOD_SOAK=$(or $(EDITS),200) \
+	go test -count=1 -v -timeout 5h -run 'TestSoak_OnARealEngine$$' ./cmd/cuepod | grep -v '^='
+else
+	@CUEPOD_SEED=$(SEED) CUEPOD_SOAK=$(or $(EDITS),5000) go test -count=1 -v -timeout 60m -run 'TestSoak$$' ./runner | grep -v '^='
+endif
 
 .PHONY: bench-services
 bench-services: build ## compare connections through services with direct ones, as a table
