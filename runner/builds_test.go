@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/runner/engine"
 	"github.com/cuepod/cuepod/runner/engine/fake"
 	"github.com/cuepod/cuepod/targets/docker"
 )
@@ -158,6 +159,51 @@ func TestUp_TellsTheStepsOfABuild(t *testing.T) {
 		r.mu.Unlock()
 		if got := strings.Join(builds, "; "); got != "[1/3] FROM web:1; [2/3] COPY a.txt /a.txt" {
 			t.Errorf("told %q", got)
+		}
+	})
+}
+
+// A rebuild that somebody asks for runs builds whose source is as it was: what they
+// find elsewhere may be another. One that fails leaves what runs.
+func TestUp_RebuildsWhenAsked(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.source(map[string]string{"Dockerfile": "FROM web:1\nCOPY a.txt /a.txt\n", "a.txt": "one"})
+		orders := make(chan Order)
+		r.orders = orders
+		r.ready()
+		r.up()
+		r.toldInAMinute()
+		var builds tally
+		fails := false
+		r.onBuild(func(_ context.Context, ref string) error {
+			builds.add(ref)
+			if fails {
+				return &engine.BuildError{Step: "[2/2] COPY a.txt /a.txt", Message: "no space left"}
+			}
+			return nil
+		})
+		before := r.running()
+		orders <- OrderRebuild
+		told := r.toldInAMinute()
+		if n := len(builds.list()); n != 1 || !strings.Contains(told, "a rebuild was asked for") {
+			t.Errorf("%d builds, told\n%s", n, told)
+		}
+		// The same comes of the same: nothing restarts.
+		if got := touched(before, r.running()); got != "" {
+			t.Errorf("touched %q", got)
+		}
+		// Something else comes of it.
+		r.eng.AddImage("web:1", fake.Image{Image: engine.Image{Env: []string{"NEW=1"}}})
+		orders <- OrderRebuild
+		told = r.toldInAMinute()
+		if got := touched(before, r.running()); got != "~shop_web-0_log ~shop_web-1_log" {
+			t.Errorf("touched %q, told\n%s", got, told)
+		}
+		before, fails = r.running(), true
+		orders <- OrderRebuild
+		told = r.toldInAMinute()
+		if got := touched(before, r.running()); got != "" || strings.Count(told, "no space left") != 1 || strings.Contains(told, "fixed") {
+			t.Errorf("a build that fails: touched %q, told\n%s", got, told)
 		}
 	})
 }

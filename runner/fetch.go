@@ -29,6 +29,7 @@ type fetch struct {
 	step   reconcile.Step
 	users  string // who needs it: "web/app"
 	text   string // what a person is told of a final failure
+	again  bool   // somebody asked for it though the image is there
 	cancel context.CancelFunc
 	joined atomic.Int32 // steps that wait for it
 	done   chan struct{}
@@ -132,6 +133,11 @@ func (r *supervisor) fetched(f *fetch, err error, took time.Duration) {
 		if f.joined.Load() == 0 {
 			r.dropAll() // whoever waits for it now gets room
 		}
+		return
+	}
+	if f.again && l.seen.Images[f.step.Name] != "" {
+		delete(l.fetches, f.step.Name)
+		r.problem("", explain(f.step, l.present, err).Error()+"\n  what was built before goes on running")
 		return
 	}
 	f.Failures++
@@ -272,6 +278,15 @@ func (r *supervisor) seeFetches(o *observation) {
 	for ref, f := range r.loop.fetches {
 		o.Fetches[ref] = f.Fetch
 	}
+	named := map[string]bool{}
+	for _, img := range o.Built {
+		named[img.ID] = true
+	}
+	for id, ref := range r.loop.outdated {
+		if o.Images[ref] != "" && !named[id] { // nothing but its ID names it any more
+			o.Built = append(o.Built, reconcile.Image{Ref: id, ID: id})
+		}
+	}
 	o.Built = slices.DeleteFunc(o.Built, func(img reconcile.Image) bool { return r.loop.kept[img.Ref] })
 }
 
@@ -281,6 +296,9 @@ func (e *executor) removeImage(ctx context.Context, ref string) error {
 	err := e.eng().RemoveImage(ctx, ref)
 	if engine.KindOf(err) == engine.ImageInUse {
 		return e.call(ctx, func() { e.loop.kept[ref] = true })
+	}
+	if err == nil {
+		err = e.call(ctx, func() { delete(e.loop.outdated, ref) })
 	}
 	return err
 }

@@ -136,8 +136,8 @@ func (r *supervisor) heed(ctx context.Context, changes <-chan watch.Change, key 
 	go func() {
 		for {
 			select {
-			case _, ok := <-changes:
-				if !ok || r.call(ctx, func() { r.filesChanged(ctx, key) }) != nil {
+			case c, ok := <-changes:
+				if !ok || r.call(ctx, func() { r.filesChanged(ctx, key, c.Paths) }) != nil {
 					return
 				}
 			case <-ctx.Done():
@@ -148,11 +148,16 @@ func (r *supervisor) heed(ctx context.Context, changes <-chan watch.Change, key 
 }
 
 // filesChanged follows a change, or tells that it waits.
-func (r *supervisor) filesChanged(ctx context.Context, key string) {
-	if f := r.loop.followers[key]; f != nil {
-		f.failures, f.waits = 0, false
-		r.follow(ctx, f)
+func (r *supervisor) filesChanged(ctx context.Context, key string, paths []string) {
+	f := r.loop.followers[key]
+	if f == nil {
+		return
 	}
+	f.failures, f.waits = 0, false
+	if r.loop.paused {
+		r.tellWaiting(paths)
+	}
+	r.follow(ctx, f)
 }
 
 // meetFollowed looks at containers that have started since the last look: what
@@ -202,8 +207,12 @@ func (r *supervisor) askAll(ctx context.Context) {
 }
 
 // follow brings the copies up to date and does what follows, unless that is under
-// way: then it does so once more.
+// way: then it does so once more. While somebody has it paused only who is asked
+// follows; see goOn.
 func (r *supervisor) follow(ctx context.Context, f *devFollower) {
+	if r.loop.paused && !f.asked {
+		return
+	}
 	if f.busy {
 		f.again = true
 		return

@@ -77,7 +77,7 @@ func (o *opens) Read(p []byte) (int, error) {
 func (f *follows) save(key, name, text string) {
 	f.t.Helper()
 	f.write(name, text)
-	f.groups[key] <- watch.Change{Group: key}
+	f.groups[key] <- watch.Change{Group: key, Paths: []string{name}}
 }
 
 func (f *follows) write(name, text string) {
@@ -240,6 +240,36 @@ func TestFollow_ManualWaitsAndPausedIsSilent(t *testing.T) {
 		f.asks <- struct{}{}
 		time.Sleep(time.Second)
 		f.wants("asked for again", f.hears()+touched(before, r.running()), "")
+	})
+}
+
+// While somebody has it paused nothing is copied, unless that is asked for; what
+// was missed follows afterwards.
+func TestFollow_PausedCopiesWait(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		f := r.follows(map[string]*app.Dev{"web/app": {Sync: srcTo("/srv"), OnChange: "restart"}})
+		orders := make(chan Order)
+		r.orders = orders
+		f.write("src/a", "1")
+		r.up()
+		time.Sleep(10 * time.Second)
+		orders <- OrderPause
+		f.hears()
+		before := r.running()
+		f.save("web/app", "src/a", "2")
+		time.Sleep(time.Minute)
+		f.wants("paused", f.has("shop_web-0", "a")+touched(before, r.running()), "1")
+		if got := f.hears(); !strings.Contains(got, "paused: 1 changed file waits") {
+			t.Errorf("it tells %q", got)
+		}
+		orders <- OrderPause
+		time.Sleep(10 * time.Second)
+		f.wants("going on", f.has("shop_web-0", "a")+touched(before, r.running()), "2~shop_web-0_app")
+		orders <- OrderPause
+		f.save("web/app", "src/a", "3")
+		f.asks <- struct{}{}
+		time.Sleep(10 * time.Second)
+		f.wants("asked for", f.has("shop_web-0", "a"), "3")
 	})
 }
 

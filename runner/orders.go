@@ -15,13 +15,24 @@ func (r *supervisor) changed(ctx context.Context, c watch.Change) {
 		r.recompile(ctx)
 		return
 	}
+	l.recompileLater = true
+	r.tellWaiting(c.Paths)
+}
+
+// tellWaiting tells that changes wait until somebody lets them take effect.
+func (r *supervisor) tellWaiting(paths []string) {
+	l := &r.loop
 	if l.waiting == nil {
 		l.waiting = map[string]bool{}
 	}
-	for _, p := range c.Paths {
+	if len(paths) == 0 {
+		paths = []string{""} // events were lost: nobody knows which
+	}
+	for _, p := range paths {
 		l.waiting[p] = true
 	}
-	r.report(EventNotice, "", "paused: %d changed %s; p lets what changed take effect", len(l.waiting), plural("file", len(l.waiting))+wait(len(l.waiting)))
+	n := len(l.waiting)
+	r.report(EventNotice, "", "paused: %d changed %s; p lets what changed take effect", n, plural("file", n)+wait(n))
 }
 
 func wait(n int) string {
@@ -37,30 +48,61 @@ func (r *supervisor) obey(ctx context.Context, o Order) {
 	switch o {
 	case OrderRebuild:
 		r.report(EventNotice, "", "compiling again")
+		r.rebuild(ctx)
 		r.recompile(ctx)
-		return
 	case OrderRestart:
 		r.restartApp()
-		return
 	case OrderPause:
-		l.paused = !l.paused
-	}
-	switch {
-	case l.paused:
-		if l.cancelCompile != nil {
-			l.cancelCompile() // what it was for waits as well
-			if !l.noticed.IsZero() {
-				l.waiting = map[string]bool{"": true}
-			}
+		if l.paused = !l.paused; l.paused {
+			r.pause()
+		} else {
+			r.goOn(ctx)
 		}
-		l.noticed = time.Time{}
-		r.report(EventNotice, "", "paused: changes wait until p is pressed again; what runs goes on")
-	case len(l.waiting) == 0:
+	}
+}
+
+func (r *supervisor) pause() {
+	l := &r.loop
+	if l.cancelCompile != nil {
+		l.cancelCompile() // what it was for waits as well
+		l.recompileLater = !l.noticed.IsZero()
+	}
+	l.noticed = time.Time{}
+	r.report(EventNotice, "", "paused: changes wait until p is pressed again; what runs goes on")
+}
+
+// goOn lets take effect what has changed while it was paused.
+func (r *supervisor) goOn(ctx context.Context) {
+	l := &r.loop
+	if len(l.waiting) == 0 && !l.recompileLater {
 		r.report(EventNotice, "", "going on: nothing has changed meanwhile")
-	default:
+	} else {
 		r.report(EventNotice, "", "going on with what has changed meanwhile")
-		l.waiting = nil
+	}
+	if l.recompileLater {
 		r.recompile(ctx)
+	}
+	l.waiting, l.recompileLater = nil, false
+	r.followAll(ctx)
+}
+
+// rebuild runs the builds of all images again, though what they are made of is as
+// it was: what a build finds elsewhere may be another by now. Containers are
+// replaced where an image came out differently.
+func (r *supervisor) rebuild(ctx context.Context) {
+	l := &r.loop
+	if l.seen == nil {
+		return
+	}
+	for _, s := range buildSteps(l.desired) {
+		if id := l.seen.Images[s.Name]; id != "" {
+			l.outdated[id] = s.Name
+		}
+		f := r.beginFetch(ctx, s, l.desired)
+		if !f.again {
+			f.again = true
+			r.report(EventPlan, s.Object, "a rebuild was asked for")
+		}
 	}
 }
 

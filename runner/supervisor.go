@@ -65,16 +65,18 @@ type supervisor struct {
 		reload    reload
 		paused    bool            // changes wait
 		waiting   map[string]bool // changed paths that do
-		seen      *observation
-		stale     bool // something changed that the next look has to see before the next plan
-		slots     map[string]int
-		secrets   *secrets
-		status    api.Status
-		link      *link
-		heard     bool // on this line: the gateway has said what is in force
-		lastSent  api.Snapshot
-		podSince  map[string]int64 // generation in which what a pod's agent must do last changed
-		sent      int64
+		// recompileLater is whether one of them is of the definition, or of a build.
+		recompileLater bool
+		seen           *observation
+		stale          bool // something changed that the next look has to see before the next plan
+		slots          map[string]int
+		secrets        *secrets
+		status         api.Status
+		link           *link
+		heard          bool // on this line: the gateway has said what is in force
+		lastSent       api.Snapshot
+		podSince       map[string]int64 // generation in which what a pod's agent must do last changed
+		sent           int64
 
 		draining  map[string]bool
 		holds     map[string][]api.Hold // by pod: containers that are being swapped
@@ -96,6 +98,8 @@ type supervisor struct {
 		fetches map[string]*fetch // by image reference: under way, failed, or done lately
 		broken  map[string]bool   // containers whose image could not be built, see fetch.users
 		kept    map[string]bool   // images of ours that the engine does not remove
+		// outdated are IDs of images that were to be built again, with their reference.
+		outdated map[string]string
 
 		fresh      bool // nothing of the app existed when we came, but for volumes
 		hadVolumes bool
@@ -149,7 +153,7 @@ func newSupervisor(ctx context.Context, cfg Config, c Compiled) (*supervisor, er
 	l.holds, l.gaps = map[string][]api.Hold{}, map[string]bool{}
 	l.podSince, l.draining, l.stopping, l.unhealthy = map[string]int64{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
 	l.problems, l.losses, l.failed = map[string]bool{}, map[string]bool{}, map[string]bool{}
-	l.fetches, l.broken, l.kept = map[string]*fetch{}, map[string]bool{}, map[string]bool{}
+	l.fetches, l.broken, l.kept, l.outdated = map[string]*fetch{}, map[string]bool{}, map[string]bool{}, map[string]string{}
 	l.followers, l.heeded, l.again, l.met = map[string]*devFollower{}, map[string]bool{}, map[string]string{}, map[string]bool{}
 	l.exec, l.hooks, l.clocks, l.rollouts = newExecVerdicts(), map[string]*hookRun{}, newClocks(), newRollouts()
 	r.building = make(chan struct{}, buildsAtOnce)

@@ -38,7 +38,7 @@ it restarts what fails, and follows every change of the definition.
 Ctrl-C once stops and removes the pods with their grace period, twice kills them.
 Volumes of persistent claims stay. The key d leaves the app to a supervisor in the
 background, which restarts nothing; so does up when the terminal goes away.
-Other keys: p pauses and goes on, r compiles again, y copies what waits, l clears
+Other keys: p pauses and goes on, r compiles and builds again, y copies what waits, l clears
 the screen, q is Ctrl-C.
 'cuepod attach' shows what that says, 'cuepod down' ends it.`,
 		GroupID: groupRun,
