@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -12,6 +14,10 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cuepod/cuepod/runner"
+	"github.com/cuepod/cuepod/runner/engine"
+	"github.com/cuepod/cuepod/runner/engine/fake"
 )
 
 // terminal is a pseudo-terminal: what a person sees and types.
@@ -133,6 +139,40 @@ func TestKeyboard_SingleKeysAndTheTerminalAsItWas(t *testing.T) {
 	if err != nil || *after != *before {
 		t.Errorf("the terminal is left as %+v (%v), was %+v", after, err, before)
 	}
+}
+
+// top has a screen of its own, draws on it again and again, and gives back the one
+// before at Ctrl-C. The program behind the terminal is this test again.
+func TestTop_AScreenOfItsOwnUntilCtrlC(t *testing.T) {
+	if dir := os.Getenv("CUEPOD_TOP"); dir != "" {
+		c := &cli{in: os.Stdin, out: os.Stdout, err: os.Stderr}
+		c.engine = func(func(string) (string, bool)) (engine.Engine, error) { return fake.New(), nil }
+		c.list = func(context.Context, engine.Engine) ([]runner.App, error) {
+			return []runner.App{{Name: "shop", Root: dir}}, nil
+		}
+		if code := c.run(t.Context(), []string{"top", "--color", "never", dir}); code != exitOK {
+			t.Errorf("exit code %d", code)
+		}
+		return
+	}
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	term := newTerminal(t)
+	cmd := exec.Command(os.Args[0], "-test.run=^TestTop_AScreenOfItsOwn")
+	cmd.Env = append(os.Environ(), "CUEPOD_TOP="+dir)
+	term.run(cmd)
+	const enter, home, leave = "\x1b[?1049h\x1b[?25l", "\x1b[H\x1b[J", "\x1b[?25h\x1b[?1049l"
+	term.shows(enter+home+"shop  over 1.", home+"shop  over 2.")
+	if strings.Contains(term.said(), leave) {
+		t.Error("it leaves its screen before Ctrl-C")
+	}
+	term.press("\x03")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("it ended with %v:\n%s", err, term.said())
+	}
+	term.shows(leave)
 }
 
 func TestKeyboard_NoneWithoutATerminal(t *testing.T) {
