@@ -409,3 +409,63 @@ func (p *randomPackage) reference(c chunk) string {
 	p.extra[file] = "package shop\n\n" + body
 	return file + " comes and refers to " + c.name + " or all"
 }
+
+// A file that comes, changes or goes counts where a pattern of @embed matches it,
+// in whatever file of the definition that is.
+func TestCache_NoticesWhatAnEmbedMatches(t *testing.T) {
+	const glob = ` @embed(glob=notes/*.txt,type=text,allowEmptyGlob)`
+	files := map[string]string{
+		"cue.mod/module.cue": "module: \"shop.example@v0\"\nlanguage: version: \"v0.17.0\"\n",
+		"lib/lib.cue":        "package lib\n\nfound: {}\n",
+		"app.cue":            "package shop\n\nimport \"shop.example/lib\"\n\n_found: {}\napp: {\n\tname: \"shop\"\n\tpods: of: {containers: main: image: \"x\", annotations: {for k, v in lib.found {(k): v}, for k, v in _found {(k): v}, more: \"x\"}}\n}\n",
+		"web.cue":            "package shop\n\napp: pods: web: {containers: main: image: \"x\", annotations: {more: \"x\"}}\n",
+		"db.cue":             "package shop\n\napp: configMaps: other: data: {more: \"x\"}\n",
+	}
+	for name, edit := range map[string]func(text string) string{
+		"web.cue": func(s string) string { return strings.Replace(s, `{more: "x"}`, "_"+glob, 1) },
+		"app.cue": func(s string) string { return strings.Replace(s, "_found: {}", "_found: _"+glob, 1) },
+		"lib/lib.cue": func(s string) string {
+			return strings.Replace(s, "found: {}", "found: _"+strings.Replace(glob, "notes", "more", 1), 1)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write := func(name, text string) {
+				t.Helper()
+				path := filepath.Join(dir, name)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for name, text := range files {
+				write(name, text)
+			}
+			write(name, "@extern(embed)\n\n"+edit(files[name]))
+			in := "notes"
+			if name == "lib/lib.cue" {
+				in = "lib/more"
+			}
+			p := &randomPackage{t: t, opts: Options{Dir: dir, CacheDir: newCache(t), Cache: &Cache{}}}
+			same := func(what string) {
+				t.Helper()
+				if diff, err := p.compare(); diff != "" || err != nil {
+					t.Errorf("%s: %v\n%s", what, err, diff)
+				}
+			}
+			same("at first")
+			write(in+"/a.txt", "one")
+			same("a file comes")
+			write("db.cue", files["db.cue"]+"app: configMaps: other: data: n: \"1\"\n")
+			same("another part changes")
+			write(in+"/a.txt", "two")
+			same("the file changes")
+			if err := os.Remove(filepath.Join(dir, in, "a.txt")); err != nil {
+				t.Fatal(err)
+			}
+			same("the file goes")
+		})
+	}
+}
