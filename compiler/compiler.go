@@ -207,6 +207,7 @@ func (s *source) compilePackage(ctx context.Context, opts Options) (*Result, err
 		a = s.model(a)
 	}
 	problems := append(d.problems, s.readFiles(a, marks)...)
+	problems = append(problems, s.findFiles(a, marks)...)
 	s.addSecretFiles(a)
 	if opts.Decoded != nil {
 		opts.Decoded(a)

@@ -64,4 +64,39 @@ func (s *source) readFile(c *app.ConfigMap, key string) error {
 	return nil
 }
 
+// findFiles reports what dev.sync names and is a file: directories are copied. One
+// that is missing may come to be a directory.
+func (s *source) findFiles(a *app.App, marks *mark) []Diagnostic {
+	var bad []Diagnostic
+	look := func(at string, ctr *app.Container) {
+		if ctr.Dev == nil || ctr.Dev.OnChange == "rebuild" { // which copies nothing
+			return
+		}
+		for _, from := range sortedKeys(ctr.Dev.Sync) {
+			name := filepath.Join(s.root, filepath.FromSlash(from))
+			info, err := os.Stat(name)
+			if err != nil || info.IsDir() || !within(s.root, name) {
+				continue
+			}
+			at := fmt.Sprintf("%s.dev.sync.%q", at, from)
+			s.reads(name, "copied into "+ctr.Name) // it may come to be a directory
+			bad = append(bad, Diagnostic{
+				Pos:     inner(ctr.Pos, s.pos(marks.find(at+":").position())),
+				Message: fmt.Sprintf("%s: it is a file, and directories are copied", at),
+				Hint:    fmt.Sprintf("copy the directory that it is in, and leave the rest out with ignore: [\"*\", \"!%s\"]", filepath.Base(name)),
+			})
+		}
+	}
+	for i := range a.Pods {
+		p := &a.Pods[i]
+		for j := range p.InitContainers {
+			look("pods."+p.Name+".initContainers."+p.InitContainers[j].Name, &p.InitContainers[j])
+		}
+		for j := range p.Containers {
+			look("pods."+p.Name+".containers."+p.Containers[j].Name, &p.Containers[j])
+		}
+	}
+	return bad
+}
+
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }
