@@ -210,6 +210,38 @@ func testHostNetwork(t *testing.T, b *bench) {
 	}
 }
 
+// A container can be made to join one that does not run yet, and started once that
+// does.
+func testJoinsLater(t *testing.T, b *bench) {
+	ctx := t.Context()
+	create := func(spec engine.ContainerSpec) string {
+		id, err := b.Engine.CreateContainer(ctx, spec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return id
+	}
+	spec := b.spec("holder", "wait")
+	spec.ShareableIPC = true
+	holder := create(spec)
+	spec = b.spec("joiner", "print", "fine")
+	spec.JoinContainer = b.name("holder")
+	joiner := create(spec)
+	if err := b.Engine.StartContainer(ctx, joiner); err == nil {
+		t.Error("it started before the one that it joins")
+	}
+	if err := b.Engine.StartContainer(ctx, holder); err != nil {
+		t.Fatal(err)
+	}
+	b.waitForLog(t, holder, "waiting")
+	if err := b.Engine.StartContainer(ctx, joiner); err != nil {
+		t.Fatal(err)
+	}
+	if code, got, said := b.finish(t, joiner); code != 0 || got != "fine\n" {
+		t.Errorf("exit %d, output %q %q", code, got, said)
+	}
+}
+
 func testWait(t *testing.T, b *bench) {
 	ctx := t.Context()
 	id := b.run(t, b.spec("seven", "exit", "7"))

@@ -71,6 +71,7 @@ func Run(t *testing.T, s Subject) {
 		{"RemoveRunning", testRemoveRunning},
 		{"List", testList},
 		{"Join", testJoin},
+		{"JoinsLater", testJoinsLater},
 		{"Ports", testPorts},
 		{"Logs", testLogs},
 		{"LogsFollow", testLogsFollow},
