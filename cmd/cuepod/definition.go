@@ -116,7 +116,11 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 			if !ok || !both {
 				return ""
 			}
-			return app.Headline(app.Changes(old, now))
+			changes := app.Changes(old, now)
+			if len(changes) > 0 && changes[0].New != "" { // else it is written no more
+				changes[0].Pos = compiler.Locate(changes[0].Pos, changes[0].Path)
+			}
+			return app.Headline(changes)
 		},
 		Sources: &cache,
 		Secrets: runner.SecretSources{
