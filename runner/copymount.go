@@ -28,7 +28,7 @@ func (e *executor) mountCopies(ctx context.Context, s reconcile.Step, spec *engi
 	if len(c.Synced()) == 0 {
 		return nil
 	}
-	image, err := e.eng().InspectImage(ctx, c.Image)
+	image, err := e.eng().InspectImage(ctx, imageOf(s, c))
 	if err != nil {
 		return err
 	}

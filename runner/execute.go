@@ -77,13 +77,13 @@ func runPlan(ctx context.Context, plan reconcile.Plan, do func(context.Context, 
 // had: registries say no quickly, and all that is missing is told at once.
 const fetchesToo = 2 * time.Second
 
-func fetches(op reconcile.Op) bool { return op == reconcile.PullImage || op == reconcile.BuildImage }
+func fetches(op reconcile.Op) bool { return op == reconcile.PullImage || builds(op) }
 
 // waits reports whether an operation only waits, and so must not hold a slot
 // that an engine call could use.
 func waits(op reconcile.Op) bool {
 	switch op {
-	case reconcile.PullImage, reconcile.BuildImage, reconcile.AwaitAgent, reconcile.AwaitExit, reconcile.AwaitStarted, reconcile.AwaitTurn, reconcile.PostStart, reconcile.AwaitReady, reconcile.AwaitService, reconcile.Connect, reconcile.Drain, reconcile.Hold, reconcile.Update:
+	case reconcile.PullImage, reconcile.BuildImage, reconcile.CompileProgram, reconcile.AwaitAgent, reconcile.AwaitExit, reconcile.AwaitStarted, reconcile.AwaitTurn, reconcile.PostStart, reconcile.AwaitReady, reconcile.AwaitService, reconcile.Connect, reconcile.Drain, reconcile.Hold, reconcile.Update:
 		return true
 	}
 	return false

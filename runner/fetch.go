@@ -95,14 +95,17 @@ func (r *supervisor) bring(ctx context.Context, s reconcile.Step, c *docker.Cont
 		}
 	}
 	switch {
-	case s.Op == reconcile.BuildImage:
+	case builds(s.Op):
 		select {
 		case r.building <- struct{}{}:
 			defer func() { <-r.building }()
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		b := builder{eng: r.cfg.Engine, id: r.id, arch: r.engine.Arch, env: r.cfg.Secrets.LookupEnv, cache: r.cfg.Sources}
+		b := builder{eng: r.cfg.Engine, id: r.id, arch: r.engine.Arch, env: r.cfg.Secrets.LookupEnv, cache: r.cfg.Sources, compiled: &r.programs}
+		if s.Op == reconcile.CompileProgram {
+			return b.onlyProgram(ctx, c, progress)
+		}
 		return b.image(ctx, c, progress)
 	case r.cfg.Offline:
 		return &engine.Error{Kind: engine.ImageMissing, Op: "pull image", Object: s.Name, Err: errors.New("--offline: no registry is asked")}
@@ -125,11 +128,13 @@ func (r *supervisor) fetched(f *fetch, err error, took time.Duration) {
 	}
 	if err == nil {
 		f.Failures, f.Reason, f.Message, f.Final = 0, "", "", false
-		verb := "pulled"
-		if f.step.Op == reconcile.BuildImage {
-			verb = "built"
+		f.Program = f.step.Op == reconcile.CompileProgram
+		if !f.Program {
+			r.programs.forget(f.step.Name) // its image has it
 		}
-		r.report(EventStep, f.step.Object, "%s in %.1f s", verb, took.Seconds())
+		if !f.step.Aside {
+			r.report(EventStep, f.step.Object, "%s in %.1f s", fetchVerb(f.step.Op), took.Seconds())
+		}
 		if f.joined.Load() == 0 {
 			r.dropAll() // whoever waits for it now gets room
 		}
@@ -147,7 +152,7 @@ func (r *supervisor) fetched(f *fetch, err error, took time.Duration) {
 	}
 	r.dropAll()
 	text := explain(f.step, l.present, err).Error()
-	if f.step.Op == reconcile.BuildImage {
+	if builds(f.step.Op) {
 		for user := range strings.SplitSeq(f.users, ", ") {
 			l.broken[user] = true
 		}
@@ -158,6 +163,21 @@ func (r *supervisor) fetched(f *fetch, err error, took time.Duration) {
 	}
 	first, longest := r.backoff().Delay(1), r.backoff().Delay(1<<10)
 	r.problem("", fmt.Sprintf("%s\n  it is tried again in %v, then ever later up to every %v", text, first, longest))
+}
+
+// builds reports whether a step makes what is in an image.
+func builds(op reconcile.Op) bool {
+	return op == reconcile.BuildImage || op == reconcile.CompileProgram
+}
+
+func fetchVerb(op reconcile.Op) string {
+	switch op {
+	case reconcile.BuildImage:
+		return "built"
+	case reconcile.CompileProgram:
+		return "compiled"
+	}
+	return "pulled"
 }
 
 // missingImages are those that containers wait for, and why.
@@ -200,14 +220,15 @@ func (r *supervisor) failedBuilds() []failure {
 	return out
 }
 
-// noticeRepairs tells that an image whose build had failed is there.
+// noticeRepairs tells that an image whose build had failed is there, or what a
+// container needs of it.
 func (r *supervisor) noticeRepairs() {
 	l := &r.loop
 	for i := range l.desired.Pods {
 		p := &l.desired.Pods[i]
 		for _, c := range slices.Concat(p.Init, p.Containers) {
 			user := p.Workload + "/" + c.Name
-			if l.broken[user] && l.seen.Images[c.Image] != "" {
+			if l.broken[user] && (l.seen.Images[c.Image] != "" || l.seen.Fetches[c.Image].Program) {
 				delete(l.broken, user)
 				r.report(EventFixed, "", "the image of %s is built", user)
 			}
@@ -261,6 +282,7 @@ func fetchesBase(fault *engine.BuildError) bool {
 func (r *supervisor) keepFetches() {
 	l := &r.loop
 	needed := reconcile.ImagesOf(l.desired)
+	r.programs.keep(needed)
 	for ref, f := range l.fetches {
 		switch {
 		case !f.Running:

@@ -33,7 +33,7 @@ func builtImages(ctx context.Context, eng engine.Engine, id Identity) ([]reconci
 	for _, img := range list {
 		for _, ref := range img.Refs {
 			if strings.HasPrefix(ref, builtPrefix) {
-				out = append(out, reconcile.Image{Ref: ref, ID: img.ID})
+				out = append(out, reconcile.Image{Ref: ref, ID: img.ID, Base: img.Labels[labelBase]})
 			}
 		}
 	}
@@ -47,6 +47,8 @@ type builder struct {
 	arch  string // the engine's
 	env   func(name string) (string, bool)
 	cache *build.Cache // may be nil
+	// compiled has programs that were compiled before; it may be nil.
+	compiled *programs
 }
 
 // image makes the image of a container. It has the app's labels, by which it is
@@ -105,22 +107,46 @@ func (b *builder) read(ctx context.Context, c *docker.Container) (*build.Source,
 	return src, err
 }
 
-// program compiles a Go program and loads its image. Go reads the files on its
-// own: what it has read is what the image is named after if nothing changed
-// meanwhile.
+// program compiles a Go program, unless it is compiled, and loads its image.
 func (b *builder) program(ctx context.Context, c *docker.Container, src *build.Source, progress func(engine.Progress)) error {
+	binary, err := b.compile(ctx, c, src, progress)
+	if err != nil {
+		return err
+	}
+	labels := b.id.with(map[string]string{labelBase: src.Base()})
+	img := src.Image(binary, labels, tagged(buildSpec(b.id, c, src).Tags)...)
+	return b.eng.LoadImage(ctx, bytes.NewReader(img.Bytes()))
+}
+
+// compile compiles a Go program, or gives what was compiled before. Go reads the
+// files on its own: what it has read is what the image is named after if nothing
+// changed meanwhile.
+func (b *builder) compile(ctx context.Context, c *docker.Container, src *build.Source, progress func(engine.Progress)) ([]byte, error) {
+	if p := b.compiled.get(c.Image); p != nil {
+		return p.binary, nil
+	}
 	if progress != nil {
 		progress(engine.Progress{ID: "go", Status: "go build " + c.Build.Go, Begins: true})
 	}
 	binary, err := src.Compile(ctx)
 	if err == nil {
-		src, err = b.read(ctx, c)
+		_, err = b.read(ctx, c)
 	}
 	if err != nil {
-		return buildError(c, err)
+		return nil, buildError(c, err)
 	}
-	img := src.Image(binary, b.id.labels(), tagged(buildSpec(b.id, c, src).Tags)...)
-	return b.eng.LoadImage(ctx, bytes.NewReader(img.Bytes()))
+	b.compiled.put(c.Image, &program{path.Base(src.Path()), binary})
+	return binary, nil
+}
+
+// onlyProgram compiles the program of a container that is made of another image.
+func (b *builder) onlyProgram(ctx context.Context, c *docker.Container, progress func(engine.Progress)) error {
+	src, err := b.read(ctx, c)
+	if err == nil {
+		_, err = b.compile(ctx, c, src, progress)
+		return err
+	}
+	return buildError(c, err)
 }
 
 // tagged gives names without a tag the usual one: an archive has whole names.

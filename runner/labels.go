@@ -31,6 +31,8 @@ const (
 	labelMessage    = "dev.cuepod.message"    // of the same: what is wrong; labelReason is its word
 	labelGeneration = "dev.cuepod.generation" // of a record
 	labelManifest   = "dev.cuepod.manifest"   // of a record
+	labelProgram    = "dev.cuepod.program"    // of a container made of another image than its own: the slot of its program
+	labelBase       = "dev.cuepod.base"       // of an image of a Go program: docker.Build.Base
 	labelKeep       = "dev.cuepod.keep"       // of a volume that down leaves, unless asked
 	labelJob        = "dev.cuepod.job"        // name of the run, of a run and of its pods
 	labelRun        = "dev.cuepod.run"        // tells runs of one name apart

@@ -36,7 +36,7 @@ func newMeter(op reconcile.Op) *meter {
 
 // add takes a message and gives the line, if it is time for one.
 func (m *meter) add(p engine.Progress) (line string, due bool) {
-	if m.op == reconcile.BuildImage {
+	if builds(m.op) {
 		m.addStep(p)
 	} else {
 		m.addLayer(p)
@@ -98,7 +98,7 @@ func (m *meter) addStep(p engine.Progress) {
 }
 
 func (m *meter) line() string {
-	if m.op == reconcile.BuildImage {
+	if builds(m.op) {
 		return m.buildLine()
 	}
 	var current, total int64

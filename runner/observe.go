@@ -148,7 +148,7 @@ func (o *observation) pod(name string, c *engine.Container) *reconcile.Pod {
 func reduce(c *engine.Container) reconcile.Container {
 	d := reconcile.Container{
 		ID: c.ID, Name: c.Name, Key: c.Labels[labelContainer], Init: roleOf(c) == reconcile.RoleInit, Sidecar: roleOf(c) == reconcile.RoleSidecar,
-		Image: c.Image, ImageID: c.ImageID, Hash: c.Labels[labelHash], Infra: c.Labels[labelInfra], IP: c.IP,
+		Image: c.Image, ImageID: c.ImageID, Program: c.Labels[labelProgram], Hash: c.Labels[labelHash], Infra: c.Labels[labelInfra], IP: c.IP,
 		ExitCode: c.ExitCode, OOMKilled: c.OOMKilled, Error: c.Error, Created: c.Created, Started: c.Started, Finished: c.Finished,
 		Restarts: number(c.Labels, labelRestarts), Backoff: number(c.Labels, labelBackoff), Ending: endingOf(c.Labels),
 		Waiting: c.Labels[labelReason], Message: c.Labels[labelMessage], Tries: number(c.Labels, labelTries),

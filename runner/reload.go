@@ -68,7 +68,7 @@ func (e *effects) add(p reconcile.Plan) {
 			e.gone = include(e.gone, s.Pod)
 		case s.Op == reconcile.CreateContainer && s.Pod != "" && s.Role != reconcile.RoleInit:
 			e.swapped = include(e.swapped, s.Pod+"/"+s.Container)
-		case s.Op == reconcile.BuildImage:
+		case builds(s.Op) && !s.Aside:
 			e.built = include(e.built, s.Name)
 		}
 	}

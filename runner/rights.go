@@ -12,9 +12,9 @@ import (
 	"github.com/cuepod/cuepod/targets/docker"
 )
 
-// user is as whom a container runs, "" for whom its image says. It looks at the
+// user is as whom a container of an image runs, "" for whom that says. It looks at the
 // image anew each time: a restart may find another one (CVE-2019-11245).
-func (e *executor) user(ctx context.Context, c *docker.Container) (string, error) {
+func (e *executor) user(ctx context.Context, c *docker.Container, ref string) (string, error) {
 	_, group, _ := strings.Cut(c.User, ":")
 	onlyGroup := strings.HasPrefix(c.User, ":")
 	if c.User != "" && !onlyGroup {
@@ -23,7 +23,7 @@ func (e *executor) user(ctx context.Context, c *docker.Container) (string, error
 	if !c.NonRoot && !onlyGroup {
 		return "", nil
 	}
-	image, err := e.eng().InspectImage(ctx, c.Image)
+	image, err := e.eng().InspectImage(ctx, ref)
 	if err != nil {
 		return "", err
 	}

@@ -18,6 +18,9 @@ func (e *executor) create(ctx, whole context.Context, s reconcile.Step) error {
 	if err == nil && s.Role.Member() {
 		err = e.mountCopies(whole, s, &spec)
 	}
+	if err == nil && s.Base != "" {
+		err = e.mountProgram(whole, s, &spec)
+	}
 	if err == nil {
 		_, err = e.eng().CreateContainer(whole, spec)
 	}
@@ -61,7 +64,7 @@ func (e *executor) memberSpec(ctx, whole context.Context, s reconcile.Step, addr
 		return engine.ContainerSpec{}, err
 	}
 	c := pod.Container(s.Container)
-	user, err := e.user(whole, c)
+	user, err := e.user(whole, c, imageOf(s, c))
 	if err != nil {
 		return engine.ContainerSpec{}, &configError{err}
 	}
@@ -81,6 +84,7 @@ func (e *executor) memberSpec(ctx, whole context.Context, s reconcile.Step, addr
 	if err != nil {
 		return spec, &configError{err}
 	}
+	spec.Image = imageOf(s, c)
 	spec.User, spec.OOMScoreAdj = user, e.oomScore(whole, pod, c)
 	if err := e.checkHostPaths(c.Line, c.Mounts); err != nil {
 		return spec, &configError{err}

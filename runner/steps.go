@@ -78,7 +78,7 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 	switch s.Op {
 	case reconcile.LoadImage:
 		return e.eng().LoadImage(whole, bytes.NewReader(e.agent.archive))
-	case reconcile.PullImage, reconcile.BuildImage:
+	case reconcile.PullImage, reconcile.BuildImage, reconcile.CompileProgram:
 		return e.fetch(ctx, s)
 	case reconcile.RemoveImage:
 		return e.removeImage(whole, s.Name)
@@ -92,6 +92,8 @@ func (e *executor) other(ctx, whole context.Context, s reconcile.Step) error {
 		return e.write(whole, jobSpec(e.hands.id, e.desired.Prefix(), e.agent.ref, *s.Job))
 	case reconcile.WriteCron:
 		return e.write(whole, cronSpec(e.hands.id, e.desired.Prefix(), e.agent.ref, *s.Job))
+	case reconcile.PutProgram:
+		return e.putProgram(whole, s)
 	case reconcile.CreateContainer:
 		return e.create(ctx, whole, s)
 	case reconcile.StartContainer:

@@ -47,6 +47,7 @@ type supervisor struct {
 	building chan struct{}  // has one of its places for each build under way
 
 	copies    *copies
+	programs  programs
 	following sync.WaitGroup    // see devFollower
 	notes     sync.Mutex        // of noted
 	noted     map[string]string // by container ID: what it has acted on, where nothing is written down
@@ -650,7 +651,7 @@ func (r *supervisor) finish(res applyResult) error {
 // half-made must stay.
 func preparation(s reconcile.Step) bool {
 	switch s.Op {
-	case reconcile.LoadImage, reconcile.PullImage, reconcile.BuildImage, reconcile.CreateNetwork, reconcile.CreateVolume, reconcile.WriteRecord, reconcile.CreateContainer:
+	case reconcile.LoadImage, reconcile.PullImage, reconcile.BuildImage, reconcile.CompileProgram, reconcile.CreateNetwork, reconcile.CreateVolume, reconcile.WriteRecord, reconcile.CreateContainer:
 		return true
 	case reconcile.StartContainer:
 		return s.Role == reconcile.RoleGateway || s.Role == reconcile.RolePortal || s.Role == reconcile.RoleInfra

@@ -40,7 +40,7 @@ func (r *supervisor) tellLosses(losses []Loss) {
 
 func (r *supervisor) tellPlan(p reconcile.Plan, lane *lane) {
 	l := &r.loop
-	if p.Follows() {
+	if p.Follows() || p.Aside() {
 		return // who has it done tells: see devFollower
 	}
 	if lane == &l.main { // an app is as ready as before when a job begins
@@ -322,7 +322,7 @@ func explain(s reconcile.Step, state *docker.State, err error) error {
 	switch s.Op {
 	case reconcile.PullImage:
 		return explainImage(s, state, err)
-	case reconcile.BuildImage:
+	case reconcile.BuildImage, reconcile.CompileProgram:
 		return explainBuild(s, state, err)
 	}
 	return fmt.Errorf("%s%s: %s: %w", where, s.Object, s.Op, err)

@@ -66,24 +66,23 @@ func (c *cli) buildImages(ctx context.Context, d definition) error {
 	return err
 }
 
-// sources reads what the images of an app are built from. It gives their names
-// by "workload/container", and what to watch, also when something is wrong.
+// sources reads what the images of an app are built from. It says what they are
+// called in opts, and gives what to watch, also when something is wrong.
 // Programs have the pace of definitions: their files are saved as those are.
-func sources(ctx context.Context, eng engine.Engine, root string, a *app.App, live bool, cache *build.Cache) (built map[string]string, groups []watch.Group, err error) {
-	built = map[string]string{}
+func sources(ctx context.Context, eng engine.Engine, a *app.App, opts *docker.Options, cache *build.Cache) (groups []watch.Group, err error) {
+	opts.Built, opts.Bases = map[string]string{}, map[string]string{}
 	var wrong []string
 	var contexts, programs []watch.Input
-	project := runner.Identity{App: a.Name, Root: root}.Project()
-	opts := build.Options{Cache: cache}
-	for _, img := range docker.BuiltImages(a, live) {
-		if img.Build.Go != "" && opts.Arch == "" {
+	how := build.Options{Cache: cache}
+	for _, img := range docker.BuiltImages(a, opts.Live) {
+		if img.Build.Go != "" && how.Arch == "" {
 			info, err := eng.Info(ctx)
 			if err != nil {
-				return nil, nil, err
+				return nil, err
 			}
-			opts.Arch = info.Arch
+			how.Arch = info.Arch
 		}
-		src, err := build.Read(ctx, root, &img.Build, opts)
+		src, err := build.Read(ctx, opts.Root, &img.Build, how)
 		to := &contexts
 		if img.Build.Go != "" {
 			to = &programs
@@ -96,14 +95,17 @@ func sources(ctx context.Context, eng engine.Engine, root string, a *app.App, li
 			wrong = append(wrong, fmt.Sprintf("%s: %s: %v", img.Build.Line, img.Path, err))
 			continue
 		}
-		built[img.Container] = docker.ImageName(project, path.Clean(img.Container), src.Hash)
+		opts.Built[img.Container] = docker.ImageName(opts.Project, path.Clean(img.Container), src.Hash)
+		if base := src.Base(); base != "" {
+			opts.Bases[img.Container] = base
+		}
 	}
 	groups = watch.Inputs(programs)
 	if len(contexts) > 0 {
 		groups = append(groups, watch.Group{Name: watch.Builds, Pace: watch.BuildPace(), Inputs: contexts})
 	}
 	if len(wrong) > 0 {
-		return nil, groups, &docker.RefusedError{Lines: wrong}
+		return groups, &docker.RefusedError{Lines: wrong}
 	}
-	return built, groups, nil
+	return groups, nil
 }

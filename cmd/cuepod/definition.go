@@ -140,12 +140,11 @@ func (c *cli) config(d definition, eng engine.Engine, first func(context.Context
 			}
 			opts := d.docker(result.Root)
 			opts.Project = runner.Identity{App: result.App.Name, Root: result.Root}.Project()
-			built, more, err := sources(ctx, eng, result.Root, result.App, d.live, &cache)
+			more, err := sources(ctx, eng, result.App, &opts, &cache)
 			groups := watched(result.Inputs, more)
 			if err != nil {
 				return runner.Compiled{Watch: groups}, err
 			}
-			opts.Built = built
 			st, findings, err := docker.Render(result.App, opts)
 			if err != nil {
 				return runner.Compiled{Watch: groups}, err

@@ -216,7 +216,19 @@ func (s *Source) Compile(ctx context.Context) (binary []byte, err error) {
 }
 
 // Path is where the program is in its image.
-func (s *Source) Path() string { return "/app/" + s.program.listing.Name }
+func (s *Source) Path() string { return docker.ProgramDir + "/" + s.program.listing.Name }
+
+// Base tells what the image of a program has beside it; "" for a context. Of two
+// images with one base, a container of the one is one of the other with its
+// program exchanged.
+func (s *Source) Base() string {
+	p := s.program
+	if p == nil || p.listing == nil {
+		return ""
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "cuepod go 1 %q %q %q %x", s.Path(), p.environ, nonRoot, sha256.Sum256(p.base)))
+	return hex.EncodeToString(sum[:6])
+}
 
 // Image is the image of a program that was compiled: two layers, of which only
 // the upper one has the program in it, so that an engine has the other already.
@@ -225,7 +237,7 @@ func (s *Source) Image(binary []byte, labels map[string]string, refs ...string) 
 		Arch:   s.program.arch,
 		Config: archive.Config{Entrypoint: []string{s.Path()}, User: nonRoot, Labels: labels},
 		Layers: [][]byte{s.program.base, archive.Pack(
-			archive.File{Name: "app/", Mode: 0o755},
+			archive.File{Name: docker.ProgramDir[1:] + "/", Mode: 0o755},
 			archive.File{Name: s.Path()[1:], Mode: 0o755, Data: binary},
 		)},
 		Refs: refs,
@@ -304,11 +316,4 @@ func (p *program) place(path string) string {
 		return filepath.ToSlash(rel)
 	}
 	return path
-}
-
-// OnlyProgram reports whether a container of the one source that runs would be
-// one of the other with no more than its program exchanged.
-func OnlyProgram(a, b *Source) bool {
-	p, q := a.program, b.program
-	return p != nil && q != nil && a.Path() == b.Path() && p.arch == q.arch && p.build.Name == q.build.Name && bytes.Equal(p.base, q.base)
 }

@@ -305,25 +305,25 @@ func poll(t *testing.T, holds func() bool) {
 	}
 }
 
-func TestOnlyProgram(t *testing.T) {
+// Sources of one base differ in nothing but the program.
+func TestSource_Base(t *testing.T) {
 	files := programFiles()
 	one := read(t, tree(t, files), apiBuild)
 	files["greet/greet.go"] = "package greet\n\nconst Hello = \"hi\"\n"
 	two := read(t, tree(t, files), apiBuild)
-	if one.Hash == two.Hash || !OnlyProgram(one, two) {
-		t.Error("the programs differ, and nothing else")
+	if one.Hash == two.Hash || one.Base() == "" || one.Base() != two.Base() {
+		t.Errorf("bases %q and %q: the programs differ, and nothing else", one.Base(), two.Base())
 	}
 	for what, b := range map[string]docker.Build{
 		"another program":  {Go: "./cmd/other", Name: "api:1"},
 		"another platform": {Go: "./cmd/api", Name: "api:1", Platform: "linux/s390x"},
-		"another name":     {Go: "./cmd/api", Name: "api:2"},
 	} {
-		if OnlyProgram(one, read(t, tree(t, files), b)) {
+		if one.Base() == read(t, tree(t, files), b).Base() {
 			t.Errorf("%s counts as the same", what)
 		}
 	}
 	files["Dockerfile"] = "FROM scratch\n"
-	if OnlyProgram(one, read(t, tree(t, files), docker.Build{Context: "."})) {
-		t.Error("a context is no program")
+	if base := read(t, tree(t, files), docker.Build{Context: "."}).Base(); base != "" {
+		t.Errorf("a context has the base %q of a program", base)
 	}
 }

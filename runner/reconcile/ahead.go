@@ -52,6 +52,9 @@ func (b *builder) makeAhead(p *docker.Pod, o *Pod, turn int) ahead {
 		step := memberStep(p.Name, m, b.replaceCause(c, m, p.Name))
 		step.Name, step.Container = c.EngineName, c.Name
 		if image, h := b.image(c, step); h == nil { // else who replaces it tells what it waits for
+			if b.base(c, p.Name) != "" {
+				image = none // what it is made of is there
+			}
 			out[c.Name] = b.nextOf(p, step, m, c, turn, image)
 		}
 	}
@@ -84,6 +87,7 @@ func (b *builder) nextOf(p *docker.Pod, step Step, m *Container, c *docker.Conta
 		room = []int{b.add(keep, room...)}
 	}
 	step.Op = CreateContainer
+	b.ofProgram(&step, c, m)
 	return b.add(step, slices.Concat(room, []int{b.recordStep}, b.claimSteps(c.Mounts))...)
 }
 
@@ -111,7 +115,8 @@ func (b *builder) removeReplaced(p *docker.Pod, o *Pod) {
 // replaces reports whether an instance was made to take the place of one that was
 // made from something else: that is no restart.
 func (c *Container) replaces(old *Container) bool {
-	return old.Hash != c.Hash || old.ImageID != "" && c.ImageID != "" && old.ImageID != c.ImageID
+	copies := old.Program != "" || c.Program != "" // the hash tells which program
+	return old.Hash != c.Hash || !copies && old.ImageID != "" && c.ImageID != "" && old.ImageID != c.ImageID
 }
 
 // Due reports whether nobody runs, as a swap was left between the end of one

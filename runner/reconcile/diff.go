@@ -31,6 +31,7 @@ func Diff(d Desired, o Observed, now time.Time) Plan {
 		b.removeClaims()
 		b.claims()
 		b.pods()
+		b.completeImages()
 		b.liveChanges()
 		b.removeImages()
 	}
@@ -48,7 +49,7 @@ const detached = "it is not in the app's network"
 func newBuilder(d Desired, o Observed, now time.Time) *builder {
 	b := &builder{
 		desired: d, defined: d.State, control: newControllers(d, &o), observed: o, now: now, pulls: map[string]int{}, volumes: map[string]int{},
-		podVolumes: map[string][]docker.Volume{}, before: map[string]*docker.Pod{}, wanted: map[string]int{}, running: map[string]int{}, gone: map[string]int{},
+		podVolumes: map[string][]docker.Volume{}, before: map[string]*docker.Pod{}, bases: map[string]bool{}, wanted: map[string]int{}, running: map[string]int{}, gone: map[string]int{},
 		loadStep: none, networkStep: none, recordStep: none, written: none, connectStep: none,
 	}
 	if o.Record != nil && o.Record.State != nil {
@@ -93,6 +94,7 @@ type builder struct {
 	before     map[string]*docker.Pod     // as last recorded, by name
 	wanted     map[string]int             // replicas by workload
 	running    map[string]int             // replicas observed by workload
+	bases      map[string]bool            // images that containers are made of in place of their own
 
 	// Steps that others wait for; none where there is nothing to wait for.
 	pulls       map[string]int // by image reference

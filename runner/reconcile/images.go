@@ -17,7 +17,10 @@ type Fetch struct {
 	Ended    time.Time // of the last try; zero when the first is under way
 	Failures int       // tries in a row that failed
 	Reason   string    // of the last failure, one of the words below
-	Message  string    // the registry's or the builder's own words
+	// Program says that whoever supervises has the program of the image compiled,
+	// which is what a container needs that is made of another one.
+	Program bool
+	Message string // the registry's or the builder's own words
 	// Final means that another try would end the same way: none is made until
 	// the definition or what is built changes.
 	Final bool
@@ -44,6 +47,9 @@ const pullFresh = 10 * time.Second
 type Image struct {
 	Ref string // the tag that we gave it
 	ID  string
+	// Base tells what it has beside its program, of one of a Go program: see
+	// docker.Build.
+	Base string
 }
 
 // hold is why a container cannot be made yet.
@@ -115,6 +121,12 @@ func (b *builder) image(c *docker.Container, s Step) (int, *hold) {
 			return none, nil
 		}
 		op, cause = BuildImage, b.buildCause(c, s)
+		if b.base(c, s.Pod) != "" {
+			if f.Program {
+				return none, nil
+			}
+			op = CompileProgram
+		}
 	case c.PullPolicy == "Never":
 		if there {
 			return none, nil
@@ -245,7 +257,7 @@ func (b *builder) removeImages() {
 		}
 	}
 	for _, img := range b.observed.Built {
-		if !needed[img.Ref] && !used[img.ID] {
+		if !needed[img.Ref] && !used[img.ID] && !b.bases[img.Ref] {
 			b.add(Step{Op: RemoveImage, Object: "image " + img.Ref, Name: img.Ref, Cause: "it was built anew, and nothing uses it"})
 		}
 	}

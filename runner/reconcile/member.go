@@ -31,6 +31,12 @@ func (b *builder) replaceCause(c *docker.Container, m *Container, pod string) st
 	if m.Hash != c.Hash {
 		return b.containerChange(c, pod)
 	}
+	if m.Program != "" {
+		if m.waiting() && b.base(c, pod) == "" {
+			return "it was made for a copy of its program"
+		}
+		return ""
+	}
 	if id := b.observed.Images[c.Image]; id != "" && m.Waiting == "" && m.ImageID != "" && id != m.ImageID {
 		return "image " + c.Image + " was rebuilt"
 	}
@@ -63,7 +69,7 @@ func (b *builder) restart(p *docker.Pod, step Step, m *Container, prev int, gate
 	step.Restarts, step.Backoff, step.Cause = m.Restarts+1, next, cause
 	room := b.makeRoom(step, m, gates...)
 	start := slices.Concat(gates, []int{prev})
-	return b.create(step, slices.Concat(start, []int{room}), start, c)
+	return b.create(step, m, slices.Concat(start, []int{room}), start, c)
 }
 
 // makeRoom frees the name of a container that has ended. One that ran stays
@@ -123,12 +129,15 @@ func (b *builder) replace(l *launch, step Step, m *Container, c *docker.Containe
 	}
 	step.Cause = b.replaceCause(c, m, l.p.Name)
 	gates := slices.Concat(l.gates, []int{image})
+	if isAhead {
+		gates = append(gates, b.put(step, c, slotBeside(m), image))
+	}
 	start := slices.Concat(gates, []int{l.last})
 	old := step
 	old.Swap = b.desired.Hold && m.running()
 	if !isAhead {
 		gone := b.removeAlone(old, m, gates...)
-		return b.create(step, slices.Concat(start, []int{gone}), start, c)
+		return b.create(step, m, slices.Concat(start, []int{gone}), start, c)
 	}
 	stopped := b.stopAlone(old, m, b.ending(l.o, m), gates...)
 	next := step
@@ -157,18 +166,19 @@ func (b *builder) createAndStart(step Step, m *Container, cause string, prev, jo
 		}
 		gone = b.makeRoom(step, m)
 	}
-	return b.create(step, []int{joined, gone, image}, slices.Concat(gates, []int{prev}), c)
+	return b.create(step, m, []int{joined, gone, image}, slices.Concat(gates, []int{prev}), c)
 }
 
-func (b *builder) create(step Step, createAfter, startAfter []int, c *docker.Container) int {
+func (b *builder) create(step Step, m *Container, createAfter, startAfter []int, c *docker.Container) int {
 	if c.ReadsFiles() || c.HasSubPaths() {
 		createAfter = slices.Concat(createAfter, startAfter) // it gets what is there by then
 	}
 	made := step
 	made.Op, made.Behind = CreateContainer, nil
+	b.ofProgram(&made, c, m)
 	created := b.add(made, slices.Concat(createAfter, []int{b.recordStep}, b.claimSteps(c.Mounts))...)
 	step.Cause = ""
-	return b.start(step, slices.Concat(startAfter, []int{created}), c)
+	return b.start(step, slices.Concat(startAfter, []int{created, b.put(step, c, made.Slot, createAfter...)}), c)
 }
 
 // start starts a container that is made, and runs its hook.

@@ -109,6 +109,7 @@ type Container struct {
 	Sidecar bool   // an init container that stays
 	Image   string
 	ImageID string
+	Program string // the slot that its program is in, of one made of another image than its own
 	Hash    string // from its label
 	Infra   string // ID of the infra container it joined
 	IP      string // of an infra container that runs

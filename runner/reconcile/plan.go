@@ -10,6 +10,7 @@ package reconcile
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,6 +54,8 @@ const (
 	LoadImage       Op = "load image"
 	PullImage       Op = "pull image"
 	BuildImage      Op = "build image"
+	CompileProgram  Op = "compile program" // what is new of an image, for a container that needs no more
+	PutProgram      Op = "put program"     // into the pod, for a container that is made of another image
 	RemoveImage     Op = "remove image"
 	CreateNetwork   Op = "create network"
 	RemoveNetwork   Op = "remove network"
@@ -119,6 +122,10 @@ type Step struct {
 	Restarts  int    // labels of a created container
 	Backoff   int
 	Tries     int // of making it, that failed before
+	// Base is the image that a created container is made of in place of its own, and
+	// Slot where its program is put, of PutProgram too.
+	Base, Slot string
+	Aside      bool // nothing waits for it, and the app is as ready without it
 
 	// Of StopContainer, PreStop and AwaitTurn: how many seconds there are, counted
 	// from the first step with the same Clock, the ID of what ends: a container, or
@@ -147,6 +154,11 @@ func (p Plan) Follows() bool {
 		follows = follows || s.Cause != ""
 	}
 	return follows
+}
+
+// Aside reports whether nobody waits for anything that a plan does.
+func (p Plan) Aside() bool {
+	return len(p.Steps) > 0 && !slices.ContainsFunc(p.Steps, func(s Step) bool { return !s.Aside })
 }
 
 // Wake is the earliest moment at which a wait is over; zero when none is.
@@ -217,13 +229,13 @@ func (p Plan) Summary() []string {
 	}
 	for _, s := range p.Steps {
 		switch s.Op {
-		case PullImage, BuildImage, CreateNetwork, CreateContainer, StopContainer, RemoveContainer, Update, WriteJob, WriteCron:
+		case PullImage, BuildImage, CompileProgram, CreateNetwork, CreateContainer, StopContainer, RemoveContainer, Update, WriteJob, WriteCron:
 		default:
 			continue
 		}
 		line := s.Object + ": " + s.Cause
 		follows := s.Role != RoleInfra && told[s.Pod+": "+s.Cause] || s.Role == RoleInfra && s.Op == StopContainer
-		if s.Cause != "" && s.Cause != beyondHistory && !follows && !told[line] {
+		if s.Cause != "" && !s.Aside && s.Cause != beyondHistory && !follows && !told[line] {
 			told[line] = true
 			out = append(out, line)
 		}

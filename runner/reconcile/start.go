@@ -262,8 +262,16 @@ func (b *builder) keep(l *launch, step Step, c *docker.Container, m *Container) 
 		made := b.createAndStart(step, m, "it could not be made", l.last, l.joined, l.gates, c)
 		return made, made != none && ok
 	case m.waiting():
+		gates := slices.Concat(l.gates, []int{l.last})
+		if m.Program != "" {
+			image, there := b.brought(step, c)
+			if !there {
+				return none, false
+			}
+			gates = append(gates, b.put(step, c, m.Program, slices.Concat(gates, []int{image})...))
+		}
 		step.Cause = "its start was interrupted"
-		return b.start(step, slices.Concat(l.gates, []int{l.last}), c), ok
+		return b.start(step, gates, c), ok
 	case m.ended():
 		restarted := b.restart(p, step, m, l.last, l.gates, c)
 		return restarted, restarted != none && ok

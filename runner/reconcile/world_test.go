@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -23,7 +24,8 @@ type world struct {
 	now        time.Time
 	next       int
 	staleCrons map[string]bool
-	earlier    []Instance // of the plan that is carried out
+	earlier    []Instance        // of the plan that is carried out
+	copies     map[string]string // programs that agents have put, by pod, container and slot: the image that each is of
 }
 
 // removeObject removes what stands for a run or a CronJob.
@@ -79,6 +81,20 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 		w.Built = slices.DeleteFunc(w.Built, func(img Image) bool { return img.Ref == s.Name })
 	case LoadImage, PullImage, BuildImage:
 		w.Images[s.Name] = "id of " + s.Name
+		if p := d.State.Pod(s.Pod); p != nil && s.Op == BuildImage && p.Container(s.Container).Build.Base != "" {
+			delete(w.Fetches, s.Name)
+			w.Built = append(w.Built, Image{Ref: s.Name, ID: "id of " + s.Name, Base: p.Container(s.Container).Build.Base})
+		}
+	case CompileProgram:
+		w.Fetches = map[string]Fetch{s.Name: {Program: true}}
+	case PutProgram:
+		must(w.Pods[s.Pod] != nil && w.Pods[s.Pod].Infra.running(), "no agent")
+		ref := d.State.Pod(s.Pod).Container(s.Container).Image
+		must(w.Fetches[ref].Program, "nobody has the program")
+		if w.copies == nil {
+			w.copies = map[string]string{}
+		}
+		w.copies[s.Pod+"/"+s.Container+"/"+s.Slot] = ref
 	case CreateNetwork:
 		must(w.Network == "", "there is a network")
 		w.Network = w.id()
@@ -115,6 +131,7 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 		c := w.find(s.Name)
 		must(c != nil && c.State == Created, "not created")
 		must(c.Infra == "" || w.Pods[s.Pod].Infra.State == Running && w.Pods[s.Pod].Infra.ID == c.Infra, "its infra container does not run")
+		must(c.Program == "" || w.copies[s.Pod+"/"+s.Container+"/"+c.Program] == d.State.Pod(s.Pod).Container(s.Container).Image, "it has another program")
 		c.State, c.Started, c.Up = Running, w.now, true
 		defer w.pair()
 		if s.Role == RoleApp || s.Role == RoleSidecar {
@@ -196,10 +213,12 @@ func (w *world) create(t *testing.T, d Desired, s Step, must func(bool, string))
 		for _, m := range dc.Mounts {
 			must(w.Volumes[m.Volume], "no volume "+m.Volume)
 		}
-		must(w.Images[dc.Image] != "", "no image")
+		from := cmp.Or(s.Base, dc.Image)
+		must(w.Images[from] != "", "no image "+from)
 		o := w.Pods[s.Pod]
 		must(o != nil && o.Infra != nil, "no infra container to join")
-		c.Key, c.Init, c.Hash, c.Image, c.ImageID, c.Infra = s.Container, s.Role == RoleInit, dc.Hash, dc.Image, w.Images[dc.Image], o.Infra.ID
+		c.Key, c.Init, c.Hash, c.Image, c.ImageID, c.Infra = s.Container, s.Role == RoleInit, dc.Hash, from, w.Images[from], o.Infra.ID
+		c.Program = s.Slot
 		c.Sidecar = s.Role == RoleSidecar
 		o.Members = append(o.Members, c)
 		w.pair()

@@ -128,15 +128,18 @@ func (c *Container) syncTargets() *Dev {
 }
 
 // setSync gives a pod its volume for what is copied into its containers, where
-// there is any, and its agent the rights to write there as any user.
+// there is any, and its agent the rights to write files there as any user.
 func (r *renderer) setSync(d *Pod) (Volume, bool) {
 	copied := func(c Container) bool { return len(c.Synced()) > 0 }
-	if !slices.ContainsFunc(d.Init, copied) && !slices.ContainsFunc(d.Containers, copied) {
+	files := slices.ContainsFunc(d.Init, copied) || slices.ContainsFunc(d.Containers, copied)
+	if !files && !slices.ContainsFunc(d.Lasting(), (*Container).exchangesProgram) {
 		return Volume{}, false
 	}
 	v := Volume{Name: VolumeName(r.project, d.Name, syncVolume), Kind: SyncVol, Pod: d.Name}
 	d.Mounts = append(d.Mounts, Mount{Volume: v.Name, Path: SyncDir})
-	d.Agent.need(capChown, capFowner, capWrite)
+	if files { // programs are root's, as in their images
+		d.Agent.need(capChown, capFowner, capWrite)
+	}
 	return v, true
 }
 

@@ -128,6 +128,9 @@ func (r *renderer) pod(p *app.Pod, name string, ordinal int) (Pod, []Volume) {
 	for i := range p.Containers {
 		d.Containers = append(d.Containers, r.container(&p.Containers[i], p, &d))
 	}
+	if !runsToEnd(p) {
+		r.setPrograms(&d, p.Name)
+	}
 	if v, ok := r.setSync(&d); ok {
 		volumes = append(volumes, v)
 	}

@@ -16,6 +16,9 @@ type Options struct {
 	// names that follow their content, see ImageName. A container with a build and
 	// no entry here keeps the name that the definition gives its image.
 	Built map[string]string
+	// Bases tells of those that are of a Go program what they have beside it, by the
+	// same keys.
+	Bases map[string]string
 	// Live says that the app is followed: what is copied into a container while it
 	// runs does not decide about its image.
 	Live bool

@@ -273,6 +273,10 @@ type Build struct {
 	Go      string   `json:"go,omitempty"` // its main package, relative to the module's root, in place of Context
 	Tags    []string `json:"tags,omitempty"`
 	LDFlags []string `json:"ldflags,omitempty"` // nil is the default, see runner/build
+	// Base tells what the image has beside the program. A container may be made of
+	// any image with the same one, and have its program from a copy; "" where it may
+	// not. Only with Options.Live.
+	Base string `json:"base,omitempty"`
 
 	Platform string `json:"platform,omitempty"` // "linux/arm64"; "" is the engine's
 	Name     string `json:"name"`               // what the definition calls the image: another tag of it
