@@ -7,6 +7,7 @@ import (
 	"maps"
 	"path"
 	"slices"
+	"strings"
 
 	"github.com/cuepod/cuepod/compiler/app"
 )
@@ -69,9 +70,8 @@ func (r *renderer) setDev(out *Container, c *app.Container, p *app.Pod) {
 	if d == nil {
 		return
 	}
-	if d.OnChange == "rebuild" && (d.Trigger == "manual" || d.Trigger == "paused") {
-		r.findings.Add(codeDevTrigger, "pods."+p.Name+".containers."+c.Name+".dev.trigger", posOr(d.Pos, c.Pos),
-			"the image is built anew as soon as what it is built from changes: a trigger is for what is copied", "")
+	if d.OnChange == "rebuild" {
+		r.checkRebuild(c, "pods."+p.Name+".containers."+c.Name+".dev")
 	}
 	if len(d.Command) > 0 {
 		out.Entrypoint, out.Cmd = d.Command, nil
@@ -80,6 +80,41 @@ func (r *renderer) setDev(out *Container, c *app.Container, p *app.Pod) {
 	if len(dev.Sync)+len(dev.Watch) > 0 {
 		out.Dev = dev
 	}
+}
+
+// checkRebuild tells what a build takes no notice of. Which image a container has
+// follows from what it is built from: a file that is not of that changes nothing,
+// and nothing can wait, as whoever supervises next would not know.
+func (r *renderer) checkRebuild(c *app.Container, at string) {
+	d, pos := c.Dev, posOr(c.Dev.Pos, c.Pos)
+	if d.Trigger == "manual" || d.Trigger == "paused" {
+		r.findings.Add(codeDevTrigger, at+".trigger", pos,
+			"the image is built anew as soon as what it is built from changes: a trigger is for what is copied",
+			"leave it out; the key p has changes wait while `cuepod up` runs")
+	}
+	outside := func(field, from string) {
+		switch b := c.Build; {
+		case b == nil: // the compiler refuses it
+		case b.Go != "":
+			r.findings.Add(codeDevRebuild, at+field, pos, fmt.Sprintf("a change of %s builds nothing, unless the Go program is made of it", from),
+				"leave it out, as what `go list` names is followed by itself; or embed it (//go:embed)")
+		case !isWithin(from, b.Context):
+			r.findings.Add(codeDevRebuild, at+field, pos, fmt.Sprintf("a change of %s builds nothing: it is not in the context %s", from, path.Clean(b.Context)),
+				"put it into the context, or say onChange: \"restart\"")
+		}
+	}
+	for i, from := range d.Watch {
+		outside(fmt.Sprintf(".watch[%d]", i), from)
+	}
+	for _, from := range slices.Sorted(maps.Keys(d.Sync)) {
+		outside(fmt.Sprintf(".sync[%q]", from), from)
+	}
+}
+
+// isWithin reports whether a path is dir, or in it; both are of the module.
+func isWithin(name, dir string) bool {
+	name, dir = path.Clean(name), path.Clean(dir)
+	return dir == "." || name == dir || strings.HasPrefix(name, dir+"/")
 }
 
 func devOf(c *app.Container) *Dev {

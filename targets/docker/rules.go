@@ -8,6 +8,7 @@ const (
 	codeClaimSource = "docker/claim-source"
 	codeClaimSize   = "docker/claim-size"
 	codeClaimClass  = "docker/claim-class"
+	codeDevRebuild  = "docker/dev-rebuild"
 	codeDevTrigger  = "docker/dev-trigger"
 	codeIsolation   = "docker/isolation"
 	codeJob         = "docker/job"
@@ -33,6 +34,7 @@ func Rules() []targets.Rule {
 		{Code: codeClaimSize, Level: emulated, Summary: "a volume of the engine has no size"},
 		{Code: codeClaimSource, Level: cannot, Summary: "a claim begins empty"},
 		{Code: "docker/depends-on", Level: cannot, Summary: "nobody waits for a service that has no pods, or those of jobs alone"},
+		{Code: codeDevRebuild, Level: cannot, Summary: "a change of what an image is not built from builds nothing"},
 		{Code: codeDevTrigger, Level: cannot, Summary: "an image is built anew as soon as what it is built from changes"},
 		{Code: "docker/device", Level: cannot, Summary: "no devices are allotted"},
 		{Code: "docker/emptydir-medium", Level: cannot, Summary: "huge pages are not used: the volume is on disk"},

@@ -46,7 +46,7 @@ Pod.ttlSecondsAfterFinished Pod.completionMode Dependency.condition
 PodSecurityContext.runAsUser PodSecurityContext.runAsGroup PodSecurityContext.runAsNonRoot
 PodSecurityContext.supplementalGroups Pod.securityContext
 PodSecurityContext.sysctls Sysctl.name Sysctl.value
-Container.image Dev.watch Build.target Build.args Build.cacheFrom Build.platform Build.tags Build.ldflags BuildSecret.file BuildSecret.env Container.command Container.args Container.workingDir Container.env Container.envFrom
+Container.image Build.target Build.args Build.cacheFrom Build.platform Build.tags Build.ldflags BuildSecret.file BuildSecret.env Container.command Container.args Container.workingDir Container.env Container.envFrom
 Container.volumeMounts Container.livenessProbe Container.readinessProbe Container.startupProbe Container.securityContext
 Container.terminationMessagePath Container.terminationMessagePolicy Container.stdin Container.stdinOnce Container.tty Container.lifecycle Lifecycle.stopSignal
 Lifecycle.postStart Lifecycle.preStop LifecycleHandler.exec LifecycleHandler.httpGet LifecycleHandler.sleep SleepAction.seconds
@@ -173,6 +173,7 @@ func noted() map[string]string {
 // partly make findings for some values.
 func partly() map[string]string {
 	return map[string]string{
+		"Dev.watch":                              codeDevRebuild,
 		"Dev.trigger":                            codeDevTrigger,
 		"App.objects":                            "docker/object",
 		"Pod.kubernetes":                         "docker/kubernetes",
