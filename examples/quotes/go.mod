@@ -1,0 +1,3 @@
+module cuepod.dev/examples/quotes
+
+go 1.24
