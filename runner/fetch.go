@@ -127,6 +127,9 @@ func (r *supervisor) fetched(f *fetch, err error, took time.Duration) {
 		return
 	}
 	if err == nil {
+		if f.step.Aside && f.Failures > 0 {
+			r.report(EventFixed, "", "the image of %s is built", f.users)
+		}
 		f.Failures, f.Reason, f.Message, f.Final = 0, "", "", false
 		f.Program = f.step.Op == reconcile.CompileProgram
 		if !f.Program {
@@ -152,6 +155,12 @@ func (r *supervisor) fetched(f *fetch, err error, took time.Duration) {
 	}
 	r.dropAll()
 	text := explain(f.step, l.present, err).Error()
+	if f.step.Aside { // the app is as ready as before
+		if f.Failures == 1 {
+			r.report(EventProblem, "", "%s\n  what runs has its program from a copy; the image is tried again", text)
+		}
+		return
+	}
 	if builds(f.step.Op) {
 		for user := range strings.SplitSeq(f.users, ", ") {
 			l.broken[user] = true
