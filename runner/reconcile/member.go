@@ -170,8 +170,9 @@ func (b *builder) createAndStart(step Step, m *Container, cause string, prev, jo
 }
 
 func (b *builder) create(step Step, m *Container, createAfter, startAfter []int, c *docker.Container) int {
-	if c.ReadsFiles() || c.HasSubPaths() {
-		createAfter = slices.Concat(createAfter, startAfter) // it gets what is there by then
+	copies := len(c.Synced()) > 0 || b.base(c, step.Pod) != ""
+	if c.ReadsFiles() || c.HasSubPaths() || copies {
+		createAfter = slices.Concat(createAfter, startAfter) // it gets what is there by then, and the agent makes the places of copies
 	}
 	made := step
 	made.Op, made.Behind = CreateContainer, nil

@@ -209,3 +209,29 @@ func TestDiff_ProgramFromWhereverItWasLeft(t *testing.T) {
 		}
 	}
 }
+
+// A pod that is new while the image is not there has its program from a copy, which
+// its agent has to be there for. So it is with copies of files.
+func TestDiff_CopiesWaitForTheAgent(t *testing.T) {
+	w := runningPrograms(t)
+	d := programShop(2)
+	w.carryOut(t, d, Diff(d, w.Observed, now))
+	w.removePodForTest("web-1")
+	wait := func(p Plan) {
+		t.Helper()
+		agent := slices.IndexFunc(p.Steps, func(s Step) bool { return s.Op == StartContainer && s.Role == RoleInfra && s.Pod == "web-1" })
+		for i, s := range p.Steps {
+			if s.Pod == "web-1" && s.Container == "log" && (s.Op == CreateContainer || s.Op == PutProgram) && !reaches(p, i, agent) {
+				t.Errorf("step %d does not wait for the agent:\n%s", i+1, p)
+			}
+		}
+	}
+	wait(Diff(d, w.Observed, now))
+	w.settle(t, d)
+	if got := w.programs(); got != programRef(2)+" by copy" {
+		t.Errorf("runs %s", got)
+	}
+	wait(Diff(shopState(withLog(func(c *docker.Container) {
+		c.Dev = &docker.Dev{Sync: []docker.Sync{{From: "src", To: "/src"}}}
+	})), newWorld("postgres:1", "web:1", "log:1").Observed, now))
+}
