@@ -137,7 +137,7 @@ type Event struct {
 
 // DownOptions say how to take an app down.
 type DownOptions struct {
-	Volumes bool // claims and generated secrets too
+	Volumes bool // claims, generated secrets and built images too
 	Now     bool // kill instead of stopping
 	Report  func(Event)
 }
