@@ -175,19 +175,24 @@ func newSoak(t *testing.T, seed uint64) *soak {
 	}
 	s.connect()
 	t.Cleanup(s.tidy)
+	t.Cleanup(s.stopped) // before, and tidy comes even where that fails
 	return s
 }
 
-// tidy removes what is there, whatever has happened.
-func (s *soak) tidy() {
-	ctx := context.WithoutCancel(s.t.Context())
+// stopped tells of a failure and ends the supervisor.
+func (s *soak) stopped() {
 	if s.t.Failed() {
 		s.mu.Lock()
 		s.t.Logf("what happened last:\n%s", strings.Join(s.log, "\n"))
 		s.mu.Unlock()
 	}
-	s.kill()
 	s.unpause()
+	s.kill()
+}
+
+// tidy removes what is there, whatever has happened.
+func (s *soak) tidy() {
+	ctx := context.WithoutCancel(s.t.Context())
 	eng := s.past()
 	defer eng.Close()
 	if err := runner.Down(ctx, eng, s.id, runner.DownOptions{Volumes: true, Now: true}); err != nil {
