@@ -17,17 +17,37 @@ import (
 // were built. It is idempotent,
 // and fails when something of the app is left.
 func Down(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions) error {
+	if opts.Report == nil {
+		opts.Report = func(Event) {}
+	}
+	for round := 1; ; round++ {
+		left, err := removeAll(ctx, eng, id, opts)
+		switch {
+		case err != nil:
+			return err
+		case len(left) > 0 && round == maxRounds:
+			return fmt.Errorf("still there after down: %s; run it again", strings.Join(left, ", "))
+		case len(left) > 0:
+			continue
+		case opts.Volumes:
+			return removeBuilt(ctx, eng, id, opts)
+		}
+		return nil
+	}
+}
+
+// maxRounds is how often down looks again: the engine may be about to make what a
+// supervisor asked for that ended a moment ago.
+const maxRounds = 3
+
+// removeAll removes what is there, and returns the names of what is there then.
+func removeAll(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions) ([]string, error) {
 	seen, err := observe(ctx, eng, id, nil, "")
 	if err != nil {
-		return err
-	}
-	report := func(e Event) {
-		if opts.Report != nil {
-			opts.Report(e)
-		}
+		return nil, err
 	}
 	h := hands{eng: eng, id: id, clocks: newClocks(), tell: func(object, message string) {
-		report(Event{Kind: EventProblem, Object: object, Message: message})
+		opts.Report(Event{Kind: EventProblem, Object: object, Message: message})
 	}}
 	volumes := goingVolumes(seen, opts.Volumes)
 	plan := reconcile.Teardown(id.Project(), seen.Observed, volumes, names(seen.records))
@@ -42,22 +62,19 @@ func Down(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions)
 		}
 		_, err := h.do(context.WithoutCancel(ctx), s)
 		if err == nil {
-			report(Event{Kind: EventStep, Object: s.Object, Message: "removed"})
+			opts.Report(Event{Kind: EventStep, Object: s.Object, Message: "removed"})
 		}
 		return err
 	})
 	busy := keptNetwork(plan, errs)
 	if err := firstCauses(errs); err != nil {
-		return err
+		return nil, err
 	}
 	if busy != "" {
-		report(Event{Kind: EventNotice, Object: busy, Message: "it stays: the engine says that something is on it, " +
+		opts.Report(Event{Kind: EventNotice, Object: busy, Message: "it stays: the engine says that something is on it, " +
 			"which is another's container or an endpoint that it has lost count of; the next `cuepod up` uses it"})
 	}
-	if err := verifyGone(ctx, eng, id, opts, busy != ""); err != nil || !opts.Volumes {
-		return err
-	}
-	return removeBuilt(ctx, eng, id, opts)
+	return whatIsLeft(ctx, eng, id, opts, busy != "")
 }
 
 // removeBuilt removes the images that were built for the app. One that somebody
@@ -72,7 +89,7 @@ func removeBuilt(ctx context.Context, eng engine.Engine, id Identity, opts DownO
 		case engine.KindOf(err) == engine.ImageInUse:
 		case err != nil:
 			return err
-		case opts.Report != nil:
+		default:
 			opts.Report(Event{Kind: EventStep, Object: "image " + img.Ref, Message: "removed"})
 		}
 	}
@@ -122,20 +139,17 @@ func keptNetwork(plan reconcile.Plan, errs []error) string {
 	return ""
 }
 
-func verifyGone(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions, networkStays bool) error {
+// whatIsLeft are the names of what down should have removed.
+func whatIsLeft(ctx context.Context, eng engine.Engine, id Identity, opts DownOptions, networkStays bool) ([]string, error) {
 	left, err := observe(ctx, eng, id, nil, "")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	what := names(left.all)
-	what = append(what, goingVolumes(left, opts.Volumes)...)
+	what := append(names(left.all), goingVolumes(left, opts.Volumes)...)
 	if left.network != "" && !networkStays {
 		what = append(what, "network "+left.network)
 	}
-	if len(what) > 0 {
-		return fmt.Errorf("still there after down: %s; run it again", strings.Join(what, ", "))
-	}
-	return nil
+	return what, nil
 }
 
 func names(list []engine.Container) []string {

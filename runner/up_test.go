@@ -496,6 +496,34 @@ func TestDown(t *testing.T) {
 	}
 }
 
+// What a supervisor asked for that ended a moment ago may come when down is nearly
+// done: it looks again. Where more comes each time it says what is left.
+func TestDown_LooksAgain(t *testing.T) {
+	for _, late := range []int{1, maxRounds} {
+		inBubble(t, func(t *testing.T, r *rig) {
+			r.ready()
+			labels := r.id().labels()
+			n := 0
+			r.eng.SetHook(func(ctx context.Context, phase fake.Phase, op, _ string) error {
+				if phase == fake.After && op == "ListContainers" && n < 2*late {
+					if n++; n%2 == 0 { // after the look at what is left, with which a round ends
+						return r.eng.CreateVolume(context.WithoutCancel(ctx), engine.VolumeSpec{Name: fmt.Sprint("shop_late-", n), Labels: labels})
+					}
+				}
+				return nil
+			})
+			err := Down(t.Context(), r.eng, r.id(), DownOptions{Volumes: true})
+			r.eng.SetHook(nil)
+			if late < maxRounds && (err != nil || len(r.everything()) > 0) {
+				t.Errorf("%v, left %v", err, r.everything())
+			}
+			if late == maxRounds && (err == nil || !strings.Contains(err.Error(), "still there after down: shop_late-6; run it again")) {
+				t.Errorf("%v, left %v", err, r.everything())
+			}
+		})
+	}
+}
+
 func TestDown_WithoutClaimsLeavesNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.app.Claims = nil
