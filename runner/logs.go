@@ -98,6 +98,7 @@ func (f *follower) openAll(ctx context.Context, containers []engine.Container) (
 		plain[containers[i].Name] = containers[i].State
 	}
 	defer func() { f.begun = true }()
+	tail := f.opts.Tail // of those that are there now: later ones say all
 	for i := range containers {
 		c := &containers[i]
 		if !f.matches(c) {
@@ -109,7 +110,7 @@ func (f *follower) openAll(ctx context.Context, containers []engine.Container) (
 		found = true
 		if !f.seen[c.ID] && c.State != engine.Created {
 			f.seen[c.ID] = true
-			f.wg.Go(func() { f.read(ctx, c, f.opts.Tail) })
+			f.wg.Go(func() { f.read(ctx, c, tail) })
 		}
 	}
 	return found
