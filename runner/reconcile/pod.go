@@ -113,7 +113,7 @@ func (b *builder) podChange(p *docker.Pod) string {
 func (b *builder) mendPod(p *docker.Pod, o *Pod, turn int) (last int, disrupts bool) {
 	if o.Infra.State == Created { // a run was killed between create and start
 		gone := b.removeStrangers(p, o)
-		return b.startPod(p, o, "its start was interrupted", none, gone...), false
+		return b.startPod(p, o, "its start was interrupted", gone...), false
 	}
 	return b.mendRunning(p, o, turn)
 }

@@ -19,7 +19,7 @@ func (b *builder) createPod(p *docker.Pod, cause string, after ...int) int {
 	create := step
 	create.Op, create.Cause = CreateContainer, cause+hostPorts(p)
 	created := b.add(create, slices.Concat(volumes, ready, b.claimSteps(p.Mounts))...)
-	return b.startPod(p, &Pod{Name: p.Name}, cause, created, created)
+	return b.startPod(p, &Pod{Name: p.Name}, cause, created)
 }
 
 // hostPorts tells what a pod publishes on the host.
@@ -34,13 +34,13 @@ func hostPorts(p *docker.Pod) string {
 	return ", publishes " + strings.Join(ports, ", ")
 }
 
-// startPod goes on from a created infra container, and from the containers that were
-// made to join it: they are made while it starts.
-func (b *builder) startPod(p *docker.Pod, o *Pod, cause string, made int, after ...int) int {
+// startPod goes on from a created infra container, and from what joins it. A
+// container is made when that runs, and no sooner: it may be told the pod's address.
+func (b *builder) startPod(p *docker.Pod, o *Pod, cause string, after ...int) int {
 	object := "pod " + p.Name
 	started := b.add(Step{Op: StartContainer, Object: object, Role: RoleInfra, Name: p.EngineName, Pod: p.Name}, after...)
 	gates := append([]int{b.awaitAgent(p, started)}, b.dependencies(p)...)
-	return b.members(launch{p: p, o: o, cause: cause, joined: made, last: started, gates: gates})
+	return b.members(launch{p: p, o: o, cause: cause, joined: started, last: started, gates: gates})
 }
 
 func (b *builder) awaitAgent(p *docker.Pod, after int) int {
@@ -76,7 +76,7 @@ type launch struct {
 	p      *docker.Pod
 	o      *Pod
 	cause  string // of new containers; "" in a pod that is mended
-	joined int    // step after which there is an infra container to join, or none
+	joined int    // step that starts the infra container, or none
 	gates  []int  // hold back every start
 	// reset are the containers that all start anew, by name: their counts go on.
 	reset map[string]*Container

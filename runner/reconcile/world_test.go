@@ -215,7 +215,7 @@ func (w *world) create(t *testing.T, d Desired, s Step, must func(bool, string))
 		}
 		from := cmp.Or(s.Base, dc.Image)
 		must(w.Images[from] != "", "no image "+from)
-		must(s.Base == "" && len(dc.Synced()) == 0 || w.Pods[s.Pod].Infra.running(), "no agent makes the place of its copies")
+		must(w.Pods[s.Pod].Infra.running(), "the pod has no address that it could be told, and no agent that makes the places of copies")
 		o := w.Pods[s.Pod]
 		must(o != nil && o.Infra != nil, "no infra container to join")
 		c.Key, c.Init, c.Hash, c.Image, c.ImageID, c.Infra = s.Container, s.Role == RoleInit, dc.Hash, from, w.Images[from], o.Infra.ID
