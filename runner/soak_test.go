@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	goruntime "runtime"
 	"slices"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"github.com/cuepod/cuepod/compiler/app"
+	"github.com/cuepod/cuepod/internal/testtool"
 	"github.com/cuepod/cuepod/runner/watch"
 	"github.com/cuepod/cuepod/targets/docker"
 )
@@ -27,7 +27,7 @@ import (
 //
 // CUEPOD_SOAK is how many edits (make soak: 5000), CUEPOD_SEED repeats a run.
 func TestSoak(t *testing.T) {
-	edits, seed := setting(t, "CUEPOD_SOAK", 150), setting(t, "CUEPOD_SEED", int(time.Now().UnixNano()%1e6))
+	edits, seed := testtool.Number(t, "CUEPOD_SOAK", 150), testtool.Number(t, "CUEPOD_SEED", int(time.Now().UnixNano()%1e6))
 	t.Logf("CUEPOD_SEED=%d CUEPOD_SOAK=%d", seed, edits)
 	const between = 25 // edits, before it is left alone
 	synctest.Test(t, func(t *testing.T) {
@@ -61,18 +61,6 @@ func TestSoak(t *testing.T) {
 			t.Errorf("the heap grew from %d KiB to %d KiB", first.heap>>10, last.heap>>10)
 		}
 	})
-}
-
-func setting(t *testing.T, name string, otherwise int) int {
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s=%s is no number", name, text)
-	}
-	return n
 }
 
 // soak is a rig that is not left alone.

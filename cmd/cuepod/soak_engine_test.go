@@ -12,7 +12,6 @@ import (
 	"regexp"
 	goruntime "runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -38,7 +37,7 @@ import (
 //
 // CUEPOD_SOAK is how many edits (make soak ENGINE=1: 200), CUEPOD_SEED repeats them.
 func TestSoak_OnARealEngine(t *testing.T) {
-	edits, seed := soakSetting(t, "CUEPOD_SOAK", 24), soakSetting(t, "CUEPOD_SEED", int(time.Now().UnixNano()%1e6))
+	edits, seed := testtool.Number(t, "CUEPOD_SOAK", 24), testtool.Number(t, "CUEPOD_SEED", int(time.Now().UnixNano()%1e6))
 	t.Logf("CUEPOD_SEED=%d CUEPOD_SOAK=%d", seed, edits)
 	s := newSoak(t, uint64(seed))
 	s.begin()
@@ -96,19 +95,6 @@ func TestGrown(t *testing.T) {
 			t.Errorf("%v after %v: %v", now, first, err)
 		}
 	}
-}
-
-func soakSetting(t *testing.T, name string, otherwise int) int {
-	t.Helper()
-	text := os.Getenv(name)
-	if text == "" {
-		return otherwise
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil {
-		t.Fatalf("%s=%s is no number", name, text)
-	}
-	return n
 }
 
 // soak is an app in a directory, on an engine with a proxy before it, with at most

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -47,4 +48,19 @@ func Docker(t *testing.T, required bool) {
 	default:
 		t.Skipf("no engine answers docker version: %v %s; `make test` starts one", err, bytes.TrimSpace(out))
 	}
+}
+
+// Number is the number in an environment variable, or otherwise where that is not
+// set. A test whose variable holds no number fails.
+func Number(t testing.TB, variable string, otherwise int) int {
+	t.Helper()
+	text := os.Getenv(variable)
+	if text == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s=%s is no number", variable, text)
+	}
+	return n
 }

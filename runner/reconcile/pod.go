@@ -113,7 +113,7 @@ func (b *builder) podChange(p *docker.Pod) string {
 func (b *builder) mendPod(p *docker.Pod, o *Pod, turn int) (last int, disrupts bool) {
 	if o.Infra.State == Created { // a run was killed between create and start
 		gone := b.removeStrangers(p, o)
-		return b.startPod(p, o, "its start was interrupted", gone...), false
+		return b.startPod(p, "its start was interrupted", gone...), false
 	}
 	return b.mendRunning(p, o, turn)
 }
@@ -132,7 +132,7 @@ func (b *builder) mendRunning(p *docker.Pod, o *Pod, turn int) (last int, disrup
 		gates = append(gates, b.add(Step{Op: Drain, Object: "pod " + p.Name, Pod: p.Name, Cause: disruption}, after...))
 	}
 	before := len(b.steps)
-	last = b.members(launch{p: p, o: o, joined: infra, last: infra, gates: gates, ahead: ahead})
+	last = b.members(launch{p: p, o: o, joined: infra, gates: gates, ahead: ahead})
 	if len(b.steps) == before {
 		last = none
 	}
@@ -186,7 +186,7 @@ func (b *builder) resetPod(p *docker.Pod, o *Pod, source *Container) int {
 	again := *source
 	again.Backoff = next
 	reset[source.Key] = &again
-	return b.members(launch{p: p, o: &Pod{Name: p.Name, Infra: o.Infra}, cause: cause, joined: last, last: last, reset: reset})
+	return b.members(launch{p: p, o: &Pod{Name: p.Name, Infra: o.Infra}, cause: cause, joined: last, reset: reset})
 }
 
 // removeStrangers removes members that are not defined any more or that joined

@@ -116,7 +116,7 @@ func (b *builder) mendJobPod(j *docker.Job, r *Job, o *Pod) {
 	case o.Infra.running():
 		b.mendRunning(p, o, none)
 	case o.Infra != nil && o.Infra.State == Created:
-		b.startPod(p, o, "its start was interrupted", b.removeStrangers(p, o)...)
+		b.startPod(p, "its start was interrupted", b.removeStrangers(p, o)...)
 	case o.running():
 		b.stopPod(o, "its infra container is gone")
 	default:

@@ -19,7 +19,7 @@ func (b *builder) createPod(p *docker.Pod, cause string, after ...int) int {
 	create := step
 	create.Op, create.Cause = CreateContainer, cause+hostPorts(p)
 	created := b.add(create, slices.Concat(volumes, ready, b.claimSteps(p.Mounts))...)
-	return b.startPod(p, &Pod{Name: p.Name}, cause, created)
+	return b.startPod(p, cause, created)
 }
 
 // hostPorts tells what a pod publishes on the host.
@@ -34,13 +34,13 @@ func hostPorts(p *docker.Pod) string {
 	return ", publishes " + strings.Join(ports, ", ")
 }
 
-// startPod goes on from a created infra container, and from what joins it. A
-// container is made when that runs, and no sooner: it may be told the pod's address.
-func (b *builder) startPod(p *docker.Pod, o *Pod, cause string, after ...int) int {
+// startPod goes on from a created infra container. What joins it is made when it
+// runs, and no sooner: it may be told the pod's address.
+func (b *builder) startPod(p *docker.Pod, cause string, after ...int) int {
 	object := "pod " + p.Name
 	started := b.add(Step{Op: StartContainer, Object: object, Role: RoleInfra, Name: p.EngineName, Pod: p.Name}, after...)
 	gates := append([]int{b.awaitAgent(p, started)}, b.dependencies(p)...)
-	return b.members(launch{p: p, o: o, cause: cause, joined: started, last: started, gates: gates})
+	return b.members(launch{p: p, o: &Pod{Name: p.Name}, cause: cause, joined: started, gates: gates})
 }
 
 func (b *builder) awaitAgent(p *docker.Pod, after int) int {
@@ -81,16 +81,17 @@ type launch struct {
 	// reset are the containers that all start anew, by name: their counts go on.
 	reset map[string]*Container
 	ahead ahead
-	last  int // step that has to succeed before the next start: kept while they are gone through in order
 
-	behind int // step that has to end before the next start: the same
+	// Kept while the containers are gone through in order.
+	last   int // step that has to succeed before the next start
+	behind int // step that has to end before the next start
 }
 
 // members plans init containers and containers in order, and returns the step
 // that ends last, or none. Plans for jobs never wait: what follows a wait is
 // planned when it is over.
 func (b *builder) members(l launch) int {
-	l.behind = none
+	l.last, l.behind = l.joined, none
 	if !b.initialise(&l) {
 		return l.end()
 	}
