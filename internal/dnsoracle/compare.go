@@ -149,7 +149,7 @@ func startOurs(t *Table, upstream string) (addr string, stop func(), err error) 
 		return "", nil, err
 	}
 	s := dns.NewServer(upstream)
-	s.SetZone(dns.NewZone(namespace, t.ours(), self...))
+	s.SetZone(func() *dns.Zone { return dns.NewZone(namespace, t.ours(), self...) })
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
