@@ -2,6 +2,7 @@ package agent
 
 import (
 	"cmp"
+	"maps"
 	"reflect"
 	"slices"
 
@@ -19,7 +20,26 @@ func brief(before *api.ToAgent, now api.ToAgent) api.ToAgent {
 		now.Pod = nil
 	}
 	now.Services, now.Gone = different(before.Services, now.Services)
+	if now.Standing != nil {
+		now.Standing = changedStanding(before.Standing, now.Standing)
+	}
 	return now
+}
+
+// changedStanding is how those pods stand that stand otherwise than before.
+func changedStanding(before, now map[string]api.Standing) map[string]api.Standing {
+	out := map[string]api.Standing{}
+	for pod, st := range now {
+		if was := before[pod]; !reflect.DeepEqual(was, st) {
+			out[pod] = st
+		}
+	}
+	for pod := range before {
+		if _, ok := now[pod]; !ok {
+			out[pod] = api.Standing{}
+		}
+	}
+	return out
 }
 
 // different are the services that are new or other than before, and the names of
@@ -52,6 +72,16 @@ func follow(before, now api.ToAgent) api.ToAgent {
 	}
 	if now.Pod == nil {
 		now.Pod = before.Pod
+	}
+	if len(before.Standing) > 0 {
+		standing := maps.Clone(before.Standing)
+		maps.Copy(standing, now.Standing)
+		now.Standing = standing
+	}
+	maps.DeleteFunc(now.Standing, func(_ string, st api.Standing) bool { return reflect.DeepEqual(st, api.Standing{}) })
+	if len(now.Services)+len(now.Gone) == 0 {
+		now.Services = before.Services
+		return now
 	}
 	all := slices.DeleteFunc(slices.Clone(before.Services), func(s api.Service) bool {
 		return slices.Contains(now.Gone, s.Name) || slices.ContainsFunc(now.Services, func(n api.Service) bool { return n.Name == s.Name })

@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"reflect"
@@ -24,8 +25,10 @@ func TestBrief_FollowedIsWhole(t *testing.T) {
 				now.Services = append(now.Services, api.Service{Name: fmt.Sprint("s", n), Ports: []api.ServicePort{{Port: 80, Backends: []api.Backend{{Pod: "web-0", IP: now.Pod.IP, Port: 8000 + r.IntN(2)}}}}})
 			}
 		}
-		if r.IntN(2) > 0 {
-			now.Standing["web-0"] = api.Standing{Ready: true}
+		for n := range 4 {
+			if r.IntN(4) > 0 {
+				now.Standing[fmt.Sprint("web-", n)] = []api.Standing{{Ready: true}, {Serving: true}, {Held: true, Waits: []api.Wait{{Port: 80, Limit: 1 + r.IntN(2)}}}, {}}[r.IntN(4)]
+			}
 		}
 		line, err := json.Marshal(brief(sent, now))
 		if err != nil {
@@ -51,7 +54,10 @@ func TestBrief_FollowedIsWhole(t *testing.T) {
 	}
 }
 
+// nothingIsNil writes in one way what means the same.
 func nothingIsNil(m api.ToAgent) api.ToAgent {
+	m.Standing = maps.Clone(m.Standing)
+	maps.DeleteFunc(m.Standing, func(_ string, st api.Standing) bool { return reflect.DeepEqual(st, api.Standing{}) })
 	if m.Services == nil {
 		m.Services = []api.Service{}
 	}
@@ -60,9 +66,9 @@ func nothingIsNil(m api.ToAgent) api.ToAgent {
 
 // What became ready is all that the line says.
 func TestBrief_IsBrief(t *testing.T) {
-	before := api.ToAgent{Generation: 7, Namespace: "default", Pod: &api.Pod{Name: "web-0"}, Services: []api.Service{{Name: "web"}}, Standing: map[string]api.Standing{}}
+	before := api.ToAgent{Generation: 7, Namespace: "default", Pod: &api.Pod{Name: "web-0"}, Services: []api.Service{{Name: "web"}}, Standing: map[string]api.Standing{"web-1": {Ready: true}}}
 	now := before
-	now.Standing = map[string]api.Standing{"web-0": {Ready: true}}
+	now.Standing = map[string]api.Standing{"web-0": {Ready: true}, "web-1": {Ready: true}}
 	line, err := json.Marshal(brief(&before, now))
 	if want := `{"generation":7,"namespace":"default","standing":{"web-0":{"ready":true}}}`; err != nil || string(line) != want {
 		t.Errorf("%s, %v; want %s", line, err, want)

@@ -61,7 +61,7 @@ type gatewayState struct {
 	reports      map[string]*api.FromAgent // by pod: the last one, connected or not
 	standing     map[string]api.Standing   // in force, of the pods
 	carried      *api.Snapshot             // in force
-	services     []api.Service             // in force, with those backends that receive
+	services     []api.Service             // see ready; nil when nobody has asked
 	zone         []api.Service             // whose names are served
 	table        proxy.Table               // in force
 	certificates []api.Certificate         // in force
@@ -258,16 +258,15 @@ func (s *gatewayState) update() {
 	}
 	other := !s.complete || s.carried != s.snapshot || !reflect.DeepEqual(stand, s.standing)
 	if other {
-		s.standing, s.carried = stand, s.snapshot
-		s.services = readyServices(s.snapshot.Services, stand)
+		s.standing, s.carried, s.services = stand, s.snapshot, nil
 	}
 	for i := range s.snapshot.Pods {
-		if a := s.agents[s.snapshot.Pods[i].Name]; a != nil {
+		if a := s.agents[s.snapshot.Pods[i].Name]; a != nil && (other || a.sent.Pod == nil) {
 			a.tell(s.order(a, &s.snapshot.Pods[i])) // first, for all that they have to do with it
 		}
 	}
 	if other {
-		s.carry(s.services)
+		s.carry(s.ready())
 	}
 	s.changed(status)
 }
@@ -276,9 +275,17 @@ func (s *gatewayState) update() {
 func (s *gatewayState) order(a *agentConn, p *api.Pod) api.ToAgent {
 	m := api.ToAgent{Generation: s.snapshot.Generation, Namespace: s.snapshot.Namespace, Services: s.snapshot.Services, Standing: s.standing, Pod: p, ProxyMode: s.snapshot.ProxyMode}
 	if !a.follows {
-		m.Services, m.Standing = s.services, nil
+		m.Services, m.Standing = s.ready(), nil
 	}
 	return m
+}
+
+// ready are the services with those backends that receive.
+func (s *gatewayState) ready() []api.Service {
+	if s.services == nil {
+		s.services = readyServices(s.snapshot.Services, s.standing)
+	}
+	return s.services
 }
 
 // changed has a Status go out if there is something new: soon, or at once when

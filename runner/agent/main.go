@@ -16,6 +16,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
@@ -50,6 +51,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var err error
 	switch role {
 	case "pod":
+		runtime.GOMAXPROCS(1)
 		defer reap()()
 		err = runPod(stdin, log)
 	case "gateway":

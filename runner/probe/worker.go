@@ -98,7 +98,7 @@ const eagerPeriod = time.Second
 // Limits of how often a port is asked again on which nobody listens yet: the
 // refusal costs next to nothing, and who is ready serves at once.
 const (
-	minKnock  = 20 * time.Millisecond // half of what an endpoint may take to be known everywhere
+	minKnock  = 10 * time.Millisecond // a part of what an endpoint may take to be known everywhere
 	knockPart = 128                   // the pause is this part of the time that went by, at least
 )
 

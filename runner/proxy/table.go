@@ -69,7 +69,7 @@ type Table map[Front]Target
 // services have no front. The error joins everything that cannot be carried;
 // the table is good without it.
 func NewTable(services []api.Service) (Table, error) {
-	table := Table{}
+	table := make(Table, len(services))
 	var errs []error
 	for _, s := range services {
 		if s.Headless || s.VIP == "" {

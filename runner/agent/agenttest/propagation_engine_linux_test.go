@@ -22,9 +22,9 @@ import (
 
 // TestEngine_EndpointsPropagate measures from a pod's port opening to each pod's
 // connections to the service getting there: the probe that finds it open, the
-// gateway, every agent, the kernel. Somebody tries in each pod all the time: this
-// process, which goes from network to network, as fifty processes that try would
-// have no processor left for what is measured. It says how that compares with one
+// gateway, every agent, the kernel. Somebody tries in each pod: this process, which
+// goes from network to network, as fifty processes that try would have no processor
+// left for what is measured. It says how that compares with one
 // call of the engine, an inspect, made in the same seconds. CUEPOD_PROPAGATION is the
 // number of pods, and of services: first one pod is behind each, then all pods are
 // behind all other services, so that one pod's readiness changes all of them.
@@ -94,7 +94,9 @@ func (w *world) propagate(server string, lookouts []lookout) string {
 	for i := range lookouts {
 		lookouts[i].seen, lookouts[i].open = nil, false
 	}
-	go func() { watched <- watch(watching, lookouts, netip.MustParseAddrPort(w.prefix+"140:80")) }()
+	go func() {
+		watched <- watch(watching, lookouts, netip.MustParseAddrPort(w.prefix+"140:80"), netip.MustParseAddrPort("127.0.0.1:8000"))
+	}()
 	toggle := w.start(engine.ContainerSpec{Name: fmt.Sprint("toggle-", time.Now().UnixNano()), Image: w.echo, Cmd: []string{"toggle", ":8000", strconv.Itoa(cycles)}, JoinContainer: server})
 	ended := make(chan error, 1)
 	go func() { _, err := w.engine.WaitContainer(w.t.Context(), toggle); ended <- err }()
@@ -183,14 +185,28 @@ func newLookout(t *testing.T, container string) lookout {
 }
 
 // watch tries an address from all networks until ctx is done, on a thread that
-// belongs to none of them afterwards.
-func watch(ctx context.Context, all []lookout, addr netip.AddrPort) error {
+// belongs to none of them afterwards. So that it leaves the processors to what is
+// measured, it tries where the address was closed only while the port behind it is
+// open, and now and then where it was open.
+func watch(ctx context.Context, all []lookout, addr, port netip.AddrPort) error {
+	const pause, now, then = time.Millisecond, 6 * time.Millisecond, 100 * time.Millisecond
 	ended := make(chan error, 1)
 	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
-		for ctx.Err() == nil {
+		runtime.LockOSThread()         // and never unlocked: the thread ends with the goroutine
+		var closedAt, openAt time.Time // looked at last
+		for ; ctx.Err() == nil; time.Sleep(pause) {
+			opened, err := all[0].reaches(port)
+			if err != nil {
+				ended <- err
+				return
+			}
+			began := time.Now()
+			closed, open := opened && began.Sub(closedAt) >= now, began.Sub(openAt) >= then
 			for i := range all {
 				l := &all[i]
+				if l.open && !open || !l.open && !closed {
+					continue
+				}
 				ok, err := l.reaches(addr)
 				if err != nil {
 					ended <- err
@@ -201,7 +217,12 @@ func watch(ctx context.Context, all []lookout, addr netip.AddrPort) error {
 				}
 				l.open = ok
 			}
-			time.Sleep(2 * time.Millisecond)
+			if closed {
+				closedAt = time.Now()
+			}
+			if open {
+				openAt = time.Now()
+			}
 		}
 		ended <- nil
 	}()

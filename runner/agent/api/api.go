@@ -361,9 +361,10 @@ type ToAgent struct {
 	// Services are those that are new, or other than before, with all backends.
 	Services []Service `json:"services,omitempty"`
 	Gone     []string  `json:"gone,omitempty"` // services that are no more
-	// Standing says of each pod how it stands behind services. Where it is nil, from a
-	// gateway of an earlier version, Services are all that there are, and all of their
-	// backends receive.
+	// Standing says how those pods stand behind services that stand otherwise than
+	// before; the zero value is a pod that stands behind none, as is one that no line
+	// has named. Where it is nil, from a gateway of an earlier version, Services are all
+	// that there are, and all of their backends receive.
 	Standing  map[string]Standing `json:"standing"`
 	Pod       *Pod                `json:"pod,omitempty"`       // nil is as before
 	ProxyMode string              `json:"proxyMode,omitempty"` // that is asked for; "" is the best there is

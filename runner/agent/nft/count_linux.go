@@ -15,33 +15,16 @@ import (
 	"github.com/cuepod/cuepod/runner/proxy"
 )
 
-// Count is how many connections began since a slot got its endpoint.
-type Count struct {
-	Front       proxy.Front
-	Slot        int
-	Endpoint    netip.AddrPort
-	Connections uint64
-}
-
-// counts reads what the elements of the map counted.
-func (s *socket) counts() (out []Count, err error) {
-	err = s.elements(EndpointsSet, func(e counted) {
-		if len(e.key) != 16 || len(e.data) != 8 {
-			return
-		}
-		be := binary.BigEndian
-		out = append(out, Count{
-			Front: parseFront(e.key), Slot: int(binary.NativeEndian.Uint32(e.key[12:])), Connections: e.packets,
-			Endpoint: netip.AddrPortFrom(netip.AddrFrom4([4]byte(e.data)), be.Uint16(e.data[4:])),
-		})
-	})
-	return out, err
-}
+// led reads how many connections services' only endpoints got since they are that.
+func (s *socket) led() (map[proxy.Front]uint64, error) { return s.packets(SoleSet) }
 
 // turned reads how many connections were refused for want of an endpoint.
-func (s *socket) turned() (map[proxy.Front]uint64, error) {
+func (s *socket) turned() (map[proxy.Front]uint64, error) { return s.packets(TurnedSet) }
+
+// packets reads the counts of a set by services' ports.
+func (s *socket) packets(set string) (map[proxy.Front]uint64, error) {
 	out := map[proxy.Front]uint64{}
-	return out, s.elements(TurnedSet, func(e counted) {
+	return out, s.elements(set, func(e counted) {
 		if len(e.key) == 12 {
 			out[parseFront(e.key)] = e.packets
 		}
@@ -112,13 +95,6 @@ func parseCounter(expr []byte) (packets uint64) {
 		}
 	})
 	return packets
-}
-
-// Counts is how many connections each slot led to its endpoint.
-func (p *Plane) Counts() ([]Count, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.sock.counts()
 }
 
 // Traffic is what this pod's connections to services were, since Open. It costs
@@ -196,13 +172,9 @@ func (p *Plane) Expire(now time.Time) (time.Duration, error) {
 	if next == 0 {
 		return 0, nil
 	}
-	counts, err := p.sock.counts()
+	led, err := p.sock.led()
 	if err != nil {
 		return next, err
-	}
-	total := map[proxy.Front]uint64{}
-	for _, c := range counts {
-		total[c.Front] += c.Connections
 	}
 	expired := false
 	for front, t := range p.table {
@@ -210,8 +182,8 @@ func (p *Plane) Expire(now time.Time) (time.Duration, error) {
 			continue
 		}
 		u, known := p.used[front]
-		if !known || u.connections != total[front] {
-			u = use{total[front], now}
+		if !known || u.connections != led[front] {
+			u = use{led[front], now}
 		}
 		if now.Sub(u.last) > timeout(t) {
 			p.chosen[front] = Choice{Turn: p.chosen[front].Turn + 1}

@@ -21,16 +21,20 @@ type Changes struct {
 // Change is what becomes of one port of a service. All of it is in force at once.
 type Change struct {
 	Front proxy.Front
+	Sole  Move // of the only endpoint
 	Slots []SlotChange
 	// Refuse and Carry say that connections are refused from now on, or no more.
 	Refuse, Carry bool
 }
 
-// SlotChange gives a slot to another endpoint. The zero AddrPort is none.
+// SlotChange gives a slot to another endpoint.
 type SlotChange struct {
-	Slot     int
-	From, To netip.AddrPort
+	Slot int
+	Move
 }
+
+// Move puts an endpoint in another's place. The zero AddrPort is none.
+type Move struct{ From, To netip.AddrPort }
 
 // Diff finds what has to change for have to become want.
 func Diff(have, want Content) Changes {
@@ -44,12 +48,12 @@ func Diff(have, want Content) Changes {
 		refused := known && len(before) == 0
 		refuse := len(endpoints) == 0
 		c.Fronts = append(c.Fronts, Change{
-			Front: front, Slots: slotChanges(before, endpoints), Refuse: refuse && !refused, Carry: refused && !refuse,
+			Front: front, Sole: Move{sole(before), sole(endpoints)}, Slots: slotChanges(before, endpoints), Refuse: refuse && !refused, Carry: refused && !refuse,
 		})
 	}
 	for front, before := range have.Fronts {
 		if _, ok := want.Fronts[front]; !ok {
-			c.Fronts = append(c.Fronts, Change{Front: front, Slots: slotChanges(before, nil), Carry: len(before) == 0})
+			c.Fronts = append(c.Fronts, Change{Front: front, Sole: Move{From: sole(before)}, Slots: slotChanges(before, nil), Carry: len(before) == 0})
 		}
 	}
 	slices.SortFunc(c.Fronts, func(a, b Change) int { return compareFronts(a.Front, b.Front) })
@@ -70,9 +74,20 @@ func missing(a, b []uint16) (out []uint16) {
 	return out
 }
 
+// sole is the only endpoint, which needs no slots: one element in place of 64.
+func sole(endpoints []netip.AddrPort) netip.AddrPort {
+	if len(endpoints) != 1 {
+		return netip.AddrPort{}
+	}
+	return endpoints[0]
+}
+
 func slotChanges(from, to []netip.AddrPort) (out []SlotChange) {
+	if len(from) < 2 && len(to) < 2 {
+		return nil
+	}
 	for slot := range Slots {
-		c := SlotChange{Slot: slot, From: inSlot(from, slot), To: inSlot(to, slot)}
+		c := SlotChange{slot, Move{inSlot(from, slot), inSlot(to, slot)}}
 		if c.From != c.To {
 			out = append(out, c)
 		}
@@ -80,8 +95,9 @@ func slotChanges(from, to []netip.AddrPort) (out []SlotChange) {
 	return out
 }
 
+// inSlot is who has a slot, none where there are not several endpoints.
 func inSlot(endpoints []netip.AddrPort, slot int) netip.AddrPort {
-	if len(endpoints) == 0 {
+	if len(endpoints) < 2 {
 		return netip.AddrPort{}
 	}
 	return endpoints[slot%len(endpoints)]
@@ -114,24 +130,25 @@ func (c Change) String() string {
 	if c.Carry {
 		b.WriteString(" refuse no more")
 	}
-	type move struct{ from, to netip.AddrPort }
-	count := map[move]int{}
-	var moves []move
+	count := map[Move]int{}
+	var moves []Move
 	for _, s := range c.Slots {
-		m := move{s.From, s.To}
-		if count[m]++; count[m] == 1 {
-			moves = append(moves, m)
+		if count[s.Move]++; count[s.Move] == 1 {
+			moves = append(moves, s.Move)
 		}
 	}
-	slices.SortFunc(moves, func(a, b move) int { return cmp.Or(a.from.Compare(b.from), a.to.Compare(b.to)) })
+	slices.SortFunc(moves, func(a, b Move) int { return cmp.Or(a.From.Compare(b.From), a.To.Compare(b.To)) })
 	name := func(e netip.AddrPort) string {
 		if !e.IsValid() {
 			return "nothing"
 		}
 		return e.String()
 	}
+	if c.Sole != (Move{}) {
+		fmt.Fprintf(&b, "\n  all from %s to %s", name(c.Sole.From), name(c.Sole.To))
+	}
 	for _, m := range moves {
-		fmt.Fprintf(&b, "\n  %d slots from %s to %s", count[m], name(m.from), name(m.to))
+		fmt.Fprintf(&b, "\n  %d slots from %s to %s", count[m], name(m.From), name(m.To))
 	}
 	return b.String()
 }
@@ -144,6 +161,9 @@ func (c Content) String() string {
 		line := front.String()
 		if len(endpoints) == 0 {
 			line += " refuse"
+		}
+		if e := sole(endpoints); e.IsValid() {
+			line += " " + e.String()
 		}
 		share := map[netip.AddrPort]int{}
 		for slot := range Slots {

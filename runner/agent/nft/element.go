@@ -13,8 +13,8 @@ const (
 	protocolUDP = 17
 )
 
-// frontKey is the key of RefusedSet, and the beginning of that of EndpointsSet:
-// each part in registers of its own.
+// frontKey is the key of SoleSet and RefusedSet, and the beginning of that of
+// EndpointsSet: each part in registers of its own.
 func frontKey(f proxy.Front) []byte {
 	protocol := byte(protocolTCP)
 	if f.Protocol == proxy.UDP {
@@ -32,7 +32,7 @@ func slotKey(f proxy.Front, slot int) []byte {
 	return append(frontKey(f), native(uint32(slot))...)
 }
 
-// endpointData is what stands beside a key of EndpointsSet.
+// endpointData is what stands beside a key of SoleSet and EndpointsSet.
 func endpointData(e netip.AddrPort) []byte {
 	addr := e.Addr().As4()
 	return append(addr[:], portPart(e.Port())...)

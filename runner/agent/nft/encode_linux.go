@@ -366,11 +366,21 @@ func (c Changes) batches() (out [][]message) {
 
 // batch gathers elements.
 type batch struct {
-	add, remove, refuse, carry, hold, release []element
-	size                                      int
+	gain, lose                   []element // of SoleSet
+	add, remove                  []element // of EndpointsSet
+	refuse, carry, hold, release []element
+	size                         int
 }
 
 func (b *batch) front(f Change) {
+	if key := frontKey(f.Front); f.Sole.From != f.Sole.To {
+		if f.Sole.From.IsValid() {
+			b.lose = append(b.lose, element{key: key})
+		}
+		if f.Sole.To.IsValid() {
+			b.gain = append(b.gain, element{key, endpointData(f.Sole.To)})
+		}
+	}
 	for _, s := range f.Slots {
 		key := slotKey(f.Front, s.Slot)
 		if s.From.IsValid() {
@@ -392,6 +402,8 @@ func (b *batch) front(f Change) {
 // messages removes before it adds: an element that gets other data is another.
 func (b *batch) messages() (out []message) {
 	const add, remove = unix.NFT_MSG_NEWSETELEM, unix.NFT_MSG_DELSETELEM
+	out = append(out, elements(remove, TableName, SoleSet, b.lose)...)
+	out = append(out, elements(add, TableName, SoleSet, b.gain)...)
 	out = append(out, elements(remove, TableName, EndpointsSet, b.remove)...)
 	out = append(out, elements(add, TableName, EndpointsSet, b.add)...)
 	out = append(out, elements(remove, TableName, RefusedSet, b.carry)...)

@@ -14,7 +14,8 @@ import (
 // Names of what is in the table.
 const (
 	TableName    = "cuepod"
-	EndpointsSet = "endpoints" // virtual address . protocol . port . slot : address . port
+	SoleSet      = "sole"      // virtual address . protocol . port : address . port, of services with one endpoint
+	EndpointsSet = "endpoints" // virtual address . protocol . port . slot : address . port, of those with several
 	RefusedSet   = "refused"   // virtual address . protocol . port, of TCP
 	TurnedSet    = "turned"    // as RefusedSet: all that ever were in it, which counts
 	HeldSet      = "held"      // port
@@ -149,7 +150,8 @@ func Rules(self netip.Addr) Table {
 	return Table{
 		Name: TableName,
 		Sets: []Set{
-			{EndpointsSet, []Type{TypeAddr, TypeProtocol, TypePort, TypeMark}, []Type{TypeAddr, TypePort}, true, 0},
+			{SoleSet, []Type{TypeAddr, TypeProtocol, TypePort}, []Type{TypeAddr, TypePort}, true, 0},
+			{EndpointsSet, []Type{TypeAddr, TypeProtocol, TypePort, TypeMark}, []Type{TypeAddr, TypePort}, false, 0},
 			{RefusedSet, []Type{TypeAddr, TypeProtocol, TypePort}, nil, false, 0},
 			{TurnedSet, []Type{TypeAddr, TypeProtocol, TypePort}, nil, true, 0},
 			{HeldSet, []Type{TypePort}, nil, false, 0},
@@ -164,7 +166,8 @@ func Rules(self netip.Addr) Table {
 			}},
 			{"leaving", "nat", "output", natPriority, []Rule{
 				{"the pod's own too, unless they are probes", join(own, held, hold)},
-				{"a service's connections go to the endpoint of a random slot", join(front, []Expr{
+				{"a service's connections go to its only endpoint", join(front, []Expr{Lookup{Set: SoleSet, Key: 0, Data: &data}, DNAT{4, 5}})},
+				{"or to that of a random slot", join(front, []Expr{
 					Load{Random, 3}, Mask{3, Slots - 1}, Lookup{Set: EndpointsSet, Key: 0, Data: &data}, DNAT{4, 5}})},
 			}},
 			{"refusing", "filter", "output", 0, []Rule{

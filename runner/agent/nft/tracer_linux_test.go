@@ -1,6 +1,8 @@
 package nft
 
 import (
+	"bytes"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -66,27 +68,47 @@ func TestPlane_DoesWhatTheTracerSays(t *testing.T) {
 	t.Logf("%d connections ended where the tracer says", connections)
 }
 
-// sameElements compares the map in the kernel with a content, slot by slot.
+// sameElements compares the maps in the kernel with a content, element by element.
 func sameElements(t *testing.T, p *Plane, want Content) {
 	t.Helper()
-	counts, err := p.Counts()
-	if err != nil {
+	total := map[string]int{}
+	for _, endpoints := range want.Fronts {
+		switch len(endpoints) {
+		case 0:
+		case 1:
+			total[SoleSet]++
+		default:
+			total[EndpointsSet] += Slots
+		}
+	}
+	for _, set := range []string{SoleSet, EndpointsSet} {
+		have := inKernel(t, p, set)
+		if len(have) != total[set] {
+			t.Fatalf("%d elements of %s in the kernel, want %d", len(have), set, total[set])
+		}
+		for _, e := range have {
+			front := parseFront(e.key)
+			to := sole(want.Fronts[front])
+			if set == EndpointsSet {
+				to = inSlot(want.Fronts[front], int(binary.NativeEndian.Uint32(e.key[12:])))
+			}
+			if !to.IsValid() || !bytes.Equal(e.data, endpointData(to)) {
+				t.Fatalf("%s: %s has %v beside %v in the kernel, want %s", front, set, e.data, e.key, to)
+			}
+		}
+	}
+}
+
+func inKernel(t *testing.T, p *Plane, set string) (out []counted) {
+	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.sock.elements(set, func(e counted) {
+		out = append(out, counted{bytes.Clone(e.key), bytes.Clone(e.data), e.packets})
+	}); err != nil {
 		t.Fatal(err)
 	}
-	total := 0
-	for _, endpoints := range want.Fronts {
-		if len(endpoints) > 0 {
-			total += Slots
-		}
-	}
-	if len(counts) != total {
-		t.Fatalf("%d elements in the kernel, want %d", len(counts), total)
-	}
-	for _, c := range counts {
-		if e := inSlot(want.Fronts[c.Front], c.Slot); e != c.Endpoint {
-			t.Fatalf("%s slot %d: %s in the kernel, want %s", c.Front, c.Slot, c.Endpoint, e)
-		}
-	}
+	return out
 }
 
 func TestPlane_CountsConnections(t *testing.T) {
@@ -97,19 +119,13 @@ func TestPlane_CountsConnections(t *testing.T) {
 	serve(t, "10.9.1.1:80")
 	serve(t, "10.9.1.2:80")
 	f := front(proxy.TCP, "10.9.200.1:80")
-	apply(t, p, proxy.Table{f: target("10.9.1.1:80", "10.9.1.2:80")})
-	got := tally("tcp", "10.9.200.1:80", 50)
-	counts, err := p.Counts()
-	if err != nil {
-		t.Fatal(err)
-	}
-	counted := map[string]int{}
-	for _, c := range counts {
-		counted[c.Endpoint.String()] += int(c.Connections)
-	}
-	for e, n := range got {
-		if counted[e] != n {
-			t.Errorf("%s: %d connections counted, %d made", e, counted[e], n)
+	for _, to := range []string{"10.9.1.1:80", "10.9.1.2:80"} { // it begins anew with each
+		apply(t, p, proxy.Table{f: target(to)})
+		if got := tally("tcp", "10.9.200.1:80", 50); got[to] != 50 {
+			t.Fatalf("connections to %s: %v", to, got)
+		}
+		if led, err := p.sock.led(); err != nil || led[f] != 50 {
+			t.Errorf("%v connections counted, 50 made; %v", led, err)
 		}
 	}
 }
@@ -130,9 +146,8 @@ func TestPlane_WithoutCounters(t *testing.T) {
 	if got := reach("tcp", "10.9.200.1:80"); got != "10.9.1.1:80" {
 		t.Errorf("reached %s", got)
 	}
-	counts, err := p.Counts()
-	if err != nil || len(counts) != Slots || slices.ContainsFunc(counts, func(c Count) bool { return c.Connections != 0 }) {
-		t.Errorf("counted %v, %v", counts, err)
+	if led, err := p.sock.led(); err != nil || len(led) != 1 || led[f] != 0 {
+		t.Errorf("counted %v, %v", led, err)
 	}
 }
 

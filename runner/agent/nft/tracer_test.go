@@ -41,14 +41,12 @@ func newTracer(self netip.Addr) *tracer {
 func (t *tracer) change(c Changes) error {
 	for _, f := range c.Fronts {
 		key := string(frontKey(f.Front))
+		if err := t.move(SoleSet, key, f.Sole); err != nil {
+			return fmt.Errorf("%s: %w", f.Front, err)
+		}
 		for _, s := range f.Slots {
-			slot := string(slotKey(f.Front, s.Slot))
-			if have, ok := t.sets[EndpointsSet][slot]; ok != s.From.IsValid() || ok && !bytes.Equal(have, endpointData(s.From)) {
-				return fmt.Errorf("%s slot %d is not %v", f.Front, s.Slot, s.From)
-			}
-			delete(t.sets[EndpointsSet], slot)
-			if s.To.IsValid() {
-				t.sets[EndpointsSet][slot] = endpointData(s.To)
+			if err := t.move(EndpointsSet, string(slotKey(f.Front, s.Slot)), s.Move); err != nil {
+				return fmt.Errorf("%s slot %d: %w", f.Front, s.Slot, err)
 			}
 		}
 		if _, refused := t.sets[RefusedSet][key]; refused && f.Refuse || !refused && f.Carry {
@@ -63,6 +61,17 @@ func (t *tracer) change(c Changes) error {
 	}
 	for _, p := range c.Hold {
 		t.sets[HeldSet][string(portKey(p))] = nil
+	}
+	return nil
+}
+
+func (t *tracer) move(set, key string, m Move) error {
+	if have, ok := t.sets[set][key]; ok != m.From.IsValid() || ok && !bytes.Equal(have, endpointData(m.From)) {
+		return fmt.Errorf("it is not %v in %s", m.From, set)
+	}
+	delete(t.sets[set], key)
+	if m.To.IsValid() {
+		t.sets[set][key] = endpointData(m.To)
 	}
 	return nil
 }
