@@ -106,7 +106,7 @@ func TestWorker_PauseIsShortOnlyWhileAReadinessProbeHasNotSucceeded(t *testing.T
 		{api.Readiness, Failure, 10, false, time.Hour, time.Second},
 		{api.Readiness, Success, 10, false, 0, 10 * time.Second},
 		{api.Readiness, Failure, 1, false, 0, time.Second},
-		{api.Readiness, Failure, 10, true, 0, 20 * time.Millisecond},
+		{api.Readiness, Failure, 10, true, 0, 10 * time.Millisecond},
 		{api.Readiness, Failure, 10, true, 6400 * time.Millisecond, 50 * time.Millisecond},
 		{api.Readiness, Failure, 10, true, time.Hour, time.Second},
 		{api.Readiness, Success, 10, true, 0, 10 * time.Second}, // it counts up to its threshold at its period

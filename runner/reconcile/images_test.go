@@ -85,6 +85,53 @@ func TestDiff_ImageThatIsNotThere(t *testing.T) {
 	}
 }
 
+// A container that ends while what should replace it cannot be had is started again
+// as it is, after a pause that does not grow.
+func TestDiff_LastGoodIsStartedAgain(t *testing.T) {
+	w := runningShop(t)
+	before := w.running()
+	d := shopState(withLog(newImage))
+	w.Fetches = map[string]Fetch{"log:2": {Failures: 1, Reason: ErrImageBuild, Message: "exit code: 1", Final: true, Ended: now}}
+	w.settle(t, d)
+	for range 3 {
+		log := w.Pods["web-0"].Member("log")
+		log.State, log.ExitCode, log.Started, log.Finished = Exited, 1, w.now, w.now
+		p := Diff(d, w.Observed, w.now)
+		if !p.Empty() || !p.Wake().Equal(w.now.Add(time.Second)) {
+			t.Fatalf("wakes at %v:\n%s", p.Wake(), p)
+		}
+		w.now = w.now.Add(time.Second)
+		w.settle(t, d)
+		if got := changedContainers(before, w.running()); got != "" {
+			t.Errorf("touched %q", got)
+		}
+	}
+	w.Fetches = nil
+	w.settle(t, d)
+	if got, want := changedContainers(before, w.running()), "~shop_web-0_log ~shop_web-1_log"; got != want {
+		t.Errorf("touched %q, want %q", got, want)
+	}
+}
+
+// One that has done its work stays as it is.
+func TestDiff_LastGoodThatIsDoneStays(t *testing.T) {
+	w := runningShop(t)
+	d := shopState(func(s *docker.State) {
+		withLog(newImage)(s)
+		for i := range s.Pods {
+			s.Pods[i].RestartPolicy = "Never"
+		}
+	})
+	w.Fetches = map[string]Fetch{"log:2": {Failures: 1, Reason: ErrImageBuild, Final: true, Ended: now}}
+	w.settle(t, d)
+	log := w.Pods["web-0"].Member("log")
+	log.State, log.ExitCode, log.Finished = Exited, 0, w.now
+	w.now = w.now.Add(time.Hour)
+	if p := Diff(d, w.Observed, w.now); !p.Empty() {
+		t.Errorf("it does something:\n%s", p)
+	}
+}
+
 // Only what needs the image waits: the rest of the same pod is made, and the
 // other pods.
 func TestDiff_MissingImageHoldsOnlyItsContainer(t *testing.T) {

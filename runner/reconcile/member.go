@@ -148,9 +148,23 @@ func (b *builder) replace(l *launch, step Step, m *Container, c *docker.Containe
 	return last
 }
 
+// startAgain starts a container that has ended as it is, when the one that should
+// take its place is not to be had: the last that was good goes on. It counts no
+// restart, so that the pause before it stays the same.
+func (b *builder) startAgain(l *launch, step Step, m *Container, c *docker.Container) int {
+	at := m.Finished.Add(b.desired.Backoff.Delay(m.Backoff + 1))
+	if at.After(b.now) {
+		b.wait(l.p, step.Object, fmt.Sprintf("%s; next start in %s", endCause(m), at.Sub(b.now).Round(100*time.Millisecond)), at)
+		return none
+	}
+	step.Name, step.Cause = m.Name, endCause(m)+", and what replaces it is not there yet"
+	return b.start(step, slices.Concat(l.gates, []int{l.last}), c)
+}
+
 // createAndStart makes a container anew, removing what is left of an earlier
-// try, and starts it, or returns none when its image is not to be had yet. It is created as soon as there is an infra container to
-// join, while the agent still gets ready.
+// try, and starts it, or returns none when its image is not to be had yet. It is
+// created as soon as there is an infra container to join, while the agent still gets
+// ready.
 func (b *builder) createAndStart(step Step, m *Container, cause string, prev, joined int, gates []int, c *docker.Container) int {
 	image, ok := b.brought(step, c)
 	if !ok {

@@ -253,7 +253,11 @@ func (b *builder) keep(l *launch, step Step, c *docker.Container, m *Container) 
 		return made, made != none && ok
 	case p.Job == "" && b.replaceCause(c, m, p.Name) != "":
 		// A changed container starts over: restarts of the one before do not count.
-		return b.replace(l, step, m, c), ok
+		replaced := b.replace(l, step, m, c)
+		if replaced == none && m.State == Exited && !Stays(p, c, m) {
+			return b.startAgain(l, step, m, c), ok
+		}
+		return replaced, ok
 	case Stays(p, c, m):
 		return none, true
 	case m.Waiting != "":

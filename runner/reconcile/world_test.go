@@ -129,7 +129,9 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 		w.create(t, d, s, must)
 	case StartContainer:
 		c := w.find(s.Name)
-		must(c != nil && c.State == Created, "not created")
+		must(c != nil, "not there")
+		earlier := c.State == Exited && s.Role == RoleApp && c.Hash != d.State.Pod(s.Pod).Container(s.Container).Hash
+		must(c.State == Created || earlier, "not created")
 		must(c.Infra == "" || w.Pods[s.Pod].Infra.State == Running && w.Pods[s.Pod].Infra.ID == c.Infra, "its infra container does not run")
 		must(c.Program == "" || w.copies[s.Pod+"/"+s.Container+"/"+c.Program] == d.State.Pod(s.Pod).Container(s.Container).Image, "it has another program")
 		c.State, c.Started, c.Up = Running, w.now, true
