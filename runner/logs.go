@@ -20,7 +20,7 @@ import (
 // of the app. With Follow it goes on, containers that appear later included,
 // until ctx ends.
 func Logs(ctx context.Context, eng engine.Engine, id Identity, targets []Target, opts LogOptions, emit func(LogLine)) error {
-	f := &follower{eng: eng, targets: targets, opts: opts, emit: emit, seen: map[string]bool{}}
+	f := &follower{eng: eng, targets: targets, opts: opts, emit: emit, seen: map[string]bool{}, ended: map[string]time.Time{}}
 	events, broken := eng.Events(ctx, id.selector()) // before the list, so that none falls between
 	found, err := f.open(ctx, id)
 	if err != nil {
@@ -78,9 +78,12 @@ type follower struct {
 	begun   bool            // a first look has been taken
 	wg      sync.WaitGroup
 
-	mu   sync.Mutex // of emit and err
+	mu   sync.Mutex // of what follows
 	emit func(LogLine)
 	err  error
+	// ended are the times of the last lines of containers that ended: one that is
+	// started again as it is goes on from there.
+	ended map[string]time.Time
 }
 
 // open starts to read every container that matches and is not read yet.
@@ -108,12 +111,31 @@ func (f *follower) openAll(ctx context.Context, containers []engine.Container) (
 			continue
 		}
 		found = true
-		if !f.seen[c.ID] && c.State != engine.Created {
+		switch last, again := f.startedAgain(c); {
+		case !f.seen[c.ID] && c.State != engine.Created:
 			f.seen[c.ID] = true
-			f.wg.Go(func() { f.read(ctx, c, tail) })
+			f.wg.Go(func() { f.read(ctx, c, tail, f.opts.Since) })
+		case again:
+			f.wg.Go(func() { f.read(ctx, c, -1, last) })
 		}
 	}
 	return found
+}
+
+// startedAgain reports whether a container runs whose output has ended, and since
+// when what it says is new.
+func (f *follower) startedAgain(c *engine.Container) (last time.Time, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last, ok = f.ended[c.ID]
+	ok = ok && c.State == engine.Running
+	if ok {
+		delete(f.ended, c.ID)
+	}
+	if !last.IsZero() {
+		last = last.Add(1)
+	}
+	return last, ok
 }
 
 // instance reports whether an instance of a container is meant: the current
@@ -154,24 +176,27 @@ func (t Target) matches(c *engine.Container) bool {
 	return pod && (t.Container == "" || t.Container == c.Labels[labelContainer])
 }
 
-func (f *follower) read(ctx context.Context, c *engine.Container, tail int) {
+func (f *follower) read(ctx context.Context, c *engine.Container, tail int, since time.Time) {
+	last := since
 	line := func(stderr bool) *lineWriter {
 		return &lineWriter{emit: func(text string) {
 			at, text := cutTime(text)
 			f.mu.Lock()
 			defer f.mu.Unlock()
+			last = at
 			f.emit(LogLine{Pod: c.Labels[labelPod], Container: c.Labels[labelContainer], Stderr: stderr, Text: text, Time: at})
 		}}
 	}
 	stdout, stderr := line(false), line(true)
-	err := f.eng.Logs(ctx, c.ID, engine.LogOptions{Follow: f.opts.Follow, Tail: tail, Since: f.opts.Since, Timestamps: true}, stdout, stderr)
+	err := f.eng.Logs(ctx, c.ID, engine.LogOptions{Follow: f.opts.Follow, Tail: tail, Since: since, Timestamps: true}, stdout, stderr)
 	stdout.flush()
 	stderr.flush()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended[c.ID] = last
 	// A container that is removed while we read it is not an error.
 	if err != nil && ctx.Err() == nil && engine.KindOf(err) != engine.NotFound {
-		f.mu.Lock()
 		f.err = err
-		f.mu.Unlock()
 	}
 }
 

@@ -310,6 +310,51 @@ func TestLogs_FollowReadsInstancesThatCameAndWent(t *testing.T) {
 	})
 }
 
+// While what should replace it cannot be had, a container that ends is started again
+// as it is, and who follows its output reads on.
+func TestUp_LastGoodIsStartedAgain(t *testing.T) {
+	inBubble(t, func(t *testing.T, r *rig) {
+		r.instances()
+		r.ready()
+		r.up()
+		lines := make(chan string, 100)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- Logs(ctx, r.eng, r.id(), []Target{{Pod: "web-0", Container: "app"}}, LogOptions{Follow: true, Tail: -1}, func(l LogLine) { lines <- l.Text })
+		}()
+		r.edit(func(a *app.App) { a.Pod("web").Containers[0].Image = "nowhere:1" })
+		time.Sleep(10 * time.Second)
+		before := r.running()
+		for range 2 {
+			r.crash("shop_web-0_app", 1)
+			time.Sleep(time.Minute)
+		}
+		if got := touched(before, r.running()); got != "" {
+			t.Errorf("touched %q", got)
+		}
+		r.eng.AddImage("nowhere:1", fake.Image{Run: func(ctx context.Context, p fake.Process) int {
+			fmt.Fprintln(p.Stdout, "the next")
+			<-ctx.Done()
+			return 0
+		}})
+		r.edit(func(*app.App) {})
+		time.Sleep(2 * time.Minute)
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		close(lines)
+		var got []string
+		for l := range lines {
+			got = append(got, l)
+		}
+		if want := "instance 1; instance 2; instance 3; the next"; strings.Join(got, "; ") != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
 // A container that cannot be made waits and is tried again; the rest goes on.
 //
 // conformance:S3
