@@ -43,6 +43,10 @@ configs:
       watch:
         - {action: sync, path: tree, target: /tree}
 `,
+		"many": loaded + published + `    develop:
+      watch:
+        - {action: sync, path: many, target: /many, initial_sync: true}
+`,
 		"go":         rebuilt + published,
 		"dockerfile": rebuilt + published,
 	}

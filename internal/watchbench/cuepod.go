@@ -31,6 +31,8 @@ func (*cuepod) manifest(kind string) (name, text string) {
 `,
 		"sync": loaded + published + `	pods: web: containers: main: dev: sync: "synced": "/synced"
 `,
+		"many": loaded + published + `	pods: web: containers: main: dev: sync: "many": "/many"
+`,
 		"go": own + published + `	pods: web: containers: main: build: go: "./svc"
 `,
 		"dockerfile": own + published + `	pods: web: containers: main: build: context: "context"

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
 )
 
 // kind is a kind of edit.
@@ -17,6 +18,7 @@ type kind struct {
 	ask    string            // what the witness is asked; "" where a second one has to answer
 	files  map[string]string // of every site, beside the manifest
 	swaps  bool              // the container is replaced
+	start  time.Duration     // that the start may take beyond patience
 }
 
 // kinds are the rows.

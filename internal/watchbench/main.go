@@ -22,6 +22,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -39,7 +40,8 @@ const (
 // options are the flags.
 type options struct {
 	cuepod, compose, podman string
-	rounds, files           int
+	rounds                  int
+	files                   string
 	kinds                   string
 	idleFor                 time.Duration
 }
@@ -53,7 +55,7 @@ func main() {
 	flag.StringVar(&o.podman, "podman", "podman", "the `command` of podman; none leaves it out")
 	flag.IntVar(&o.rounds, "n", 5, "how often each edit is made with each tool")
 	flag.StringVar(&o.kinds, "kinds", "", "the `kinds` of edits to measure, such as env,sync; none is all")
-	flag.IntVar(&o.files, "files", 10_000, "how many files to be idle with; 0 leaves it out")
+	flag.StringVar(&o.files, "files", "10000,100000", "`how many` files to be idle with; none leaves it out")
 	flag.DurationVar(&o.idleFor, "idle", 10*time.Second, "how long to be idle")
 	flag.Parse()
 	if err := run(ctx, os.Stdout, os.Stderr, o); err != nil {
@@ -65,6 +67,10 @@ func main() {
 func run(ctx context.Context, w, notices io.Writer, o options) (err error) {
 	if o.rounds < 1 {
 		return fmt.Errorf("-n %d: at least one", o.rounds)
+	}
+	counts, err := parseCounts(o.files)
+	if err != nil {
+		return err
 	}
 	work, err := os.MkdirTemp("", app)
 	if err != nil {
@@ -90,12 +96,22 @@ func run(ctx context.Context, w, notices io.Writer, o options) (err error) {
 		}
 		fmt.Fprintln(w, r.markdown())
 	}
-	if o.files > 0 {
-		rows, err := b.idle(ctx)
+	if o.kinds == "" || slices.Contains(strings.Split(o.kinds, ","), "many") {
+		rows, err := b.lost(ctx)
+		if err != nil {
+			return fmt.Errorf("many: %w", err)
+		}
+		fmt.Fprintf(w, "\n%s%s\n", lostHeader, strings.Join(rows, "\n"))
+	}
+	for i, files := range counts {
+		rows, err := b.idle(ctx, files)
 		if err != nil {
 			return fmt.Errorf("idle: %w", err)
 		}
-		fmt.Fprintf(w, "\n%s%s\n", idleHeader, strings.Join(rows, "\n"))
+		if i == 0 {
+			fmt.Fprint(w, "\n"+idleHeader)
+		}
+		fmt.Fprintln(w, strings.Join(rows, "\n"))
 	}
 	load, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -103,6 +119,21 @@ func run(ctx context.Context, w, notices io.Writer, o options) (err error) {
 	}
 	fmt.Fprintf(w, "\n%d rounds; %s; load at the end %s\n", o.rounds, strings.Join(b.versions, ", "), strings.Join(strings.Fields(string(load))[:3], " "))
 	return errors.Join(b.failed...)
+}
+
+// parseCounts reads a list such as 10000,100000; "" is none.
+func parseCounts(text string) (out []int, err error) {
+	for part := range strings.SplitSeq(text, ",") {
+		if part == "" {
+			continue
+		}
+		n, err := strconv.Atoi(part)
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("-files %s: %q is no number of files", text, part)
+		}
+		out = append(out, n)
+	}
+	return out, nil
 }
 
 // bench is one run.

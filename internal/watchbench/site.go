@@ -58,7 +58,7 @@ func (b *bench) open(ctx context.Context, t tool, k kind) (s *site, err error) {
 	if err != nil {
 		return s, err
 	}
-	limited, cancel := context.WithTimeout(ctx, patience)
+	limited, cancel := context.WithTimeout(ctx, patience+k.start)
 	defer cancel()
 	return s, t.start(limited, s)
 }

@@ -75,7 +75,7 @@ type Pace struct {
 
 // DefinitionPace is for what is compiled: an editor's save of several files is
 // one reload.
-func DefinitionPace() Pace { return Pace{100 * time.Millisecond, time.Second} }
+func DefinitionPace() Pace { return Pace{50 * time.Millisecond, time.Second} }
 
 // SyncPace is for what is copied: a file is small work, and somebody waits.
 func SyncPace() Pace { return Pace{50 * time.Millisecond, 500 * time.Millisecond} }

@@ -167,7 +167,7 @@ func TestLoop_PollsOnlyWhereHintsDoNotCome(t *testing.T) {
 		pass(1200 * ms)
 		s.with(func() { s.stir = false })
 		pass(time.Minute)
-		wantLooks(t, s, 1100*ms)
+		wantLooks(t, s, time.Second+DefinitionPace().Quiet)
 	})
 }
 
@@ -216,7 +216,7 @@ func TestLoop_WhatSetFindsWaitsForAQuietMoment(t *testing.T) {
 		if c := <-s.out; !slices.Equal(c.Paths, []string{"a"}) {
 			t.Errorf("changed: %q", c.Paths)
 		}
-		if waited := time.Since(begin); waited != 100*ms {
+		if waited := time.Since(begin); waited != DefinitionPace().Quiet {
 			t.Errorf("told after %v", waited)
 		}
 	})

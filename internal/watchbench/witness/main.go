@@ -4,11 +4,15 @@ package main
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"fmt"
+	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,9 +50,28 @@ func answer(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.Write(data)
+	case "/sums":
+		if err := sums(w, "/many"); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// sums lists the files of a tree with what is in them.
+func sums(w io.Writer, root string) error {
+	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(w, "%s %x\n", strings.TrimPrefix(path, root+"/"), sha256.Sum256(data))
+		return err
+	})
 }
 
 // callHome tells whoever started it, by a port of the host, that it listens. The
