@@ -178,7 +178,11 @@ func (b *bench) prepare(ctx context.Context) (err error) {
 		b.versions = append(b.versions, strings.TrimSpace(version))
 	}
 	b.peer(ctx, "docker compose", b.compose, []string{"version", "--short"}, func(cli []string) tool { return &compose{cli: cli} })
-	b.peer(ctx, "podman", b.podman, []string{"version", "--format", "{{.Client.Version}}"}, func(cli []string) tool { return &podman{cli: cli} })
+	podmanCLI, err := modest(b.podman, b.work)
+	if err != nil {
+		return err
+	}
+	b.peer(ctx, "podman", podmanCLI, []string{"version", "--format", "{{.Client.Version}}"}, func(cli []string) tool { return &podman{cli: cli} })
 	return nil
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -10,6 +11,17 @@ import (
 
 // podman follows nothing: its user plays the file again, which replaces the pod.
 type podman struct{ cli []string }
+
+// modest is podman's command line with limits that any root may set: its own are
+// beyond those of a machine that is a container itself.
+func modest(cli, work string) (string, error) {
+	if cli == "" {
+		return "", nil
+	}
+	conf := filepath.Join(work, "containers.conf")
+	text := "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=1024:1024\"]\n"
+	return "env CONTAINERS_CONF=" + conf + " " + cli, os.WriteFile(conf, []byte(text), 0o644)
+}
 
 func (*podman) name() string { return "podman" }
 
