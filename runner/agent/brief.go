@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/proxy"
 )
 
 // brief leaves out of an order what the one before it on the same line said. Every
@@ -30,7 +31,7 @@ func brief(before *api.ToAgent, now api.ToAgent) api.ToAgent {
 func changedStanding(before, now map[string]api.Standing) map[string]api.Standing {
 	out := map[string]api.Standing{}
 	for pod, st := range now {
-		if was := before[pod]; !reflect.DeepEqual(was, st) {
+		if !st.Same(before[pod]) {
 			out[pod] = st
 		}
 	}
@@ -78,7 +79,7 @@ func follow(before, now api.ToAgent) api.ToAgent {
 		maps.Copy(standing, now.Standing)
 		now.Standing = standing
 	}
-	maps.DeleteFunc(now.Standing, func(_ string, st api.Standing) bool { return reflect.DeepEqual(st, api.Standing{}) })
+	maps.DeleteFunc(now.Standing, func(_ string, st api.Standing) bool { return st.Same(api.Standing{}) })
 	if len(now.Services)+len(now.Gone) == 0 {
 		now.Services = before.Services
 		return now
@@ -91,12 +92,33 @@ func follow(before, now api.ToAgent) api.ToAgent {
 	return now
 }
 
-// endpoints are the services of an order with those backends that receive.
-func endpoints(m api.ToAgent) []api.Service {
+// endpoints are the services of an order with those backends that receive. Those to
+// which nothing happened since the order before are what they were then: every
+// change of readiness comes to all pods, and is about few services.
+func endpoints(m, before api.ToAgent, then []api.Service) []api.Service {
 	if m.Standing == nil {
 		return m.Services
 	}
-	return readyServices(m.Services, m.Standing)
+	if before.Standing == nil || len(then) != len(before.Services) {
+		return readyServices(m.Services, m.Standing)
+	}
+	moved := changedStanding(before.Standing, m.Standing)
+	out := make([]api.Service, len(m.Services))
+	for i, s := range m.Services {
+		if i < len(then) && proxy.Shares(s, before.Services[i]) && !stands(moved, s) {
+			out[i] = then[i]
+		} else {
+			out[i] = readyService(s, m.Standing)
+		}
+	}
+	return out
+}
+
+// stands reports whether one of these pods is behind a service.
+func stands(pods map[string]api.Standing, s api.Service) bool {
+	among := func(b api.Backend) bool { _, ok := pods[b.Pod]; return ok }
+	return slices.ContainsFunc(s.Backends, among) ||
+		slices.ContainsFunc(s.Ports, func(p api.ServicePort) bool { return slices.ContainsFunc(p.Backends, among) })
 }
 
 // reuse has a snapshot share with the one before it what is the same in both, so

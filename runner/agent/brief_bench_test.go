@@ -56,9 +56,14 @@ func BenchmarkAgent_OneOfFifty(b *testing.B) {
 		}
 	})
 	b.Run("rules", func(b *testing.B) {
+		var before api.ToAgent
+		var ready []api.Service
+		var table proxy.Table
 		for i := range b.N {
 			order.Standing = stand[i%2]
-			table, _ := proxy.NewTable(endpoints(order))
+			then := ready
+			ready, before = endpoints(order, before, then), order
+			table = proxy.Renew(table, then, ready)
 			var want nft.Content
 			want, chosen = nft.Fill(table, self, nil, chosen)
 			nft.Diff(have, want)

@@ -10,19 +10,28 @@ import (
 	"testing"
 
 	"github.com/cuepod/cuepod/runner/agent/api"
+	"github.com/cuepod/cuepod/runner/proxy"
 )
 
-// An agent that follows brief lines knows at every moment what whole ones would say.
+// An agent that follows brief lines knows at every moment what whole ones would say,
+// and what it keeps of its work is what it would work out anew.
 func TestBrief_FollowedIsWhole(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
 	var sent *api.ToAgent
 	var know api.ToAgent
-	saved := 0
+	var ready []api.Service
+	var table proxy.Table
+	saved, shared := 0, 0
 	for i := range 500 {
 		now := api.ToAgent{Generation: int64(i), Namespace: "default", Pod: &api.Pod{Name: "web-0", IP: fmt.Sprint("10.1.2.", r.IntN(2))}, Standing: map[string]api.Standing{}}
 		for n := range 4 {
 			if r.IntN(5) > 0 {
-				now.Services = append(now.Services, api.Service{Name: fmt.Sprint("s", n), Ports: []api.ServicePort{{Port: 80, Backends: []api.Backend{{Pod: "web-0", IP: now.Pod.IP, Port: 8000 + r.IntN(2)}}}}})
+				var backends []api.Backend
+				for pod := range r.IntN(3) {
+					backends = append(backends, api.Backend{Pod: fmt.Sprint("web-", pod+n%2), IP: fmt.Sprint("10.1.3.", pod), Port: 8000 + r.IntN(20)/19})
+				}
+				now.Services = append(now.Services, api.Service{Name: fmt.Sprint("s", n), VIP: fmt.Sprint("10.1.4.", n), Headless: n == 3, Backends: backends,
+					Ports: []api.ServicePort{{Port: 80, Backends: backends}, {Port: 90 + r.IntN(20)/19, Protocol: "UDP", Backends: backends}}})
 			}
 		}
 		for n := range 4 {
@@ -43,14 +52,29 @@ func TestBrief_FollowedIsWhole(t *testing.T) {
 		if err := json.Unmarshal(line, &heard); err != nil {
 			t.Fatal(err)
 		}
+		before := know
 		know = follow(know, heard)
+		then := ready
+		ready = endpoints(know, before, then)
+		if want := readyServices(now.Services, now.Standing); !reflect.DeepEqual(ready, want) {
+			t.Fatalf("step %d: the endpoints are %+v, want %+v", i, ready, want)
+		}
+		table = proxy.Renew(table, then, ready)
+		if want, err := proxy.NewTable(ready); err != nil || !reflect.DeepEqual(table, want) {
+			t.Fatalf("step %d: the table is\n%v\nwant\n%v\n%v", i, table, want, err)
+		}
+		for k := range min(len(ready), len(then)) {
+			if proxy.Shares(ready[k], then[k]) {
+				shared++
+			}
+		}
 		if !reflect.DeepEqual(nothingIsNil(know), nothingIsNil(now)) {
 			t.Fatalf("step %d: the agent knows %+v, the gateway %+v; the line was %s", i, know, now, line)
 		}
 		sent = &now
 	}
-	if saved <= 0 {
-		t.Error("the lines are no shorter than whole ones")
+	if saved <= 0 || shared < 100 {
+		t.Errorf("the lines are %d bytes shorter than whole ones, %d times a service was kept", saved, shared)
 	}
 }
 
@@ -87,7 +111,7 @@ func TestFollow_EarlierGateway(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := api.ToAgent{Services: []api.Service{{Name: "gone"}}}
-	got := endpoints(follow(before, m))
+	got := endpoints(follow(before, m), before, nil)
 	if len(got) != 1 || got[0].Name != "web" || len(got[0].Ports[0].Backends) != 1 {
 		t.Errorf("%+v", got)
 	}

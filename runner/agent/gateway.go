@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/netip"
 	"reflect"
@@ -256,7 +257,7 @@ func (s *gatewayState) update() {
 			delete(s.reports, name)
 		}
 	}
-	other := !s.complete || s.carried != s.snapshot || !reflect.DeepEqual(stand, s.standing)
+	other := !s.complete || s.carried != s.snapshot || !maps.EqualFunc(stand, s.standing, api.Standing.Same)
 	if other {
 		s.standing, s.carried, s.services = stand, s.snapshot, nil
 	}

@@ -63,6 +63,8 @@ type pod struct {
 	dirs     map[string]api.Dir        // whose rights are set, by path
 	named    identity
 	services servicePath
+	order    api.ToAgent   // applied last
+	ready    []api.Service // its endpoints
 	holder   *holder
 	report   api.FromAgent
 	told     api.Tally  // last
@@ -183,7 +185,8 @@ func (p *pod) run(until context.Context) {
 //
 // What failed is tried again when the returned channel says so.
 func (p *pod) apply(ctx context.Context, m api.ToAgent) (again <-chan time.Time) {
-	services := endpoints(m)
+	services := endpoints(m, p.order, p.ready)
+	p.order, p.ready = m, services
 	errs := []error{p.messages.apply(m.Pod.MessagesDir, m.Pod.Messages), p.applyVolumes(*m.Pod), p.applyNames(ctx, m), p.services.apply(m, services), p.hold(*m.Pod)}
 	p.names.SetZone(func() *dns.Zone { return dns.NewZone(m.Namespace, services, p.dnsAddr.Addr()) })
 	p.probes.Apply(*m.Pod)

@@ -116,19 +116,23 @@ func containerStatus(c api.Container, report *api.FromAgent) api.ContainerStatus
 func readyServices(services []api.Service, pods map[string]api.Standing) []api.Service {
 	out := make([]api.Service, 0, len(services))
 	for _, s := range services {
-		ports := make([]api.ServicePort, 0, len(s.Ports))
-		for _, p := range s.Ports {
-			p.Backends = receiving(s, p.Backends, pods)
-			for i := range p.Backends {
-				b := &p.Backends[i]
-				b.Held = limit(pods[b.Pod].Waits, b.Port, strings.EqualFold(p.Protocol, "UDP"))
-			}
-			ports = append(ports, p)
-		}
-		s.Ports, s.Backends = ports, receiving(s, s.Backends, pods)
-		out = append(out, s)
+		out = append(out, readyService(s, pods))
 	}
 	return out
+}
+
+func readyService(s api.Service, pods map[string]api.Standing) api.Service {
+	ports := make([]api.ServicePort, 0, len(s.Ports))
+	for _, p := range s.Ports {
+		p.Backends = receiving(s, p.Backends, pods)
+		for i := range p.Backends {
+			b := &p.Backends[i]
+			b.Held = limit(pods[b.Pod].Waits, b.Port, strings.EqualFold(p.Protocol, "UDP"))
+		}
+		ports = append(ports, p)
+	}
+	s.Ports, s.Backends = ports, receiving(s, s.Backends, pods)
+	return s
 }
 
 // limit is for how long connections to a port wait; 0 is not at all.

@@ -15,11 +15,13 @@ import (
 // the virtual addresses and carries what reaches it.
 type servicePath struct {
 	open    func() (*nft.Plane, error)
-	leave   func()     // called before the rules are removed
-	plane   *nft.Plane // nil for the way through the gateway
-	queue   *nft.Queue // of datagrams, together with plane
-	state   api.Proxy  // the way, and why it is not the best
-	settled bool       // it was chosen, for the mode that was asked for
+	leave   func()        // called before the rules are removed
+	plane   *nft.Plane    // nil for the way through the gateway
+	queue   *nft.Queue    // of datagrams, together with plane
+	led     []api.Service // by the rules, as far as they can be: the gateway tells of what cannot
+	table   proxy.Table   // of led
+	state   api.Proxy     // the way, and why it is not the best
+	settled bool          // it was chosen, for the mode that was asked for
 	asked   string
 }
 
@@ -39,8 +41,9 @@ func (s *servicePath) apply(m api.ToAgent, services []api.Service) error {
 	if s.plane == nil {
 		return nil
 	}
-	table, _ := proxy.NewTable(services) // the gateway tells of what cannot be led
-	return s.plane.Apply(table)
+	s.table = proxy.Renew(s.table, s.led, services)
+	s.led = services
+	return s.plane.Apply(s.table)
 }
 
 // expire has pods that were silent lose their endpoint where a service says so. It

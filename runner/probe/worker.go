@@ -99,7 +99,7 @@ const eagerPeriod = time.Second
 // refusal costs next to nothing, and who is ready serves at once.
 const (
 	minKnock  = 10 * time.Millisecond // a part of what an endpoint may take to be known everywhere
-	knockPart = 128                   // the pause is this part of the time that went by, at least
+	knockPart = 256                   // the pause is this part of the time that went by, at least
 )
 
 // Pause is the time from the start of one attempt to the start of the next: the

@@ -107,7 +107,7 @@ func TestWorker_PauseIsShortOnlyWhileAReadinessProbeHasNotSucceeded(t *testing.T
 		{api.Readiness, Success, 10, false, 0, 10 * time.Second},
 		{api.Readiness, Failure, 1, false, 0, time.Second},
 		{api.Readiness, Failure, 10, true, 0, 10 * time.Millisecond},
-		{api.Readiness, Failure, 10, true, 6400 * time.Millisecond, 50 * time.Millisecond},
+		{api.Readiness, Failure, 10, true, 12800 * time.Millisecond, 50 * time.Millisecond},
 		{api.Readiness, Failure, 10, true, time.Hour, time.Second},
 		{api.Readiness, Success, 10, true, 0, 10 * time.Second}, // it counts up to its threshold at its period
 		{api.Liveness, Success, 10, true, 0, 10 * time.Second},

@@ -92,6 +92,57 @@ func NewTable(services []api.Service) (Table, error) {
 	return table, errors.Join(errs...)
 }
 
+// Shares reports whether a service is the one before, and not one that says the same:
+// its ports are those of the other in memory, which nobody changes.
+func Shares(now, before api.Service) bool {
+	return now.Name == before.Name && len(now.Ports) > 0 && len(now.Ports) == len(before.Ports) && &now.Ports[0] == &before.Ports[0]
+}
+
+// Renew is NewTable, without its errors, where a table of services before is there:
+// what became of those that are shared is taken from it.
+func Renew(table Table, before, now []api.Service) Table {
+	if len(before) == len(now) && table != nil {
+		next := maps.Clone(table)
+		for i, s := range now {
+			if Shares(s, before[i]) {
+				continue
+			}
+			if !next.change(before[i], s) {
+				next = nil
+				break
+			}
+		}
+		if next != nil {
+			return next
+		}
+	}
+	all, _ := NewTable(now)
+	return all
+}
+
+// change puts a service in the place of one with the same fronts, and reports whether
+// it is that. If not, the table is good for nothing.
+func (t Table) change(before, now api.Service) bool {
+	if now.Name != before.Name || now.VIP != before.VIP || now.Headless != before.Headless || len(now.Ports) != len(before.Ports) {
+		return false
+	}
+	if now.Headless || now.VIP == "" {
+		return true
+	}
+	ip, err := netip.ParseAddr(now.VIP)
+	if err != nil {
+		return false
+	}
+	for i, p := range now.Ports {
+		front, target, err := entry(ip, now, p)
+		if old := before.Ports[i]; err != nil || p.Port != old.Port || p.Protocol != old.Protocol || t[front].Service != now.Name {
+			return false
+		}
+		t[front] = target
+	}
+	return true
+}
+
 func entry(ip netip.Addr, s api.Service, p api.ServicePort) (Front, Target, error) {
 	protocol := strings.ToUpper(p.Protocol)
 	if protocol == "" {

@@ -14,6 +14,7 @@
 package api
 
 import (
+	"slices"
 	"time"
 
 	"github.com/cuepod/cuepod/targets/route"
@@ -378,6 +379,11 @@ type Standing struct {
 	Serving bool   `json:"serving,omitempty"` // see PodStatus
 	Held    bool   `json:"held,omitempty"`    // see PodStatus
 	Waits   []Wait `json:"waits,omitempty"`
+}
+
+// Same reports whether two stand alike.
+func (s Standing) Same(o Standing) bool {
+	return s.Ready == o.Ready && s.Serving == o.Serving && s.Held == o.Held && slices.Equal(s.Waits, o.Waits)
 }
 
 // Wait is a port of a pod to which the gateway lets new connections wait.

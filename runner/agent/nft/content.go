@@ -56,7 +56,8 @@ type Choices map[proxy.Front]Choice
 type Choice struct {
 	Endpoints []netip.AddrPort
 	Turn      int
-	of        []netip.AddrPort // it was made of these; none with session affinity
+	of        []netip.AddrPort // it was made of these, in order; none with session affinity
+	target    []netip.AddrPort // the same, as the table has them
 }
 
 // Fill makes the content of the pod with the address self from the services'
@@ -75,18 +76,12 @@ func Fill(table proxy.Table, self netip.Addr, held []uint16, before Choices) (Co
 		if target.Waits() {
 			continue // the gateway has whom it holds
 		}
-		endpoints := slices.Clone(target.Endpoints)
-		slices.SortFunc(endpoints, netip.AddrPort.Compare)
-		endpoints = slices.Compact(endpoints)
-		choice, known := before[front]
-		switch {
-		case target.Affinity:
-			choice = stay(front, self, endpoints, choice)
-		case !known || len(choice.of) == 0 || !slices.Equal(choice.of, endpoints):
-			choice = Choice{Endpoints: spread(begin(front, self, endpoints), choice.Endpoints), of: endpoints}
+		choice := before[front]
+		if target.Affinity || !choice.madeOf(target.Endpoints) {
+			choice = choose(front, self, target, choice)
 		}
 		next[front] = choice
-		endpoints = choice.Endpoints
+		endpoints := choice.Endpoints
 		switch {
 		case front.Protocol == proxy.UDP && len(endpoints) == 0:
 			endpoints = []netip.AddrPort{netip.AddrPortFrom(self, nobodyPort)}
@@ -103,6 +98,25 @@ func Fill(table proxy.Table, self netip.Addr, held []uint16, before Choices) (Co
 	slices.Sort(c.Held)
 	c.Held = slices.Compact(c.Held)
 	return c, next
+}
+
+// madeOf reports whether it was made of these very endpoints.
+func (c Choice) madeOf(endpoints []netip.AddrPort) bool {
+	return len(endpoints) > 0 && len(c.target) == len(endpoints) && &c.target[0] == &endpoints[0]
+}
+
+func choose(front proxy.Front, self netip.Addr, target proxy.Target, before Choice) Choice {
+	endpoints := slices.Clone(target.Endpoints)
+	slices.SortFunc(endpoints, netip.AddrPort.Compare)
+	endpoints = slices.Compact(endpoints)
+	switch {
+	case target.Affinity:
+		return stay(front, self, endpoints, before)
+	case len(before.of) == 0 || !slices.Equal(before.of, endpoints):
+		before = Choice{Endpoints: spread(begin(front, self, endpoints), before.Endpoints), of: endpoints}
+	}
+	before.target = target.Endpoints
+	return before
 }
 
 // stay keeps the endpoint of before, or chooses the one that ranks first for
