@@ -51,6 +51,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var err error
 	switch role {
 	case "pod":
+		// It has one thing to do at a time, and there are as many of it as pods: threads
+		// that look for work would take the processors from those that have some.
 		runtime.GOMAXPROCS(1)
 		defer reap()()
 		err = runPod(stdin, log)
