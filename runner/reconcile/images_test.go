@@ -88,14 +88,30 @@ func TestDiff_ImageThatIsNotThere(t *testing.T) {
 // A container that ends while what should replace it cannot be had is started again
 // as it is, after a pause that does not grow.
 func TestDiff_LastGoodIsStartedAgain(t *testing.T) {
+	t.Run("a change of its own", func(t *testing.T) {
+		lastGoodIsStartedAgain(t, shopState(withLog(newImage)), "~shop_web-0_log ~shop_web-1_log", "log")
+	})
+	t.Run("a change of the pod too", func(t *testing.T) {
+		lastGoodIsStartedAgain(t, shopState(withLog(newImage), func(s *docker.State) {
+			for i := range s.Pods {
+				if s.Pods[i].Workload == "web" {
+					s.Pods[i].Hash = "other"
+				}
+			}
+		}), "~shop_web-0 ~shop_web-0_app ~shop_web-0_log ~shop_web-1 ~shop_web-1_app ~shop_web-1_log", "log", "app")
+	})
+}
+
+func lastGoodIsStartedAgain(t *testing.T, d Desired, replaced string, ends ...string) {
 	w := runningShop(t)
 	before := w.running()
-	d := shopState(withLog(newImage))
 	w.Fetches = map[string]Fetch{"log:2": {Failures: 1, Reason: ErrImageBuild, Message: "exit code: 1", Final: true, Ended: now}}
 	w.settle(t, d)
 	for range 3 {
-		log := w.Pods["web-0"].Member("log")
-		log.State, log.ExitCode, log.Started, log.Finished = Exited, 1, w.now, w.now
+		for _, name := range ends {
+			c := w.Pods["web-0"].Member(name)
+			c.State, c.ExitCode, c.Started, c.Finished = Exited, 1, w.now, w.now
+		}
 		p := Diff(d, w.Observed, w.now)
 		if !p.Empty() || !p.Wake().Equal(w.now.Add(time.Second)) {
 			t.Fatalf("wakes at %v:\n%s", p.Wake(), p)
@@ -108,8 +124,8 @@ func TestDiff_LastGoodIsStartedAgain(t *testing.T) {
 	}
 	w.Fetches = nil
 	w.settle(t, d)
-	if got, want := changedContainers(before, w.running()), "~shop_web-0_log ~shop_web-1_log"; got != want {
-		t.Errorf("touched %q, want %q", got, want)
+	if got := changedContainers(before, w.running()); got != replaced {
+		t.Errorf("touched %q, want %q", got, replaced)
 	}
 }
 

@@ -23,19 +23,48 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 		return none, false
 	}
 	if cause := b.rebuildCause(p, o); cause != "" {
-		serving := o.Infra.running() && !o.Infra.Detached && b.hasRunningMember(o)
-		after := []int{turn}
-		if !serving {
-			after = nil
-		} else if images, ok := b.allBrought(p); ok {
+		whole := o.Infra.running() && !o.Infra.Detached
+		serving := whole && b.hasRunningMember(o)
+		var after []int
+		if serving {
+			after = append(after, turn)
+		}
+		if serving || whole && b.hasEndedMember(p, o) {
+			images, ok := b.allBrought(p)
+			if !ok {
+				b.startEnded(p, o)
+				return none, false
+			}
 			after = append(after, images...)
-		} else {
-			return none, false
 		}
 		gone := b.removePod(o, cause, after...)
 		return b.createPod(p, cause, gone), serving
 	}
 	return b.mendPod(p, o, turn)
+}
+
+// hasEndedMember reports whether a container has ended that is started again.
+func (b *builder) hasEndedMember(p *docker.Pod, o *Pod) bool {
+	return slices.ContainsFunc(p.Lasting(), func(c *docker.Container) bool { return ended(p, o, c) != nil })
+}
+
+// startEnded starts those as they are, of a pod whose next cannot be had.
+func (b *builder) startEnded(p *docker.Pod, o *Pod) {
+	l := launch{p: p, o: o, joined: none, last: none, behind: none}
+	for _, c := range p.Lasting() {
+		if m := ended(p, o, c); m != nil {
+			b.startAgain(&l, l.step("container", RoleApp, c), m, c)
+		}
+	}
+}
+
+// ended is the container of a pod that serves, if it has ended and is started again;
+// nil if not.
+func ended(p *docker.Pod, o *Pod, c *docker.Container) *Container {
+	if m := o.Living(c.Name); m != nil && m.State == Exited && p.Job == "" && !Stays(p, c, m) {
+		return m
+	}
+	return nil
 }
 
 // fails stops a pod that is to be active no longer: its time is up, or it lost

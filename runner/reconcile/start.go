@@ -254,7 +254,7 @@ func (b *builder) keep(l *launch, step Step, c *docker.Container, m *Container) 
 	case p.Job == "" && b.replaceCause(c, m, p.Name) != "":
 		// A changed container starts over: restarts of the one before do not count.
 		replaced := b.replace(l, step, m, c)
-		if replaced == none && m.State == Exited && !Stays(p, c, m) {
+		if replaced == none && ended(p, l.o, c) != nil {
 			return b.startAgain(l, step, m, c), ok
 		}
 		return replaced, ok

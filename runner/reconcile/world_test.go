@@ -130,7 +130,8 @@ func (w *world) apply(t *testing.T, d Desired, s Step) {
 	case StartContainer:
 		c := w.find(s.Name)
 		must(c != nil, "not there")
-		earlier := c.State == Exited && s.Role == RoleApp && c.Hash != d.State.Pod(s.Pod).Container(s.Container).Hash
+		earlier := c.State == Exited && s.Role == RoleApp &&
+			(c.Hash != d.State.Pod(s.Pod).Container(s.Container).Hash || w.Pods[s.Pod].Infra.Hash != d.State.Pod(s.Pod).Hash)
 		must(c.State == Created || earlier, "not created")
 		must(c.Infra == "" || w.Pods[s.Pod].Infra.State == Running && w.Pods[s.Pod].Infra.ID == c.Infra, "its infra container does not run")
 		must(c.Program == "" || w.copies[s.Pod+"/"+s.Container+"/"+c.Program] == d.State.Pod(s.Pod).Container(s.Container).Image, "it has another program")
