@@ -20,7 +20,7 @@ import (
 // of the app. With Follow it goes on, containers that appear later included,
 // until ctx ends.
 func Logs(ctx context.Context, eng engine.Engine, id Identity, targets []Target, opts LogOptions, emit func(LogLine)) error {
-	f := &follower{eng: eng, targets: targets, opts: opts, emit: emit, seen: map[string]bool{}, ended: map[string]time.Time{}}
+	f := newFollower(eng, targets, opts, emit)
 	events, broken := eng.Events(ctx, id.selector()) // before the list, so that none falls between
 	found, err := f.open(ctx, id)
 	if err != nil {
@@ -84,6 +84,10 @@ type follower struct {
 	// ended are the times of the last lines of containers that ended: one that is
 	// started again as it is goes on from there.
 	ended map[string]time.Time
+}
+
+func newFollower(eng engine.Engine, targets []Target, opts LogOptions, emit func(LogLine)) *follower {
+	return &follower{eng: eng, targets: targets, opts: opts, emit: emit, seen: map[string]bool{}, ended: map[string]time.Time{}}
 }
 
 // open starts to read every container that matches and is not read yet.

@@ -153,10 +153,8 @@ func (r *supervisor) concerns(run string) bool { return r.onlyRun == "" || r.onl
 // followRun emits what a run's containers say until it is over. over, where it
 // is not nil, tells the end of our own supervision.
 func followRun(ctx context.Context, cfg RunConfig, run reconcile.Job, over chan error) error {
-	f := &follower{
-		eng: cfg.Engine, targets: []Target{{Pod: run.Name}}, run: run.Run, seen: map[string]bool{}, emit: cfg.Emit,
-		opts: LogOptions{Follow: true, Tail: -1, Init: true},
-	}
+	f := newFollower(cfg.Engine, []Target{{Pod: run.Name}}, LogOptions{Follow: true, Tail: -1, Init: true}, cfg.Emit)
+	f.run = run.Run
 	events, broken := cfg.Engine.Events(ctx, cfg.Identity.selector())
 	for {
 		now, err := f.look(ctx, cfg.Identity, run)
