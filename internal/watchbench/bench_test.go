@@ -1,6 +1,8 @@
 package main
 
 import (
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,6 +55,60 @@ func TestParseStat_ReadsBehindTheName(t *testing.T) {
 	for _, bad := range []string{"", "7 (a) S 1", "7 (a) " + strings.Repeat("x ", 30)} {
 		if _, err := parseStat(bad); err == nil {
 			t.Errorf("parseStat(%q) finds nothing wrong", bad)
+		}
+	}
+}
+
+func TestDifferent_CountsWhatIsOtherMissingAndTooMuch(t *testing.T) {
+	const want = "a 1\nb/c 2\nd 3\n"
+	for got, n := range map[string]int{want: 0, "a 1\nb/c 0\nd 3\n": 1, "a 1\nd 3\n": 1, want + "e 4\n": 1, "": 3} {
+		if have := different(want, got); have != n {
+			t.Errorf("%q: %d, want %d", got, have, n)
+		}
+	}
+}
+
+// Each tool gets the same edits.
+func TestMakeEdits_AreTheSameEachTime(t *testing.T) {
+	var all [2]string
+	for i := range all {
+		dir := t.TempDir()
+		files := map[string]string{}
+		for k := range manyFiles {
+			files[manyName(k)] = "first"
+		}
+		if err := writeFiles(dir, files); err != nil {
+			t.Fatal(err)
+		}
+		before, err := sums(filepath.Join(dir, "many"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := makeEdits(t.Context(), dir); err != nil {
+			t.Fatal(err)
+		}
+		if all[i], err = sums(filepath.Join(dir, "many")); err != nil {
+			t.Fatal(err)
+		}
+		if n := different(before, all[i]); n < manyFiles {
+			t.Errorf("%d files are other than before", n)
+		}
+	}
+	if all[0] != all[1] {
+		t.Error("two runs end differently")
+	}
+}
+
+func TestParseCounts(t *testing.T) {
+	if got, err := parseCounts("10,2000"); err != nil || !slices.Equal(got, []int{10, 2000}) {
+		t.Errorf("%v, %v", got, err)
+	}
+	if got, err := parseCounts(""); err != nil || got != nil {
+		t.Errorf("%v, %v", got, err)
+	}
+	for _, bad := range []string{"x", "0", "10,-1"} {
+		if _, err := parseCounts(bad); err == nil {
+			t.Errorf("%q is taken", bad)
 		}
 	}
 }
