@@ -58,6 +58,7 @@ app: pods: {
 			Check: func(r *Run) {
 				const external = `{type: "ExternalName", externalName: "service-type-other.default.svc.cluster.local"}`
 				r.Ready("service-type-0")
+				r.Ready("service-type-other-0")
 				now, asked := external, "service-type-other-0"
 				become := func(next, pod string) {
 					r.Edit(`"service-type": `+now, `"service-type": `+next)
