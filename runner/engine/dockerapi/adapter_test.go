@@ -161,8 +161,54 @@ func TestCreateContainer_SubPathNeedsANewEngine(t *testing.T) {
 	}
 }
 
+// The engine may find a container's files in use as it removes them, and leaves it
+// half-removed.
+func TestRemoveContainer_TriesAgainWhenFilesAreInUse(t *testing.T) {
+	const inUse = `{"message":"container 1: driver \"overlay2\" failed to remove root filesystem: unlinkat /x: directory not empty"}`
+	for _, tt := range []struct {
+		name, body   string
+		fails, tries int
+		want         string // of the error; "" is none
+	}{
+		{"in use for a moment", inUse, 2, 3, ""},
+		{"in use for good", inUse, 100, 5, "failed to remove root filesystem"},
+		{"something else", `{"message":"no room"}`, 100, 1, "no room"},
+		{"already gone", `{"message":"No such container: 1"}`, 0, 1, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, tries := fakeDaemon(t, "1.41"), 0
+			c.mux.HandleFunc("DELETE /v1.41/containers/1", func(w http.ResponseWriter, _ *http.Request) {
+				tries++
+				status := http.StatusNoContent
+				if tt.fails == 0 {
+					status = http.StatusNotFound
+				} else if tries <= tt.fails {
+					status = http.StatusInternalServerError
+				}
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(status)
+				if status != http.StatusNoContent {
+					if _, err := w.Write([]byte(tt.body)); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			err := c.RemoveContainer(t.Context(), "1")
+			if tries != tt.tries || tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("after %d tries: %v", tries, err)
+			}
+		})
+	}
+}
+
+// fakeEngine is a client with the routes of what it talks to.
+type fakeEngine struct {
+	*Client
+	mux *http.ServeMux
+}
+
 // fakeDaemon answers pings and creates with an API version.
-func fakeDaemon(t *testing.T, version string) *Client {
+func fakeDaemon(t *testing.T, version string) fakeEngine {
 	t.Helper()
 	mux := http.NewServeMux()
 	mux.HandleFunc("/_ping", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Api-Version", version) })
@@ -180,7 +226,7 @@ func fakeDaemon(t *testing.T, version string) *Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	return c
+	return fakeEngine{c, mux}
 }
 
 func TestReadProgress_ReportsBytesAndTheFailure(t *testing.T) {

@@ -28,6 +28,9 @@ const (
 	imageMountAPI     = "1.48"  // of Docker 28: the first that mounts images
 	inspectsAtOnce    = 8       // an inspect takes about a millisecond; more only queue in the engine
 	removalInProgress = "already in progress"
+	// rootfsStays is said when somebody was at a container's files as they were removed,
+	// such as a process of it whose end the kernel has not finished: once more does it.
+	rootfsStays = "failed to remove root filesystem"
 )
 
 // CreateContainer implements engine.Engine.
@@ -267,12 +270,25 @@ func (c *Client) StopContainer(ctx context.Context, id string, grace time.Durati
 	return c.fail("stop container", id, heard(ctx, c.api.ContainerStop(ctx, id, container.StopOptions{Timeout: &timeout})))
 }
 
+// Pauses between tries to remove a container whose files were in use.
+const (
+	removePause    = 100 * time.Millisecond
+	maxRemovePause = 800 * time.Millisecond
+)
+
 // RemoveContainer implements engine.Engine.
 func (c *Client) RemoveContainer(ctx context.Context, id string) error {
 	ctx, done := within(ctx, workPatience)
 	defer done()
-	err := c.fail("remove container", id,
-		heard(ctx, c.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})))
+	err := c.remove(ctx, id)
+	for pause := removePause; err != nil && strings.Contains(err.Error(), rootfsStays) && pause <= maxRemovePause; pause *= 2 {
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return err
+		}
+		err = c.remove(ctx, id)
+	}
 	if err != nil && strings.Contains(err.Error(), removalInProgress) {
 		_, err = c.wait(ctx, id, "remove container", container.WaitConditionRemoved)
 	}
@@ -280,6 +296,11 @@ func (c *Client) RemoveContainer(ctx context.Context, id string) error {
 		return nil
 	}
 	return err
+}
+
+func (c *Client) remove(ctx context.Context, id string) error {
+	return c.fail("remove container", id,
+		heard(ctx, c.api.ContainerRemove(ctx, id, container.RemoveOptions{Force: true, RemoveVolumes: true})))
 }
 
 // SignalContainer implements engine.Engine.
