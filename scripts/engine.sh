@@ -237,7 +237,16 @@ stop() {
 	rmdir "$run" 2>/dev/null || :
 }
 
+# empty removes the engine's containers and networks: the kernel would keep the
+# networks' bridges, and lead what the next engine has at their addresses nowhere.
+empty() {
+	have docker && answers "$socket" || return 0
+	docker -H "unix://$socket" ps -aq | xargs -r docker -H "unix://$socket" rm -f >/dev/null || :
+	docker -H "unix://$socket" network prune -f >/dev/null || :
+}
+
 purge() {
+	empty
 	stop
 	if [ -d "$data" ]; then
 		awk -v dir="$data/" 'index($2, dir) == 1 {print $2}' /proc/mounts | sort -r | while read -r mount; do
