@@ -37,6 +37,22 @@ func (r *rig) crash(name string, code int) {
 	}
 }
 
+// follow collects what the first web container says, until end.
+func (r *rig) follow() (said *tally, end func()) {
+	said = &tally{}
+	ctx, cancel := context.WithCancel(r.t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- Logs(ctx, r.eng, r.id(), []Target{{Pod: "web-0", Container: "app"}}, LogOptions{Follow: true, Tail: -1}, func(l LogLine) { said.add(l.Text) })
+	}()
+	return said, func() {
+		cancel()
+		if err := <-done; err != nil {
+			r.t.Error(err)
+		}
+	}
+}
+
 // logsOf collects what a container said, joined by "; ".
 func (r *rig) logsOf(target Target, opts LogOptions) (string, error) {
 	var lines []string
@@ -283,27 +299,15 @@ func TestLogs_FollowReadsInstancesThatCameAndWent(t *testing.T) {
 		r.up()
 		r.crash("shop_web-0_app", 1)
 		time.Sleep(time.Minute)
-		lines := make(chan string, 100)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() {
-			done <- Logs(ctx, r.eng, r.id(), []Target{{Pod: "web-0", Container: "app"}}, LogOptions{Follow: true, Tail: -1}, func(l LogLine) { lines <- l.Text })
-		}()
+		said, end := r.follow()
 		time.Sleep(time.Second)
 		for range 2 {
 			r.crash("shop_web-0_app", 1)
 			time.Sleep(3 * time.Second)
 		}
 		time.Sleep(time.Minute)
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		close(lines)
-		var got []string
-		for l := range lines {
-			got = append(got, l)
-		}
+		end()
+		got := said.list()
 		if want := "instance 2; instance 3; instance 4"; strings.Join(got, "; ") != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
@@ -317,12 +321,7 @@ func TestUp_LastGoodIsStartedAgain(t *testing.T) {
 		r.instances()
 		r.ready()
 		r.up()
-		lines := make(chan string, 100)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() {
-			done <- Logs(ctx, r.eng, r.id(), []Target{{Pod: "web-0", Container: "app"}}, LogOptions{Follow: true, Tail: -1}, func(l LogLine) { lines <- l.Text })
-		}()
+		said, end := r.follow()
 		r.edit(func(a *app.App) { a.Pod("web").Containers[0].Image = "nowhere:1" })
 		time.Sleep(10 * time.Second)
 		before := r.running()
@@ -340,15 +339,8 @@ func TestUp_LastGoodIsStartedAgain(t *testing.T) {
 		}})
 		r.edit(func(*app.App) {})
 		time.Sleep(2 * time.Minute)
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		close(lines)
-		var got []string
-		for l := range lines {
-			got = append(got, l)
-		}
+		end()
+		got := said.list()
 		if want := "instance 1; instance 2; instance 3; the next"; strings.Join(got, "; ") != want {
 			t.Errorf("got %q, want %q", got, want)
 		}

@@ -99,19 +99,14 @@ func TestLogs_FollowsReplacements(t *testing.T) {
 	inBubble(t, func(t *testing.T, r *rig) {
 		r.ready()
 		r.up()
-		lines := make(chan string, 100)
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() {
-			done <- Logs(ctx, r.eng, r.id(), []Target{{Pod: "web-0", Container: "app"}}, LogOptions{Follow: true, Tail: -1}, func(l LogLine) { lines <- l.Text })
-		}()
+		said, end := r.follow()
 		time.Sleep(time.Second)
 		if err := r.eng.Crash("shop_web-0_app", 1, false); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if len(lines) != 2 {
-			t.Errorf("%d lines, want one of each instance", len(lines))
+		if n := len(said.list()); n != 2 {
+			t.Errorf("%d lines, want one of each instance", n)
 		}
 		r.eng.BreakEvents(errors.New("engine restarts"))
 		time.Sleep(time.Minute)
@@ -119,13 +114,10 @@ func TestLogs_FollowsReplacements(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if len(lines) != 3 {
-			t.Errorf("%d lines after a broken event stream, want three", len(lines))
+		if n := len(said.list()); n != 3 {
+			t.Errorf("%d lines after a broken event stream, want three", n)
 		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
+		end()
 	})
 }
 

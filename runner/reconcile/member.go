@@ -57,8 +57,7 @@ func (b *builder) containerChange(c *docker.Container, pod string) string {
 func (b *builder) restart(p *docker.Pod, step Step, m *Container, prev int, gates []int, c *docker.Container) int {
 	at, next := b.desired.Backoff.Due(m)
 	cause := endCause(m)
-	if at.After(b.now) {
-		b.wait(p, step.Object, fmt.Sprintf("%s; next start in %s", cause, at.Sub(b.now).Round(100_000_000)), at)
+	if !b.mayStart(p, step.Object, cause, at) {
 		return none
 	}
 	image, ok := b.brought(step, c)
@@ -70,6 +69,16 @@ func (b *builder) restart(p *docker.Pod, step Step, m *Container, prev int, gate
 	room := b.makeRoom(step, m, gates...)
 	start := slices.Concat(gates, []int{prev})
 	return b.create(step, m, slices.Concat(start, []int{room}), start, c)
+}
+
+// mayStart reports whether it is time for the next start of what ended, and notes
+// what is waited for where it is not.
+func (b *builder) mayStart(p *docker.Pod, object, cause string, at time.Time) bool {
+	if at.After(b.now) {
+		b.wait(p, object, fmt.Sprintf("%s; next start in %s", cause, at.Sub(b.now).Round(100*time.Millisecond)), at)
+		return false
+	}
+	return true
 }
 
 // makeRoom frees the name of a container that has ended. One that ran stays
@@ -153,8 +162,7 @@ func (b *builder) replace(l *launch, step Step, m *Container, c *docker.Containe
 // restart, so that the pause before it stays the same.
 func (b *builder) startAgain(l *launch, step Step, m *Container, c *docker.Container) int {
 	at := m.Finished.Add(b.desired.Backoff.Delay(m.Backoff + 1))
-	if at.After(b.now) {
-		b.wait(l.p, step.Object, fmt.Sprintf("%s; next start in %s", endCause(m), at.Sub(b.now).Round(100*time.Millisecond)), at)
+	if !b.mayStart(l.p, step.Object, endCause(m), at) {
 		return none
 	}
 	step.Name, step.Cause = m.Name, endCause(m)+", and what replaces it is not there yet"

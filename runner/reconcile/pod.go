@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/cuepod/cuepod/targets/docker"
 )
@@ -29,7 +28,7 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 		if serving {
 			after = append(after, turn)
 		}
-		if serving || whole && b.hasEndedMember(p, o) {
+		if serving || whole && hasEndedMember(p, o) {
 			images, ok := b.allBrought(p)
 			if !ok {
 				b.startEnded(p, o)
@@ -44,7 +43,7 @@ func (b *builder) pod(p *docker.Pod, turn int) (last int, disrupts bool) {
 }
 
 // hasEndedMember reports whether a container has ended that is started again.
-func (b *builder) hasEndedMember(p *docker.Pod, o *Pod) bool {
+func hasEndedMember(p *docker.Pod, o *Pod) bool {
 	return slices.ContainsFunc(p.Lasting(), func(c *docker.Container) bool { return ended(p, o, c) != nil })
 }
 
@@ -187,8 +186,7 @@ func resetBy(p *docker.Pod, o *Pod) *Container {
 func (b *builder) resetPod(p *docker.Pod, o *Pod, source *Container) int {
 	at, next := b.desired.Backoff.Due(source)
 	cause := fmt.Sprintf("container %s exited with code %d, which restarts all containers", source.Key, source.ExitCode)
-	if at.After(b.now) {
-		b.wait(p, "pod "+p.Name, fmt.Sprintf("%s; next start in %s", cause, at.Sub(b.now).Round(100*time.Millisecond)), at)
+	if !b.mayStart(p, "pod "+p.Name, cause, at) {
 		return none
 	}
 	var after []int
